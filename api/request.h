@@ -1,0 +1,93 @@
+// What a request means, whichever wire it came by. START HERE.
+#pragma once
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/plan.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace sluice {
+
+/// Priority classes, best first.
+enum class PriorityClass : std::uint8_t { realtime, batch, low };
+
+/// One prompt: text, or token ids.
+using Prompt = std::variant<std::string, std::vector<TokenId>>;
+
+/// A validated text completion. Ranges are checked; what depends on the model (vocabulary, context)
+/// is not yet.
+struct CompletionRequest {
+  std::string id;                    ///< "cmpl-" + 32 hex
+  std::string request_id;            ///< X-Request-Id
+  std::optional<std::string> model;  ///< as the client named it
+  std::vector<Prompt> prompts;       ///< 1..128
+  std::optional<std::uint32_t>
+      max_tokens;  ///< absent: the default, clamped to the room that is left
+  std::uint32_t min_tokens = 0;
+  std::uint32_t n = 1;
+  bool stream = false;
+  bool include_usage = false;
+  bool continuous_usage = false;
+  SamplingParams sampling;           ///< seed is filled in below
+  std::optional<std::int64_t> seed;  ///< absent: drawn by the session
+  std::vector<std::string> stop;
+  std::vector<TokenId> stop_token_ids;
+  bool ignore_eos = false;
+  bool skip_special_tokens = true;
+  bool include_stop = false;  ///< include_stop_str_in_output
+  std::optional<std::uint32_t> truncate_prompt_tokens;
+  std::optional<std::uint32_t> logprobs;
+  bool echo = false;
+  std::uint32_t stream_interval = 1;        ///< tokens per event
+  std::optional<std::string> service_tier;  ///< to be named in the response
+  PriorityClass priority_class = PriorityClass::realtime;
+  std::int32_t priority = 0;  ///< order inside the class, lower first
+  std::string user;
+  bool partial_ok = false;          ///< x-sluice-partial-ok
+  std::optional<Duration> timeout;  ///< the client's, already capped
+  bool client_deadline = false;     ///< the client set the deadline
+  std::string ignored_params;       ///< value of x-sluice-ignored-params, or empty
+  std::int64_t created = 0;         ///< Unix seconds
+};
+
+/// Why a request is refused or ended without a result; exactly what the client sees.
+struct ApiError {
+  int status = 500;
+  std::string code;  ///< of the closed list in INTERFACES.md 1.6
+  std::string message;
+  std::optional<std::string> param;
+  std::optional<std::uint32_t> retry_after_s;
+  bool never_retry = false;  ///< x-should-retry: false
+
+  /// The `type` that goes with status and code.
+  [[nodiscard]] std::string type() const;
+};
+
+/// A piece of one choice that may be shown: text, and log probabilities in step with it.
+struct ChoiceDelta {
+  struct Logprob {
+    std::string token;             ///< text of the token; ill-formed parts as U+FFFD
+    std::optional<float> logprob;  ///< none for the first token of a prompt
+    std::vector<std::pair<std::string, float>> top;
+    std::size_t text_offset = 0;  ///< code points from the start of the returned text
+  };
+  std::uint32_t index = 0;  ///< of the choice
+  std::string text;
+  std::vector<Logprob> logprobs;
+  std::optional<std::string> finish_reason;  ///< "stop", "length"; on the last piece only
+  std::optional<std::variant<std::string, TokenId>> stop_reason;  ///< stop string, or stop token id
+};
+
+struct Usage {
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t completion_tokens = 0;
+  std::uint64_t cached_tokens = 0;
+};
+
+}  // namespace sluice

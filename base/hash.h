@@ -1,0 +1,25 @@
+// Stable hashes: the same bytes give the same number in every build and on every machine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+/// Mixes 64 bits so that each input bit moves about half of the output bits.
+///   Source: the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+constexpr std::uint64_t mix64(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+  return x ^ (x >> 31);
+}
+
+/// Hash of a byte string (XXH3-64).
+std::uint64_t hash_bytes(const void* data, std::size_t size, std::uint64_t seed = 0);
+inline std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed = 0) {
+  return hash_bytes(bytes.data(), bytes.size(), seed);
+}
+
+}  // namespace sluice

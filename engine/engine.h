@@ -1,0 +1,114 @@
+// The engine: sequences come in, every step moves all of them on, tokens go out. START HERE.
+#pragma once
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/plan.h"
+#include "base/result.h"
+#include "models/model.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// One sequence to run, or to run on: a resumed one brings the tokens it has emitted before.
+struct StartSequence {
+  SequenceId id;
+  Epoch epoch = 0;
+  Plan plan;
+  std::vector<TokenId>
+      emitted;  ///< replayed, not sampled: index of the next token is emitted.size()
+  std::uint32_t prompt_logprobs_from = 0;  ///< prompt positions below are known already
+  TimePoint deadline = TimePoint::max();   ///< on the engine's clock
+  std::uint8_t urgency = 0;  ///< 0 realtime, 1 batch, 2 low: higher is preempted first
+};
+
+/// What a step gave for one sequence.
+struct SequenceOutput {
+  SequenceId id;
+  Epoch epoch = 0;
+  std::uint32_t first_index = 0;  ///< of tokens[0] among the generated tokens, from 0
+  std::vector<TokenId> tokens;
+  std::vector<TokenLogprobs> logprobs;  ///< as many as tokens, or none
+  std::uint32_t prompt_first = 0;       ///< position of prompt_logprobs[0]
+  std::vector<TokenLogprobs>
+      prompt_logprobs;  ///< position 0 has none and is never reported; starts at 1
+  Finish finish = Finish::none;
+};
+
+/// A sequence the engine gave up. The others are not touched.
+struct SequenceFailure {
+  SequenceId id;
+  Epoch epoch = 0;
+  Error error;  ///< deadline_exceeded; data_loss (its logits are not finite); resource_exhausted
+                ///< (can never fit)
+};
+
+struct StepResult {
+  std::vector<SequenceOutput> outputs;
+  std::vector<SequenceFailure> failures;
+  std::int32_t rows = 0;       ///< rows computed; 0: nothing was to be done
+  std::int32_t preempted = 0;  ///< sequences that lost their blocks in this step
+
+  void clear() {
+    outputs.clear();
+    failures.clear();
+    rows = preempted = 0;
+  }
+};
+
+struct EngineStats {
+  std::int32_t running = 0;  ///< sequences that hold blocks
+  std::int32_t waiting = 0;  ///< sequences that wait for blocks
+  std::int32_t blocks_free = 0;
+  std::int32_t blocks_total = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t preemptions = 0;
+};
+
+/// Continuous batching with chunked prefill over paged KV. Owns the model. Not thread-safe; never
+/// waits.
+class Engine {
+ public:
+  struct Options {
+    std::int32_t sequences_max = 64;  ///< sequences held at once (slots)
+    std::int32_t step_rows_max =
+        256;  ///< rows of a step: all decodes first, prefill with what is left
+    std::int32_t prefill_chunk = 256;  ///< most prompt rows of one sequence in a step
+    std::int32_t blocks = 1024;        ///< KV blocks
+    std::int32_t logprobs_max = 20;
+  };
+
+  /// Allocates everything the model needs for `options`. Errors: resource_exhausted,
+  /// invalid_argument.
+  static Result<std::unique_ptr<Engine>> create(std::unique_ptr<Model> model,
+                                                Options options,
+                                                const Clock& clock);
+  ~Engine();
+
+  /// Takes a sequence. Errors: resource_exhausted (no slot), invalid_argument (a token id outside
+  /// the vocabulary, a prompt over the context, more blocks than there are; the message has the
+  /// numbers). An id that is known in an older epoch is replaced; an epoch that is not newer is
+  /// ignored.
+  Result<void> add(StartSequence sequence);
+  /// Forgets a sequence before the next step; its blocks are free at once. Unknown or newer:
+  /// nothing happens.
+  void cancel(SequenceId id, Epoch epoch);
+  /// One forward pass over what can run, and the tokens it gave. Errors: device_lost: the process
+  /// must end.
+  Result<void> step(StepResult& result);
+
+  [[nodiscard]] bool idle() const;
+  [[nodiscard]] EngineStats stats() const;
+  [[nodiscard]] const ModelInfo& model() const;
+
+ private:
+  class Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice

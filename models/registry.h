@@ -1,0 +1,39 @@
+// How a model is opened by what it is called and where it lies.
+#pragma once
+
+#include "base/result.h"
+#include "models/model.h"
+#include "models/tokenizer.h"
+
+#include <memory>
+#include <string>
+
+namespace sluice {
+
+/// What to load.
+struct ModelSource {
+  std::string path;            ///< a folder in Hugging Face format, or "hash"
+  std::string device = "cpu";  ///< as `make_device` takes it
+  std::string level = "auto";  ///< as `make_ops` takes it
+  std::string dtype =
+      "auto";  ///< "auto" (the checkpoint's), "f32", "bf16": storage of weights and KV
+  std::uint32_t threads = 1;
+};
+
+/// Loads weights and checks every tensor against config.json. For the worker.
+/// Errors: not_found, invalid_argument, data_loss; the message names the file, the tensor and the
+/// numbers.
+Result<std::unique_ptr<Model>> load_model(const ModelSource& source);
+
+/// What the front needs to know without weights: context and vocabulary (from config.json), and the
+/// tokenizer.
+struct ModelCard {
+  std::string architecture;
+  std::int32_t vocabulary = 0;
+  std::int32_t context = 0;
+  std::shared_ptr<const Tokenizer> tokenizer;
+};
+/// Errors: as `load_model`.
+Result<ModelCard> load_model_card(const std::string& path);
+
+}  // namespace sluice

@@ -1,0 +1,74 @@
+// Tokenizer: text to token ids and back, exactly as the model's tokenizer.json says.
+#pragma once
+
+#include "base/ids.h"
+#include "base/result.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+/// Immutable after loading; any number of threads may use it at once.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  /// One more than the largest id that can be decoded.
+  [[nodiscard]] virtual std::int32_t vocabulary() const = 0;
+  [[nodiscard]] virtual std::optional<TokenId> bos() const = 0;
+  /// Ids that end a text (of config.json, generation_config.json or tokenizer_config.json),
+  /// ascending.
+  [[nodiscard]] virtual const std::vector<TokenId>& eos() const = 0;
+  /// The longest text one token can stand for, in bytes: a text of more than n * this has more than
+  /// n tokens.
+  [[nodiscard]] virtual std::size_t token_bytes_max() const = 0;
+
+  /// The ids of a valid UTF-8 text.
+  ///   add_special    put the BOS (or whatever the post-processor says) around it
+  ///   parse_special  recognise special tokens spelled in the text; otherwise they are plain text
+  /// Errors: invalid_argument (not UTF-8), internal (the regex engine's limits).
+  [[nodiscard]] virtual Result<std::vector<TokenId>> encode(std::string_view text,
+                                                            bool add_special,
+                                                            bool parse_special) const = 0;
+
+  /// The bytes one id stands for (not always whole characters); a special token gives its name.
+  /// Ids without an entry give nothing.
+  [[nodiscard]] virtual std::string_view bytes(TokenId id) const = 0;
+  [[nodiscard]] virtual bool is_special(TokenId id) const = 0;
+
+  /// The text of ids; ill-formed bytes become U+FFFD.
+  [[nodiscard]] virtual std::string decode(const std::vector<TokenId>& ids,
+                                           bool skip_special) const = 0;
+};
+
+/// Loads <folder>/tokenizer.json (byte-level BPE), with tokenizer_config.json and
+/// generation_config.json where they are. Errors: not_found, invalid_argument, data_loss; the
+/// message names the file and the entry.
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& folder);
+
+/// The tokenizer of the `hash` model: ids 0..255 are bytes, 256 is the end of the text.
+std::shared_ptr<const Tokenizer> make_byte_tokenizer();
+
+/// Turns ids into text one by one. Bytes of unfinished characters wait for the next id.
+/// State is a function of the ids pushed so far, so pushing them again rebuilds it. Not
+/// thread-safe.
+class Detokenizer {
+ public:
+  Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special);
+  /// The text that became certain with this id: whole characters only, often empty.
+  [[nodiscard]] std::string push(TokenId id);
+  /// What still waits, as U+FFFD; empties it.
+  [[nodiscard]] std::string finish();
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  bool skip_special_;
+  std::string pending_;
+};
+
+}  // namespace sluice

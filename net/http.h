@@ -1,0 +1,122 @@
+// What a handler of HTTP sees: requests, responses, and the exchange between the two. START HERE.
+#pragma once
+
+#include "base/clock.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+using HttpHeaders =
+    std::vector<std::pair<std::string, std::string>>;  ///< in the order of arrival; names as sent
+
+/// A request line and its headers, after the gate: framing is sound, limits hold.
+struct HttpRequest {
+  std::string method;  ///< "GET"
+  std::string
+      path;  ///< percent-decoded once; valid UTF-8; starts with '/'; no "//", "." or ".." segments
+  std::string query;  ///< after '?', as sent
+  HttpHeaders headers;
+  int version_minor = 1;     ///< HTTP/1.x
+  std::string peer;          ///< "127.0.0.1:54321"
+  bool has_body = false;     ///< Content-Length > 0 or chunked
+  bool has_framing = false;  ///< Content-Length (0 too) or chunked was given
+  std::optional<std::uint64_t> content_length;
+  bool expects_continue = false;
+  std::string body;    ///< complete when `on_request` is called
+  TimePoint received;  ///< when the headers were complete
+
+  /// The value of the first header of that name (any case), or none.
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
+};
+
+/// A complete response. Content-Length, Date, Server, Connection and X-Content-Type-Options are
+/// added by the connection; for HEAD it keeps the headers and drops the body.
+struct HttpResponse {
+  int status = 200;
+  HttpHeaders headers;
+  std::string body;
+  bool close = false;  ///< close the connection after it
+};
+
+/// A request that never reached a handler's code: what the gate, a limit or a time-out says.
+struct HttpFault {
+  int status = 400;  ///< 400, 408, 413, 414, 431, 501, 503, 505
+  std::string
+      code;  ///< of INTERFACES: "invalid_header", "request_timeout", "request_too_large", ...
+  std::string message;  ///< a sentence for people
+  std::string
+      request_id;  ///< the X-Request-Id of the request, where it was readable; otherwise empty
+};
+
+/// The answering side of one request. Thread-safe; every call may come from any thread and none
+/// blocks; calls after the client went away do nothing. Either `respond` once, or `begin_stream`,
+/// `write`s and `end_stream`.
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+  virtual void respond(HttpResponse response) = 0;
+  /// Sends status and headers of a streamed body: chunked, or to the end of the connection for
+  /// HTTP/1.0.
+  virtual void begin_stream(HttpResponse head) = 0;
+  /// Sends a piece as one chunk and one write (head and first pieces posted together share it).
+  virtual void write(std::string piece) = 0;
+  /// A piece (may be empty) together with the end of the stream.
+  virtual void end_stream(std::string piece) = 0;
+  /// Cuts the connection without a clean end of the body.
+  virtual void abort() = 0;
+  /// Bytes written but not yet taken by the client's socket.
+  [[nodiscard]] virtual std::size_t unsent_bytes() const = 0;
+  /// Called at most once, on the loop's thread, when the client is gone before the answer is
+  /// complete (closed, reset, or it stopped reading for `write_timeout`). Set it before the answer
+  /// is complete; called at once if it is gone already.
+  virtual void on_gone(std::function<void()> gone) = 0;
+  /// Called on the loop's thread when unsent bytes fell below half of `stream_buffer` after having
+  /// been above it.
+  virtual void on_writable(std::function<void()> writable) = 0;
+};
+
+/// What a listener serves. Called on loop threads; must not block.
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  /// After the gate, before the body is read (and before 100 Continue): an answer refuses the
+  /// request; the body is then dropped and the connection lingers and closes unless there is no
+  /// body. Routing, keys, media type, length.
+  virtual std::optional<HttpResponse> on_head(const HttpRequest& request) = 0;
+  /// The whole request. Answered through the exchange, now or later.
+  virtual void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;
+  /// The answer to a request that was refused before it was one.
+  virtual HttpResponse on_fault(const HttpFault& fault) = 0;
+};
+
+/// Limits and time-outs of connections; the defaults are INTERFACES.md's (1.10).
+struct HttpOptions {
+  std::size_t request_line_bytes_max = std::size_t{8} << 10;
+  std::size_t header_bytes_max = std::size_t{16} << 10;
+  std::size_t header_count_max = 100;
+  std::size_t header_value_bytes_max = std::size_t{8} << 10;
+  std::size_t body_bytes_max = std::size_t{8} << 20;
+  std::size_t connections_max = 2048;           ///< of one listener over all its loops
+  std::size_t connections_per_address_max = 0;  ///< 0: no limit
+  std::size_t pipelined_max = 16;
+  std::size_t pipelined_bytes_max = std::size_t{64} << 10;
+  std::size_t stream_buffer = std::size_t{256}
+                              << 10;  ///< unsent bytes at which a stream should pause
+  Duration first_byte_timeout = std::chrono::seconds(10);
+  Duration header_timeout = std::chrono::seconds(10);
+  Duration body_timeout = std::chrono::seconds(30);
+  std::size_t body_bytes_per_second_min = std::size_t{64} << 10;
+  Duration idle_timeout = std::chrono::seconds(75);
+  Duration write_timeout = std::chrono::seconds(30);
+  std::string server_name = "sluice";
+};
+
+}  // namespace sluice

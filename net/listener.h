@@ -1,0 +1,55 @@
+// Listeners: accept connections on several loops that share one port.
+#pragma once
+
+#include "base/result.h"
+#include "net/event_loop.h"
+#include "net/http.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// "127.0.0.1:8000", "[::1]:0".
+struct ListenAddress {
+  std::string host;
+  std::uint16_t port = 0;
+
+  /// Errors: invalid_argument, with what was expected.
+  static Result<ListenAddress> parse(const std::string& text);
+  [[nodiscard]] bool is_loopback() const;
+  [[nodiscard]] std::string to_string() const;
+};
+
+struct ListenerStats {
+  std::size_t connections = 0;  ///< open now
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;  ///< over a limit
+};
+
+/// One port, served by one listening socket a loop (SO_REUSEPORT); a connection belongs to the loop
+/// that took it.
+class HttpListener {
+ public:
+  /// Binds and starts to accept. With port 0 the system chooses one, the same for all loops.
+  /// `handler` is called on the loops' threads and must outlive the listener.
+  /// Errors: unavailable ("address in use: 127.0.0.1:8000", "cannot bind ...: permission denied").
+  static Result<std::unique_ptr<HttpListener>> open(const ListenAddress& address,
+                                                    const std::vector<EventLoop*>& loops,
+                                                    HttpOptions options,
+                                                    HttpHandler& handler);
+  virtual ~HttpListener() = default;
+
+  [[nodiscard]] virtual ListenAddress address() const = 0;  ///< with the real port
+  [[nodiscard]] virtual ListenerStats stats() const = 0;
+  /// Stops accepting, closes idle connections; running exchanges go on, with `Connection: close`.
+  /// Any thread.
+  virtual void drain() = 0;
+  /// Closes everything; returns when no handler call runs or will run any more. Not on a loop's
+  /// thread.
+  virtual void close() = 0;
+};
+
+}  // namespace sluice
