@@ -105,10 +105,13 @@ class Ops {
                                  float scale,
                                  std::int32_t window) = 0;
 
-  /// output = silu(gate) * up, where a row of `gate_up` holds gate, then up.
-  ///   output [rows, n] f32 | bf16    gate_up [rows, 2n] f32
-  ///   Source: Shazeer 2020.
-  virtual Result<void> silu_mul(Stream& stream, TensorView output, TensorView gate_up) = 0;
+  /// output = silu(gate) * up.
+  ///   output [rows, n] f32 | bf16    gate, up [rows, n] f32
+  ///   `output` may be `gate` or `up` if it is f32. Source: Shazeer 2020.
+  virtual Result<void> silu_mul(Stream& stream,
+                                TensorView output,
+                                TensorView gate,
+                                TensorView up) = 0;
 
   /// output[i] = input[rows[i]].
   ///   output [count, width] f32    input [n, width] f32    rows [count] i32
