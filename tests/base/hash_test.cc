@@ -1,0 +1,46 @@
+#include "base/hash.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <set>
+#include <string>
+
+namespace sluice {
+namespace {
+
+TEST(Mix64, GivesTheNumbersOfSplitMix64) {
+  // The first outputs of SplitMix64 for state 0: the state grows by the golden gamma each time.
+  EXPECT_EQ(mix64(0), 0xE220A8397B1DCDAF);
+  EXPECT_EQ(mix64(0x9E3779B97F4A7C15), 0x6E789E6AA1B965F4);
+  EXPECT_EQ(mix64(2 * 0x9E3779B97F4A7C15), 0x06C45D188009454F);
+}
+
+TEST(Mix64, MovesAboutHalfOfTheBitsForEveryInputBit) {
+  for (int bit = 0; bit < 64; ++bit) {
+    int moved = 0;
+    for (std::uint64_t x = 0; x < 256; ++x)
+      moved += std::popcount(mix64(x) ^ mix64(x ^ std::uint64_t{1} << bit));
+
+    EXPECT_NEAR(moved / 256.0, 32.0, 2.0) << "input bit " << bit;
+  }
+}
+
+TEST(HashBytes, GivesThePublishedValueOfTheEmptyString) {
+  EXPECT_EQ(hash_bytes(""), 0x2D06800538D394C2);
+}
+
+TEST(HashBytes, DependsOnEveryByteAndOnTheSeed) {
+  std::string text(300, 'a');
+  std::set<std::uint64_t> hashes{hash_bytes(text), hash_bytes(text, 1)};
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string changed = text;
+    changed[i] = 'b';
+    hashes.insert(hash_bytes(changed));
+  }
+
+  EXPECT_EQ(hashes.size(), 302U);
+}
+
+}  // namespace
+}  // namespace sluice
