@@ -1,0 +1,484 @@
+#include "supervision/supervisor.h"
+
+#include "supervision/messages.h"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/sec.hpp>
+#include <caf/send.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+/// How long a killed actor may take to be gone. One that sits in an endless handler never is, and
+/// is not waited for.
+constexpr Duration kKillTime = std::chrono::seconds(1);
+
+bool is_abnormal(const caf::error& why) {
+  return why && why != caf::exit_reason::normal && why != caf::exit_reason::user_shutdown;
+}
+
+std::string describe(const caf::error& why) {
+  return why ? caf::to_string(why) : "normal";
+}
+
+struct Child {
+  explicit Child(const ChildSpec& from) : spec(from), backoff(from.backoff) {
+    if (spec.budget) intensity.emplace(spec.budget->restarts, spec.budget->period);
+  }
+
+  ChildSpec spec;
+  Backoff backoff;
+  std::optional<RestartIntensity> intensity;  // of its own budget
+  caf::actor handle;                          // of the current life; empty: it is not alive
+  ChildStatus status;
+  TimePoint not_before;     // when it may be started
+  TimePoint stop_deadline;  // while stopping: when patience ends
+  ChildState after_stop = ChildState::down;
+  std::uint64_t tries = 0;
+  bool stop_wanted = false;
+  bool killed = false;
+  bool announced = false;    // the registry knows this life
+  bool holds_start = false;  // a place in the start bucket
+
+  [[nodiscard]] bool alive() const { return static_cast<bool>(handle); }
+  /// Whether it belongs among the running when nothing is the matter.
+  [[nodiscard]] bool wanted() const {
+    return status.state != ChildState::finished && status.state != ChildState::quarantined &&
+           status.state != ChildState::disabled;
+  }
+  [[nodiscard]] bool begins() const { return status.state == ChildState::starting && tries == 1; }
+};
+
+/// All decisions are made by `pump`, which looks at the children's states and does what comes next:
+/// stop one, start one, or wait. Handlers only change states. So nothing blocks, and a shutdown
+/// overtakes a restart by changing what is wanted.
+class Supervisor : public caf::event_based_actor {
+ public:
+  Supervisor(caf::actor_config& config,
+             std::string path,
+             std::shared_ptr<const SupervisorSpec> spec,
+             std::shared_ptr<Tree> tree)
+      : event_based_actor(config),
+        path_(std::move(path)),
+        spec_(std::move(spec)),
+        tree_(std::move(tree)),
+        intensity_(spec_->budget.restarts, spec_->budget.period) {
+    for (const ChildSpec& child : spec_->children) {
+      Child& added = children_.emplace_back(child);
+      added.status.path = path_ + "/" + child.id;
+      added.status.role = child.role;
+      added.status.is_supervisor = child.supervisor != nullptr;
+    }
+  }
+
+  const char* name() const override { return "sluice.supervisor"; }
+
+  caf::behavior make_behavior() override {
+    set_down_handler([this](caf::down_msg& down) { on_down(down); });
+    set_exit_handler([this](caf::exit_msg& exit) { end(exit.reason); });
+    pump();
+    return {
+        [this](ReadyCheck) -> caf::result<void> {
+          auto promise = make_response_promise<void>();
+          if (settled_)
+            promise.deliver();
+          else
+            ready_.push_back(promise);
+          return promise;
+        },
+        [this](StopTree) -> caf::result<void> {
+          auto promise = make_response_promise<void>();
+          stopped_.push_back(promise);
+          end(caf::exit_reason::user_shutdown);
+          return promise;
+        },
+        [this](const Revive& revive) { on_revive(revive); },
+        [this](Wake) {
+          armed_ = TimePoint::max();
+          check_stops();
+          pump();
+        },
+    };
+  }
+
+  // However the supervisor ends, its children do not outlive it.
+  void on_exit() override {
+    for (Child& child : children_) {
+      if (!child.alive()) continue;
+      caf::anon_send_exit(child.handle, caf::exit_reason::kill);
+      announce_down(child, false, "its supervisor ended");
+      release_start(child);
+      child.handle = nullptr;
+      enter(child, ChildState::down);
+    }
+  }
+
+ private:
+  // --- what comes next ---------------------------------------------------------------------------
+
+  void pump() {
+    again_ = true;
+    if (pumping_) return;  // called from within a step below: the loop goes round once more
+    pumping_ = true;
+    while (std::exchange(again_, false) && !ended_) {
+      if (stop_next()) continue;
+      if (ending_)
+        finish_when_empty();
+      else
+        start_next();
+    }
+    pumping_ = false;
+  }
+
+  /// Stops the rightmost child that must go. True: one is on its way out, nothing else may happen.
+  bool stop_next() {
+    for (const Child& child : children_)
+      if (child.status.state == ChildState::stopping) return true;
+    for (std::size_t i = children_.size(); i-- > 0;) {
+      Child& child = children_[i];
+      if (!child.stop_wanted) continue;
+      if (child.alive()) {
+        begin_stop(child);
+        return true;
+      }
+      left(child);
+    }
+    return false;
+  }
+
+  /// Starts the leftmost child that may start now. The first start of each child waits until its
+  /// left neighbours are up; later ones wait only where the strategy ties them together.
+  void start_next() {
+    bool tied = spec_->strategy != Strategy::one_for_one;
+    TimePoint now = clock().now();
+    for (Child& child : children_) {
+      if (!child.wanted() || child.status.state == ChildState::up) continue;
+      if (child.begins()) return;
+      if (child.status.state == ChildState::starting) {
+        if (tied) break;
+        continue;
+      }
+      if (child.not_before > now) {
+        wake_at(child.not_before);
+        if (child.tries == 0) return;  // held back by the start bucket
+        if (tied) break;
+        continue;
+      }
+      start(child);
+      again_ = true;
+      return;
+    }
+    settled_ = true;
+    for (auto& promise : std::exchange(ready_, {}))
+      promise.deliver();
+  }
+
+  void finish_when_empty() {
+    for (const Child& child : children_)
+      if (child.alive()) return;
+    ended_ = true;
+    if (!stopped_.empty()) tree_->abandon_leases(path_);  // asked to stop for good
+    for (auto& promise : std::exchange(stopped_, {}))
+      promise.deliver();
+    quit(end_reason_);
+  }
+
+  // --- starting ----------------------------------------------------------------------------------
+
+  void start(Child& child) {
+    TimePoint now = clock().now();
+    if (child.spec.bucket) {
+      Duration wait = child.spec.bucket->take(now);
+      if (wait > Duration::zero()) {
+        child.not_before = now + wait;
+        return;
+      }
+      child.holds_start = true;
+    }
+    ++child.tries;
+    Incarnation life;
+    life.path = child.status.path;
+    life.number = tree_->next_incarnation(life.path);
+    life.tree = tree_;
+    if (child.spec.holds_leases) life.leases = tree_->leases(life.path);
+    child.status.incarnation = life.number;
+    child.killed = false;
+    std::string failure = "its factory gave no actor";
+    try {
+      child.handle = child.spec.supervisor
+                         ? system().spawn<Supervisor>(life.path, child.spec.supervisor, tree_)
+                         : child.spec.start(system(), life);
+    } catch (const std::exception& thrown) {
+      failure = std::string("its factory threw: ") + thrown.what();
+    } catch (...) {
+      failure = "its factory threw something";
+    }
+    if (!child.alive()) {
+      on_ended(child, caf::make_error(caf::sec::runtime_error, failure));
+      return;
+    }
+    monitor(child.handle);
+    if (!child.spec.answers_ready) {
+      on_up(child);
+      return;
+    }
+    enter(child, ChildState::starting);
+    std::size_t i = static_cast<std::size_t>(&child - children_.data());
+    auto is_current = [this, i, number = life.number] {
+      return children_[i].status.incarnation == number &&
+             children_[i].status.state == ChildState::starting;
+    };
+    request(child.handle, child.spec.start_time, ReadyCheck{})
+        .then(
+            [this, i, is_current] {
+              if (is_current()) on_up(children_[i]);
+            },
+            [this, i, is_current](const caf::error& why) {
+              if (!is_current()) return;
+              Child& failed = children_[i];
+              demonitor(failed.handle);
+              caf::anon_send_exit(failed.handle, caf::exit_reason::kill);
+              on_ended(failed, why);
+            });
+  }
+
+  void on_up(Child& child) {
+    release_start(child);
+    child.backoff.healthy(clock().now());
+    enter(child, ChildState::up);
+    if (!child.spec.role.empty()) {
+      child.announced = true;
+      tree_->registry().announce_up(child.spec.role, child.status.incarnation, child.handle);
+    }
+    pump();
+  }
+
+  // --- ending by themselves ----------------------------------------------------------------------
+
+  void on_down(const caf::down_msg& down) {
+    for (Child& child : children_)
+      if (child.alive() && child.handle.address() == down.source) {
+        on_ended(child, down.reason);
+        return;
+      }
+    // Stale: replaced, or given up.
+  }
+
+  void on_ended(Child& child, const caf::error& why) {
+    child.handle = nullptr;
+    child.status.last_reason = describe(why);
+    release_start(child);
+    if (child.status.state == ChildState::stopping || child.stop_wanted || ending_) {
+      announce_down(child, ending_ && !end_reason_is_failure(), child.status.last_reason);
+      left(child);
+    } else if (child.spec.restart == Restart::permanent ||
+               (child.spec.restart == Restart::transient && is_abnormal(why))) {
+      restart(child, why);
+    } else {
+      announce_down(child, true, child.status.last_reason);
+      enter(child, ChildState::finished);
+      tree_->abandon_leases(child.status.path);
+    }
+    pump();
+  }
+
+  void restart(Child& child, const caf::error& why) {
+    TimePoint now = clock().now();
+    RestartIntensity& intensity = child.intensity ? *child.intensity : intensity_;
+    if (!intensity.allow(now)) {
+      exhausted(child, intensity, why);
+      return;
+    }
+    announce_down(child, false, child.status.last_reason);
+    ++child.status.restarts;
+    child.status.delay = child.backoff.next(now, tree_->random());
+    child.not_before = now + child.status.delay;
+    enter(child, ChildState::waiting);
+    // Right ones wait for the left ones anyway; with one_for_all the left ones wait, too.
+    for (Child* sibling : tied_to(child)) {
+      if (!sibling->wanted()) continue;
+      sibling->stop_wanted = sibling->alive();
+      if (spec_->strategy == Strategy::one_for_all)
+        sibling->not_before = std::max(sibling->not_before, child.not_before);
+    }
+  }
+
+  void exhausted(Child& child, const RestartIntensity& intensity, const caf::error& why) {
+    const Budget& budget = child.spec.budget ? *child.spec.budget : spec_->budget;
+    if (budget.on_exhausted == OnExhausted::escalate) {
+      auto seconds = std::chrono::duration<double>(intensity.period()).count();
+      announce_down(child, false, child.status.last_reason);
+      enter(child, ChildState::down);
+      end(caf::make_error(caf::sec::runtime_error,
+                          child.status.path + " ended more than " +
+                              std::to_string(intensity.restarts()) + " times in " +
+                              std::to_string(static_cast<int>(seconds)) +
+                              " s; at last: " + describe(why)));
+      return;
+    }
+    bool all_off = budget.on_exhausted == OnExhausted::disable;
+    ChildState parked = all_off ? ChildState::disabled : ChildState::quarantined;
+    announce_down(child, true, child.status.last_reason);
+    park(child, parked);
+    for (Child& sibling : children_)
+      if (&sibling != &child && sibling.wanted() && all_off) park(sibling, parked);
+    if (!all_off)
+      for (Child* sibling : tied_to(child))
+        if (sibling->wanted()) park(*sibling, parked);
+  }
+
+  /// The siblings that the strategy restarts with `child`.
+  std::vector<Child*> tied_to(const Child& child) {
+    std::vector<Child*> tied;
+    for (Child& sibling : children_)
+      if ((spec_->strategy == Strategy::one_for_all && &sibling != &child) ||
+          (spec_->strategy == Strategy::rest_for_one && &sibling > &child))
+        tied.push_back(&sibling);
+    return tied;
+  }
+
+  // --- being stopped -----------------------------------------------------------------------------
+
+  /// Takes the child out for good: at once if it is not alive, else when it has been stopped.
+  void park(Child& child, ChildState parked) {
+    child.after_stop = parked;
+    if (child.alive())
+      child.stop_wanted = true;
+    else
+      left(child);
+  }
+
+  void begin_stop(Child& child) {
+    release_start(child);
+    bool final = child.after_stop != ChildState::down || (ending_ && !end_reason_is_failure());
+    announce_down(child, final, "stopped");
+    enter(child, ChildState::stopping);
+    Duration patience = child.spec.shutdown_time;
+    child.killed = patience == Duration::zero();
+    caf::anon_send_exit(child.handle,
+                        child.killed ? caf::exit_reason::kill : caf::exit_reason::user_shutdown);
+    if (child.killed) patience = kKillTime;
+    bool endless = patience == ChildSpec::kUnlimited;
+    child.stop_deadline = endless ? TimePoint::max() : clock().now() + patience;
+    if (!endless) wake_at(child.stop_deadline);
+  }
+
+  void check_stops() {
+    TimePoint now = clock().now();
+    for (Child& child : children_) {
+      if (child.status.state != ChildState::stopping) continue;
+      if (child.stop_deadline > now) {
+        if (child.stop_deadline != TimePoint::max()) wake_at(child.stop_deadline);
+      } else if (!child.killed) {
+        child.killed = true;
+        child.stop_deadline = now + kKillTime;
+        caf::anon_send_exit(child.handle, caf::exit_reason::kill);
+        wake_at(child.stop_deadline);
+      } else {
+        demonitor(child.handle);
+        on_ended(child, caf::make_error(caf::sec::runtime_error, "does not end, left behind"));
+      }
+    }
+  }
+
+  /// A child that had to go is gone.
+  void left(Child& child) {
+    child.stop_wanted = false;
+    ChildState next = std::exchange(child.after_stop, ChildState::down);
+    if (next == ChildState::down && child.spec.restart == Restart::temporary)
+      next = ChildState::finished;
+    enter(child, next);
+    if (next != ChildState::down) tree_->abandon_leases(child.status.path);
+  }
+
+  void end(caf::error reason) {
+    if (ending_) return;
+    ending_ = true;
+    end_reason_ = std::move(reason);
+    for (Child& child : children_) {
+      child.stop_wanted = child.alive();
+      if (child.status.state == ChildState::waiting) enter(child, ChildState::down);
+    }
+    pump();
+  }
+
+  [[nodiscard]] bool end_reason_is_failure() const { return is_abnormal(end_reason_); }
+
+  // --- the operator ------------------------------------------------------------------------------
+
+  void on_revive(const Revive& revive) {
+    if (ending_) return;
+    for (Child& child : children_) {
+      const std::string& path = child.status.path;
+      if (!child.wanted() && (revive.path == path || revive.path == path_)) {
+        (child.intensity ? *child.intensity : intensity_).reset();
+        child.backoff.reset();
+        child.not_before = TimePoint{};
+        enter(child, ChildState::down);
+      } else if (child.spec.supervisor && child.alive() &&
+                 (revive.path == path || revive.path.starts_with(path + "/"))) {
+        caf::anon_send(child.handle, revive);
+      }
+    }
+    pump();
+  }
+
+  // --- small things ------------------------------------------------------------------------------
+
+  void enter(Child& child, ChildState state) {
+    child.status.state = state;
+    child.status.since = clock().now();
+    if (state != ChildState::waiting) child.status.delay = Duration::zero();
+    tree_->update(child.status);
+  }
+
+  void announce_down(Child& child, bool final, const std::string& reason) {
+    if (!std::exchange(child.announced, false)) return;
+    tree_->registry().announce_down(child.spec.role, child.status.incarnation, final, reason);
+  }
+
+  void release_start(Child& child) {
+    if (std::exchange(child.holds_start, false)) child.spec.bucket->done();
+  }
+
+  /// Timers are hints: a late or superfluous one finds nothing due.
+  void wake_at(TimePoint when) {
+    if (when >= armed_) return;
+    armed_ = when;
+    scheduled_send(this, when, Wake{});
+  }
+
+  std::string path_;
+  std::shared_ptr<const SupervisorSpec> spec_;
+  std::shared_ptr<Tree> tree_;
+  RestartIntensity intensity_;
+  std::vector<Child> children_;  // never grows or shrinks
+  std::vector<caf::typed_response_promise<void>> ready_;
+  std::vector<caf::typed_response_promise<void>> stopped_;
+  caf::error end_reason_;
+  TimePoint armed_ = TimePoint::max();
+  bool settled_ = false;
+  bool ending_ = false;
+  bool ended_ = false;
+  bool pumping_ = false;
+  bool again_ = false;
+};
+
+}  // namespace
+
+caf::actor spawn_supervisor(caf::actor_system& system,
+                            std::string id,
+                            std::shared_ptr<const SupervisorSpec> spec,
+                            std::shared_ptr<Tree> tree) {
+  return system.spawn<Supervisor>(std::move(id), std::move(spec), std::move(tree));
+}
+
+}  // namespace sluice

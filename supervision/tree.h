@@ -1,0 +1,86 @@
+// What outlives every supervisor: lease tables, incarnation numbers, roles, and how each child is.
+#pragma once
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "supervision/lease_table.h"
+#include "supervision/registry.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+enum class ChildState : std::uint8_t {
+  down,         ///< not started yet, or stopped
+  starting,     ///< spawned, has not answered ReadyCheck
+  up,           ///< serves
+  waiting,      ///< ended; its back-off runs
+  stopping,     ///< asked to end
+  finished,     ///< ended for good, as its restart type says
+  quarantined,  ///< its budget is used up; the others go on
+  disabled,     ///< its whole branch is off
+};
+std::string_view to_string(ChildState state);
+
+/// How one child is.
+struct ChildStatus {
+  std::string path;  ///< "root/lanes/lane0/executor0"
+  std::string role;
+  bool is_supervisor = false;
+  ChildState state = ChildState::down;
+  std::uint64_t incarnation = 0;  ///< of the current or last life; 0: never started
+  std::uint64_t restarts = 0;
+  std::string last_reason;            ///< why the last life ended; empty: none has
+  TimePoint since;                    ///< when the state was entered
+  Duration delay = Duration::zero();  ///< while waiting: the back-off chosen
+};
+
+/// The ledger shared by all supervisors of one tree. Thread-safe; no call blocks.
+class Tree {
+ public:
+  /// Hears every change of a child's state, on the thread of its supervisor, for logs, metrics and
+  /// alarms. Must not block and must not call the tree.
+  using Observer = std::function<void(const ChildStatus&)>;
+
+  explicit Tree(std::shared_ptr<Random> random, Observer observer = nullptr);
+
+  [[nodiscard]] Registry& registry() { return registry_; }
+  [[nodiscard]] Random& random() { return *random_; }
+  /// The lease table of a path; the same one for the life of the tree.
+  std::shared_ptr<LeaseTable> leases(const std::string& path);
+  /// Counts the lives of a path: 1, 2, ...
+  std::uint64_t next_incarnation(const std::string& path);
+  void update(const ChildStatus& status);
+  /// No incarnation will follow at `path` nor below it: tells the sessions of all lease tables
+  /// there.
+  void abandon_leases(const std::string& path);
+  /// All children that ever were, ordered by path.
+  [[nodiscard]] std::vector<ChildStatus> snapshot() const;
+
+ private:
+  struct Entry {
+    std::uint64_t incarnations = 0;
+    std::shared_ptr<LeaseTable> leases;
+    ChildStatus status;
+    bool reported = false;
+  };
+  std::shared_ptr<Random> random_;
+  Observer observer_;
+  Registry registry_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry> entries_;
+};
+
+/// Tells every session in the table that its holder is gone, and empties the table. The first act
+/// of a holder's new incarnation, and of an executor whose worker died.
+///   role  of the holder
+void tell_holder_lost(LeaseTable& leases, const std::string& role);
+
+}  // namespace sluice

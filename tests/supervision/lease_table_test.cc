@@ -1,0 +1,68 @@
+#include "supervision/lease_table.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace sluice {
+namespace {
+
+TEST(LeaseTable, HoldsWhatWasAddedUntilItIsRemoved) {
+  LeaseTable table;
+
+  table.add({SequenceId{1}, 0, {}});
+  table.add({SequenceId{2}, 5, {}});
+
+  EXPECT_EQ(table.size(), 2u);
+  EXPECT_TRUE(table.remove(SequenceId{1}));
+  EXPECT_FALSE(table.remove(SequenceId{1}));
+  ASSERT_EQ(table.size(), 1u);
+  EXPECT_EQ(table.entries()[0].id, SequenceId{2});
+  EXPECT_EQ(table.entries()[0].epoch, 5u);
+}
+
+TEST(LeaseTable, ReplacesTheLeaseOfAKnownSequence) {
+  LeaseTable table;
+  table.add({SequenceId{1}, 0, {}});
+
+  table.add({SequenceId{1}, 1, {}});
+
+  ASSERT_EQ(table.size(), 1u);
+  EXPECT_EQ(table.entries()[0].epoch, 1u);
+}
+
+TEST(LeaseTable, GivesUpEverythingAtOnce) {
+  LeaseTable table;
+  table.add({SequenceId{1}, 0, {}});
+  table.add({SequenceId{2}, 0, {}});
+
+  EXPECT_EQ(table.take_all().size(), 2u);
+  EXPECT_EQ(table.size(), 0u);
+  EXPECT_FALSE(table.remove(SequenceId{2}));
+}
+
+// Against a plain map, over many random additions and removals.
+TEST(LeaseTable, AgreesWithAMapOverRandomOperations) {
+  LeaseTable table;
+  std::map<std::uint64_t, Epoch> expected;
+  std::mt19937_64 random(7);
+
+  for (Epoch i = 0; i < 20000; ++i) {
+    std::uint64_t id = random() % 200;
+    if (random() % 2 == 0) {
+      table.add({SequenceId{id}, i, {}});
+      expected[id] = i;
+    } else {
+      EXPECT_EQ(table.remove(SequenceId{id}), expected.erase(id) == 1);
+    }
+  }
+
+  std::map<std::uint64_t, Epoch> held;
+  for (const Lease& lease : table.entries())
+    held[lease.id.value] = lease.epoch;
+  EXPECT_EQ(held, expected);
+}
+
+}  // namespace
+}  // namespace sluice
