@@ -1,0 +1,247 @@
+// Every level against the reference, in shapes that fill vectors and in shapes that do not.
+#include "tests/kernels/tensors.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace sluice {
+namespace {
+
+// Tolerances, relative to |expected| + 1: sums of k products in f32 stay within a few hundred units
+// of 2^-24; a result rounded to bf16 may fall on the other side of a tie: 2^-8.
+constexpr double kF32Tolerance = 2e-5;
+constexpr double kBf16Tolerance = 8e-3;
+
+class Levels : public LevelTest {
+ protected:
+  Kernels reference_{"reference"};
+  Kernels level_{GetParam(), 2};
+
+  void expect_close(const Tensor& actual, const Tensor& expected, double tolerance) {
+    EXPECT_LE(largest_error(actual, expected), tolerance);
+  }
+};
+
+TEST_P(Levels, LinearMatchesTheReference) {
+  std::uint64_t seed = 0;
+  for (DType type : {DType::f32, DType::bf16})
+    for (std::int64_t k : {1, 7, 31, 33, 64, 576, 2100})
+      for (std::int64_t n : {1, 3, 17, 64})
+        for (std::int64_t rows : {1, 2, 5, 7, 13}) {
+          SCOPED_TRACE(testing::Message()
+                       << to_string(type) << " " << rows << "x" << n << "x" << k);
+          Tensor input = Tensor::random(type, {rows, k}, ++seed);
+          Tensor weight = Tensor::random(type, {n, k}, ++seed);
+          Tensor bias = Tensor::random(n == 3 ? DType::f32 : DType::bf16, {n}, ++seed);
+          Tensor expected = Tensor::random(DType::f32, {rows, n}, ++seed);
+          Tensor actual = expected;
+          bool accumulate = rows % 2 == 0;
+          TensorView bias_view = rows == 5 ? TensorView() : bias.view();
+
+          ASSERT_TRUE(reference_.ops->linear(
+              *reference_.stream, expected, input, weight, bias_view, accumulate));
+          ASSERT_TRUE(
+              level_.ops->linear(*level_.stream, actual, input, weight, bias_view, accumulate));
+
+          expect_close(actual, expected, kF32Tolerance);
+        }
+}
+
+TEST_P(Levels, EmbedAndGatherCopyExactly) {
+  for (DType type : {DType::f32, DType::bf16})
+    for (std::int64_t width : {1, 7, 31, 576}) {
+      Tensor table = Tensor::random(type, {11, width}, 3);
+      Tensor ids = Tensor::integers({4}, {10, 0, 3, 3});
+      Tensor expected(DType::f32, {4, width});
+      Tensor actual(DType::f32, {4, width});
+      Tensor picked(DType::f32, {2, width});
+      Tensor picks = Tensor::integers({2}, {3, 1});
+
+      ASSERT_TRUE(reference_.ops->embed(*reference_.stream, expected, table, ids));
+      ASSERT_TRUE(level_.ops->embed(*level_.stream, actual, table, ids));
+      ASSERT_TRUE(level_.ops->gather_rows(*level_.stream, picked, actual, picks));
+
+      EXPECT_EQ(actual.bytes(), expected.bytes());
+      EXPECT_EQ(picked.row_bytes(0), expected.row_bytes(3));
+      EXPECT_EQ(picked.row_bytes(1), expected.row_bytes(1));
+    }
+}
+
+TEST_P(Levels, RmsNormMatchesTheReference) {
+  for (DType output : {DType::f32, DType::bf16})
+    for (DType type : {DType::f32, DType::bf16})
+      for (std::int64_t width : {1, 7, 31, 33, 64, 576})
+        for (std::int64_t rows : {1, 3, 9}) {
+          Tensor input = Tensor::random(DType::f32, {rows, width}, 5, 3);
+          Tensor weight = Tensor::random(type, {width}, 6);
+          Tensor expected(output, {rows, width});
+          Tensor actual(output, {rows, width});
+
+          ASSERT_TRUE(reference_.ops->rms_norm(*reference_.stream, expected, input, weight, 1e-5F));
+          ASSERT_TRUE(level_.ops->rms_norm(*level_.stream, actual, input, weight, 1e-5F));
+
+          expect_close(actual, expected, output == DType::f32 ? kF32Tolerance : kBf16Tolerance);
+        }
+}
+
+TEST_P(Levels, RopeMatchesTheReference) {
+  for (std::int64_t head_dim : {2, 14, 32, 64, 80, 128}) {
+    Tensor table = Tensor::random(DType::f32, {9, head_dim}, 7);
+    Tensor positions = Tensor::integers({3}, {8, 0, 5});
+    Tensor expected = Tensor::random(DType::f32, {3, 5, head_dim}, 8);
+    Tensor actual = expected;
+
+    ASSERT_TRUE(reference_.ops->rope(*reference_.stream, expected, table, positions));
+    ASSERT_TRUE(level_.ops->rope(*level_.stream, actual, table, positions));
+
+    expect_close(actual, expected, kF32Tolerance);
+  }
+}
+
+TEST_P(Levels, SiluMulMatchesTheReference) {
+  for (DType output : {DType::f32, DType::bf16})
+    for (std::int64_t n : {1, 17, 33, 1536}) {
+      Tensor gate = Tensor::random(DType::f32, {3, n}, 9, 20);
+      Tensor up = Tensor::random(DType::f32, {3, n}, 10, 2);
+      Tensor expected(output, {3, n});
+      Tensor actual(output, {3, n});
+
+      ASSERT_TRUE(reference_.ops->silu_mul(*reference_.stream, expected, gate, up));
+      ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, actual, gate, up));
+
+      expect_close(actual, expected, output == DType::f32 ? kF32Tolerance : kBf16Tolerance);
+    }
+}
+
+TEST_P(Levels, SiluHoldsTwoUnitsOverItsWholeRange) {
+  // silu(x) * 1 shows the exponential: from where it vanishes to where it overflows.
+  std::vector<float> numbers;
+  for (double x = -86; x < 120; x += 0.0137)
+    numbers.push_back(static_cast<float>(x));
+  auto n = static_cast<std::int64_t>(numbers.size());
+  Tensor gate = Tensor::floats({1, n}, numbers);
+  Tensor up = Tensor::floats({1, n}, std::vector<float>(numbers.size(), 1.0F));
+  Tensor actual(DType::f32, {1, n});
+
+  ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, actual, gate, up));
+
+  double worst = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    double x = gate.at(i);
+    double exact = x / (1 + std::exp(-x));
+    worst = std::max(worst, std::abs(actual.at(i) - exact) / std::abs(exact));
+  }
+  EXPECT_LE(worst, 4 * 0x1p-24);
+}
+
+TEST_P(Levels, SiluOfExtremesIsZeroInfiniteOrNan) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  Tensor gate = Tensor::floats({1, 5}, {-1000, 1000, kInfinity, kNan, 0});
+  Tensor up = Tensor::floats({1, 5}, {1, 1, 1, 1, 1});
+  Tensor actual(DType::f32, {1, 5});
+
+  ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, actual, gate, up));
+
+  EXPECT_EQ(actual.at(0), 0);
+  EXPECT_EQ(actual.at(1), 1000);
+  EXPECT_EQ(actual.at(2), kInfinity);
+  EXPECT_TRUE(std::isnan(actual.at(3)));
+  EXPECT_EQ(actual.at(4), 0);
+}
+
+TEST_P(Levels, Bf16RoundsToNearestEvenAsTheReferenceDoes) {
+  // Through the cache: ties, the largest number, infinity, NaN, zero of both signs.
+  std::vector<float> numbers{1.00390625F,
+                             1.01171875F,
+                             -1.00390625F,
+                             3.4028234e38F,
+                             0.0F,
+                             -0.0F,
+                             std::numeric_limits<float>::infinity(),
+                             1.0F,
+                             0x1.02p-126F,
+                             65504.0F,
+                             1.0000001F,
+                             -7.1234567F};
+  std::uint64_t counter = 0;
+  while (numbers.size() < 80)
+    numbers.push_back(static_cast<float>(philox_uniform(4, ++counter) * 100 - 50));
+  auto width = static_cast<std::int64_t>(numbers.size());
+  Tensor rows = Tensor::floats({1, 1, width}, numbers);
+  Tensor keys(DType::bf16, {1, 1, kBlockTokens, width});
+  Tensor values(DType::bf16, {1, 1, kBlockTokens, width});
+  Tensor positions = Tensor::integers({1}, {3});
+  Tensor sequences = Tensor::integers({1}, {0});
+  Tensor tables = Tensor::integers({1, 1}, {0});
+  RowPlan plan{positions, sequences, tables};
+
+  ASSERT_TRUE(level_.ops->store_kv(*level_.stream, {keys, values}, rows, rows, plan));
+
+  for (std::int64_t i = 0; i < width; ++i) {
+    double expected = from_bf16(to_bf16(numbers[static_cast<std::size_t>(i)]));
+    EXPECT_EQ(keys.at(3 * width + i), expected) << numbers[static_cast<std::size_t>(i)];
+    EXPECT_EQ(values.at(3 * width + i), expected);
+    EXPECT_EQ(keys.at(2 * width + i), 0);
+  }
+}
+
+struct AttentionCase {
+  std::int64_t heads, kv_heads, head_dim;
+  std::int32_t window;
+  DType cache;
+};
+
+TEST_P(Levels, AttentionMatchesTheReference) {
+  const std::vector<AttentionCase> cases{{1, 1, 16, 0, DType::f32},
+                                         {9, 3, 64, 0, DType::bf16},
+                                         {8, 2, 32, 5, DType::f32},
+                                         {4, 4, 128, 0, DType::bf16},
+                                         {14, 2, 64, 40, DType::bf16},
+                                         {5, 1, 24, 16, DType::f32},
+                                         {6, 3, 80, 33, DType::bf16},
+                                         {2, 1, 7, 1, DType::f32}};
+  for (const AttentionCase& test : cases) {
+    SCOPED_TRACE(testing::Message() << test.heads << "/" << test.kv_heads << "x" << test.head_dim
+                                    << " window " << test.window);
+    constexpr std::int64_t kBlocks = 7;
+    // The cache holds NaN wherever no row may look.
+    Tensor keys(test.cache, {kBlocks, test.kv_heads, kBlockTokens, test.head_dim});
+    keys.fill(std::numeric_limits<double>::quiet_NaN());
+    Tensor values = keys;
+    Tensor positions(DType::i32, {70});
+    Tensor sequences(DType::i32, {70});
+    for (std::int32_t row = 0; row < 70; ++row) {
+      bool second = row >= 50;
+      positions.view().as<std::int32_t>()[row] = second ? row - 50 : row;
+      sequences.view().as<std::int32_t>()[row] = second ? 1 : 0;
+    }
+    Tensor tables = Tensor::integers({2, 4}, {5, 0, 3, 6, 1, 2, -1, -1});
+    RowPlan plan{positions, sequences, tables};
+    Tensor new_keys = Tensor::random(DType::f32, {70, test.kv_heads, test.head_dim}, 11, 2);
+    Tensor new_values = Tensor::random(DType::f32, {70, test.kv_heads, test.head_dim}, 12);
+    Tensor queries = Tensor::random(DType::f32, {70, test.heads, test.head_dim}, 13, 2);
+    Tensor expected(DType::f32, {70, test.heads, test.head_dim});
+    Tensor actual(DType::f32, {70, test.heads, test.head_dim});
+    Tensor narrow(DType::bf16, {70, test.heads, test.head_dim});
+    float scale = 1 / std::sqrt(static_cast<float>(test.head_dim));
+
+    ASSERT_TRUE(level_.ops->store_kv(*level_.stream, {keys, values}, new_keys, new_values, plan));
+    ASSERT_TRUE(reference_.ops->attention(
+        *reference_.stream, expected, queries, {keys, values}, plan, scale, test.window));
+    ASSERT_TRUE(level_.ops->attention(
+        *level_.stream, actual, queries, {keys, values}, plan, scale, test.window));
+    ASSERT_TRUE(level_.ops->attention(
+        *level_.stream, narrow, queries, {keys, values}, plan, scale, test.window));
+
+    expect_close(actual, expected, kF32Tolerance);
+    expect_close(narrow, expected, kBf16Tolerance);
+  }
+}
+
+SLUICE_FOR_EACH_LEVEL(Levels);
+
+}  // namespace
+}  // namespace sluice
