@@ -1,0 +1,60 @@
+// The pre-tokenizer of a tokenizer.json: where a text is cut before pairs are merged.
+#pragma once
+
+#include "base/result.h"
+#include "models/regex.h"
+
+#include <boost/json/value.hpp>
+
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+/// The pieces of a text; they point into the text, or into `owned` where a space was put before.
+struct TextPieces {
+  std::vector<std::string_view> pieces;
+  std::deque<std::string> owned;
+};
+
+/// A sequence of cuts, the last of which is ByteLevel. Immutable.
+class PreTokenizer {
+ public:
+  /// Reads the entry "pre_tokenizer": ByteLevel, Split, Digits, Punctuation and Sequence. `place`
+  /// is for messages. Errors: invalid_argument, for any other type by its name, and when no
+  /// ByteLevel ends it.
+  static Result<PreTokenizer> load(const boost::json::value* entry, const std::string& place);
+
+  /// True if parts of a text can vanish.
+  [[nodiscard]] bool removes() const;
+
+  /// Cuts a non-empty valid text. Errors: internal (the regex engine's limits).
+  Result<void> apply(std::string_view text, TextPieces& out) const;
+
+ private:
+  /// What becomes of a match: a piece of its own, nothing, the end of the piece before, the start
+  /// of the piece after, or one piece with the matches beside it.
+  enum class Behavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
+  struct Stage {
+    bool byte_level = false;        // the last stage
+    bool add_prefix_space = false;  // of a ByteLevel
+    bool cuts = true;               // false: a ByteLevel without its own regex
+    bool literal = false;           // cut at `wanted`, not at `regex`
+    Regex regex;
+    std::string wanted;
+    Behavior behavior = Behavior::isolated;
+    bool invert = false;  // what lies between the matches is the match
+  };
+
+  Result<void> add(const boost::json::value& entry, const std::string& place, int depth);
+  Result<void> add_split(const boost::json::object& entry, const std::string& place);
+  static Result<void> cut(const Stage& stage,
+                          std::string_view piece,
+                          std::vector<std::string_view>& out);
+
+  std::vector<Stage> stages_;
+};
+
+}  // namespace sluice
