@@ -1,0 +1,105 @@
+#include "admission/controller.h"
+
+#include "base/check.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sluice {
+
+Decision AdmissionController::submit(const Demand& demand, TimePoint now) {
+  if (inside_.contains(demand.request)) return {};
+  if (draining_) return {Refusal::draining, "The server is shutting down.", 1};
+  std::size_t sequences_max = options_.queue_capacity + slots_;
+  if (demand.sequences > sequences_max) {
+    return {Refusal::too_large,
+            "The request asks for " + std::to_string(demand.sequences) +
+                " choices in all; the server holds at most " + std::to_string(sequences_max) + ".",
+            0};
+  }
+  if (sequences_ + demand.sequences > sequences_max) {
+    return {Refusal::queue_full,
+            "The server is overloaded: " + std::to_string(sequences_) + " of at most " +
+                std::to_string(sequences_max) + " sequences are queued or running.",
+            retry_after_s()};
+  }
+  if (options_.queue_tokens > 0) {
+    if (demand.tokens > options_.queue_tokens) {
+      return {Refusal::too_large,
+              "The request asks for " + std::to_string(demand.tokens) +
+                  " tokens in all; the server holds at most " +
+                  std::to_string(options_.queue_tokens) + ".",
+              0};
+    }
+    if (tokens_ + demand.tokens > options_.queue_tokens) {
+      return {Refusal::tokens_exhausted,
+              "The server is overloaded: " + std::to_string(tokens_) + " of at most " +
+                  std::to_string(options_.queue_tokens) + " tokens are queued or running.",
+              retry_after_s()};
+    }
+  }
+  if (rate_since_ == TimePoint{}) rate_since_ = now;
+  enter(demand);
+  return {};
+}
+
+void AdmissionController::restore(const Demand& demand, TimePoint now) {
+  if (rate_since_ == TimePoint{}) rate_since_ = now;
+  if (!inside_.contains(demand.request)) enter(demand);
+}
+
+void AdmissionController::enter(const Demand& demand) {
+  inside_.emplace(demand.request, demand);
+  sequences_ += demand.sequences;
+  tokens_ += demand.tokens;
+  if (demand.deadline != TimePoint::max()) deadlines_.emplace(demand.deadline, demand.request);
+}
+
+void AdmissionController::end(RequestNumber request, TimePoint now) {
+  auto entry = inside_.find(request);
+  if (entry == inside_.end()) return;
+  const Demand& demand = entry->second;
+  CHECK(sequences_ >= demand.sequences && tokens_ >= demand.tokens);
+  sequences_ -= demand.sequences;
+  tokens_ -= demand.tokens;
+  ended_since_ += demand.sequences;
+  auto [first, last] = deadlines_.equal_range(demand.deadline);
+  for (auto i = first; i != last; ++i) {
+    if (i->second == request) {
+      deadlines_.erase(i);
+      break;
+    }
+  }
+  inside_.erase(entry);
+  double elapsed_s = std::chrono::duration<double>(now - rate_since_).count();
+  if (elapsed_s >= 1.0) {
+    double rate = static_cast<double>(ended_since_) / elapsed_s;
+    double keep = std::exp(-elapsed_s / 5.0);
+    ended_per_second_ =
+        ended_per_second_ == 0.0 ? rate : keep * ended_per_second_ + (1.0 - keep) * rate;
+    ended_since_ = 0;
+    rate_since_ = now;
+  }
+}
+
+std::vector<RequestNumber> AdmissionController::take_expired(TimePoint now) {
+  std::vector<RequestNumber> expired;
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    expired.push_back(deadlines_.begin()->second);
+    deadlines_.erase(deadlines_.begin());
+  }
+  return expired;
+}
+
+TimePoint AdmissionController::next_deadline() const {
+  return deadlines_.empty() ? TimePoint::max() : deadlines_.begin()->first;
+}
+
+std::uint32_t AdmissionController::retry_after_s() const {
+  // The time until what waits beyond the lanes has been worked off; without experience, one second.
+  if (ended_per_second_ <= 0.0) return 1;
+  double waiting = static_cast<double>(sequences_ > slots_ ? sequences_ - slots_ : 1);
+  return static_cast<std::uint32_t>(std::clamp(std::ceil(waiting / ended_per_second_), 1.0, 60.0));
+}
+
+}  // namespace sluice
