@@ -1,0 +1,225 @@
+#include "engine/scheduler.h"
+
+#include "base/check.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace sluice {
+namespace {
+
+bool before(const Sequence* a, const Sequence* b) {
+  return std::tie(a->urgency, a->arrival) < std::tie(b->urgency, b->arrival);
+}
+
+std::int32_t held(const Sequence& sequence) {
+  return static_cast<std::int32_t>(sequence.blocks.size());
+}
+
+/// Blocks in all once the known tokens and one more are computed.
+std::int32_t blocks_known(const Sequence& sequence) {
+  auto tokens = static_cast<std::int32_t>(sequence.tokens.size());
+  return blocks_for(std::min(tokens + 1, sequence.computed_limit()));
+}
+
+}  // namespace
+
+Scheduler::Scheduler(Options options, BlockPool& pool) : options_(options), pool_(pool) {
+  CHECK(options.step_rows_max >= 1 && options.prefill_chunk >= 1 && options.logit_rows_max >= 1);
+}
+
+void Scheduler::add(Sequence& sequence) {
+  CHECK(sequence.rows_wanted() > 0 && sequence.computed == 0 && sequence.blocks.empty());
+  CHECK(blocks_for(sequence.computed_limit()) <= pool_.total());
+  sequence.arrival = ++arrivals_;
+  sequence.progressed_step = step_;
+  order_.insert(std::upper_bound(order_.begin(), order_.end(), &sequence, before), &sequence);
+  // The first in order needs a row even when all others decode.
+  auto count = static_cast<std::int32_t>(order_.size());
+  CHECK(count <= options_.step_rows_max && count <= options_.logit_rows_max);
+}
+
+void Scheduler::remove(Sequence& sequence) {
+  auto found = std::find(order_.begin(), order_.end(), &sequence);
+  CHECK(found != order_.end());
+  order_.erase(found);
+  release_blocks(sequence);
+}
+
+const std::vector<Sequence*>& Scheduler::pick() {
+  ++step_;
+  preempted_ = 0;
+  promote_starved();
+  for (Sequence* sequence : order_)
+    sequence->rows = 0;
+  pick_decodes();
+  pick_prefills();
+  picked_.clear();
+  for (Sequence* sequence : order_) {
+    if (sequence->rows > 0) picked_.push_back(sequence);
+  }
+  CHECK(order_.empty() || order_.front()->rows > 0);
+  return picked_;
+}
+
+void Scheduler::advance() {
+  for (Sequence* sequence : picked_) {
+    sequence->computed += sequence->rows;
+    sequence->rows = 0;
+    if (sequence->computed > sequence->computed_most) {
+      sequence->computed_most = sequence->computed;
+      sequence->progressed_step = step_;
+    }
+  }
+  picked_.clear();
+}
+
+std::int32_t Scheduler::running() const {
+  return static_cast<std::int32_t>(std::count_if(
+      order_.begin(), order_.end(), [](const Sequence* s) { return !s->blocks.empty(); }));
+}
+
+std::int32_t Scheduler::waiting() const {
+  return static_cast<std::int32_t>(order_.size()) - running();
+}
+
+void Scheduler::promote_starved() {
+  bool promoted = false;
+  for (Sequence* sequence : order_) {
+    if (sequence->urgency > 0 && step_ - sequence->progressed_step > options_.patience_steps) {
+      sequence->urgency = 0;
+      promoted = true;
+    }
+  }
+  if (promoted) std::sort(order_.begin(), order_.end(), before);
+}
+
+void Scheduler::pick_decodes() {
+  // A victim may have been picked before: it loses its row with its blocks.
+  for (Sequence* sequence : order_) {
+    bool decodes = !sequence->blocks.empty() && sequence->rows_wanted() == 1;
+    if (decodes && reserve(*sequence, sequence->computed + 1, Reach::everybody)) sequence->rows = 1;
+  }
+}
+
+void Scheduler::pick_prefills() {
+  std::int32_t rows_left = options_.step_rows_max;
+  std::int32_t logits_left = options_.logit_rows_max;
+  for (const Sequence* sequence : order_) {
+    rows_left -= sequence->rows;
+    logits_left -= sequence->rows;
+  }
+  bool queue_blocked = false;
+  for (Sequence* sequence : order_) {
+    if (sequence->rows > 0) continue;
+    if (rows_left == 0) break;
+    bool first = sequence == order_.front();
+    if (sequence->blocks.empty() && !first) {
+      if (!queue_blocked && !may_start(*sequence, false) && may_start(*sequence, true)) {
+        while (!may_start(*sequence, false)) {
+          Sequence* victim = find_victim(*sequence, Reach::less_urgent);
+          if (victim == nullptr) break;
+          preempt(*victim);
+        }
+      }
+      queue_blocked = queue_blocked || !may_start(*sequence, false);
+      if (queue_blocked) continue;
+    }
+    std::int32_t chunk = chunk_for(*sequence, rows_left, logits_left);
+    Reach reach = first ? Reach::everybody : Reach::less_urgent;
+    if (!reserve(*sequence, sequence->computed + chunk, reach)) {
+      // What fits is computed; the rest comes when blocks are free.
+      std::int32_t room = (held(*sequence) + pool_.free()) * kBlockTokens - sequence->computed;
+      chunk = std::min(chunk, room);
+      if (!reserve(*sequence, sequence->computed + chunk, reach)) continue;
+    }
+    sequence->rows = chunk;
+    rows_left -= chunk;
+    for (std::int32_t row = 0; row < chunk; ++row)
+      logits_left -= sequence->wants_logits(sequence->computed + row);
+  }
+}
+
+/// A waiting sequence starts when all its known tokens find room beside what the running ones still
+/// need for theirs, and one block more for each of those: else it would be preempted at once.
+bool Scheduler::may_start(const Sequence& sequence, bool without_less_urgent) const {
+  std::int32_t room = pool_.free();
+  for (const Sequence* other : order_) {
+    if (other->blocks.empty()) continue;
+    bool spared = other->urgency <= sequence.urgency ||
+                  other->preemptions >= options_.preemptions_max || other == order_.front();
+    if (without_less_urgent && !spared) {
+      room += held(*other);
+    } else {
+      room -= std::max(0, blocks_known(*other) - held(*other)) + 1;
+    }
+  }
+  return room >= blocks_known(sequence);
+}
+
+/// The rows of the next chunk: within `rows`, and needing no more than `logits` rows of logits.
+std::int32_t Scheduler::chunk_for(const Sequence& sequence,
+                                  std::int32_t rows,
+                                  std::int32_t logits) const {
+  std::int32_t most = std::min({sequence.rows_wanted(), options_.prefill_chunk, rows});
+  for (std::int32_t row = 0; row < most; ++row) {
+    if (!sequence.wants_logits(sequence.computed + row)) continue;
+    if (logits == 0) return row;
+    --logits;
+  }
+  return most;
+}
+
+/// Extends the block table to hold `tokens` tokens. False: there is no room, or the sequence was
+/// itself the victim.
+bool Scheduler::reserve(Sequence& sequence, std::int32_t tokens, Reach reach) {
+  if (tokens <= sequence.computed) return false;
+  while (blocks_for(tokens) - held(sequence) > pool_.free()) {
+    Sequence* victim = find_victim(sequence, reach);
+    if (victim == nullptr) return false;
+    preempt(*victim);
+    if (victim == &sequence) return false;
+  }
+  while (held(sequence) < blocks_for(tokens))
+    sequence.blocks.push_back(*pool_.allocate());
+  sequence.state = Sequence::State::running;
+  return true;
+}
+
+Sequence* Scheduler::find_victim(const Sequence& wanting, Reach reach) const {
+  Sequence* best = nullptr;
+  for (Sequence* sequence : order_) {
+    if (sequence->blocks.empty() || sequence == order_.front()) continue;
+    bool in_reach = reach == Reach::everybody || (sequence->urgency > wanting.urgency &&
+                                                  sequence->preemptions < options_.preemptions_max);
+    if (in_reach && (best == nullptr || is_better_victim(*sequence, *best))) best = sequence;
+  }
+  return best;
+}
+
+bool Scheduler::is_better_victim(const Sequence& a, const Sequence& b) const {
+  auto key = [&](const Sequence& s) {
+    return std::tuple(-static_cast<std::int32_t>(s.urgency),
+                      s.preemptions >= options_.preemptions_max,
+                      s.computed,
+                      -static_cast<std::int64_t>(s.arrival));
+  };
+  return key(a) < key(b);
+}
+
+void Scheduler::preempt(Sequence& sequence) {
+  release_blocks(sequence);
+  sequence.rows = 0;
+  ++sequence.preemptions;
+  ++preempted_;
+}
+
+void Scheduler::release_blocks(Sequence& sequence) {
+  for (std::int32_t block : sequence.blocks)
+    pool_.release(block);
+  sequence.blocks.clear();
+  sequence.computed = 0;
+  sequence.state = Sequence::State::waiting;
+}
+
+}  // namespace sluice

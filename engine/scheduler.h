@@ -1,0 +1,83 @@
+// Which sequences run in the next step, with how many rows, and who gives its blocks back.
+#pragma once
+
+#include "engine/block_pool.h"
+#include "engine/sequence.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace sluice {
+
+/// Continuous batching with chunked prefill, as arithmetic on numbers. It never decides what a
+/// token is, only when it is computed, so its choices change no output.
+///
+/// Order: by urgency, then arrival. Each step has all decoding sequences first, then chunks of
+/// prefill in order. A sequence that waits for blocks is not overtaken by a later waiting one.
+///
+/// When blocks run out a decoding sequence takes them from the one of highest urgency number, then
+/// the least preempted up to `preemptions_max`, then the cheapest to compute again, then the
+/// newest; that may be itself. A prefilling one takes them from less urgent classes only. The
+/// victim keeps its tokens and its place.
+///
+/// Progress: the first in order, the oldest of the best class, is never a victim and may take
+/// from everybody, so each step brings it on. A sequence that got nowhere for `patience_steps`
+/// joins the best class with its old place, where only older ones are before it: each sequence is
+/// therefore first after a bounded number of steps.
+///
+/// Owner: the engine. Not thread-safe. Allocates only when it holds more sequences than ever
+/// before.
+class Scheduler {
+ public:
+  struct Options {
+    std::int32_t step_rows_max = 256;  ///< at least the number of sequences held
+    std::int32_t prefill_chunk = 256;
+    std::int32_t logit_rows_max = 128;  ///< at least the number of sequences held
+    std::int32_t preemptions_max = 3;  ///< a victim no more while others of its class are not there
+    std::uint64_t patience_steps = 512;
+  };
+
+  Scheduler(Options options, BlockPool& pool);
+
+  /// Takes a sequence that wants rows and could be computed in an empty pool. It stays the caller's
+  /// and must live until `remove`. Its arrival number is set.
+  void add(Sequence& sequence);
+  /// Forgets a sequence; its blocks are free.
+  void remove(Sequence& sequence);
+
+  /// Decides the next step: sets `rows` of every sequence and extends the block tables to hold
+  /// them. Returns those with rows, in order; valid until the next call.
+  const std::vector<Sequence*>& pick();
+  /// The picked rows are computed.
+  void advance();
+
+  /// Sequences that lost their blocks in the last `pick`.
+  [[nodiscard]] std::int32_t preempted() const { return preempted_; }
+  [[nodiscard]] std::int32_t running() const;
+  [[nodiscard]] std::int32_t waiting() const;
+
+ private:
+  /// Whose blocks may be taken.
+  enum class Reach : std::uint8_t { everybody, less_urgent };
+
+  void promote_starved();
+  void pick_decodes();
+  void pick_prefills();
+  bool may_start(const Sequence& sequence, bool without_less_urgent) const;
+  std::int32_t chunk_for(const Sequence& sequence, std::int32_t rows, std::int32_t logits) const;
+  bool reserve(Sequence& sequence, std::int32_t tokens, Reach reach);
+  Sequence* find_victim(const Sequence& wanting, Reach reach) const;
+  bool is_better_victim(const Sequence& a, const Sequence& b) const;
+  void preempt(Sequence& sequence);
+  void release_blocks(Sequence& sequence);
+
+  Options options_;
+  BlockPool& pool_;
+  std::vector<Sequence*> order_;  // by urgency, then arrival; the first is never a victim
+  std::vector<Sequence*> picked_;
+  std::uint64_t arrivals_ = 0;
+  std::uint64_t step_ = 0;
+  std::int32_t preempted_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,366 @@
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <random>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+/// Sequences, a pool and a scheduler, with a stand-in for the model: every computed sequence whose
+/// known tokens are all computed gets one token more, until it has all it wants.
+class Bench {
+ public:
+  Bench(Scheduler::Options options, std::int32_t blocks)
+      : pool(blocks), scheduler(options, pool), options_(options) {}
+
+  Sequence& add(std::int32_t prompt, std::uint32_t generated, std::uint8_t urgency = 1) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->id = SequenceId{++ids_};
+    sequence->plan.prompt.assign(static_cast<std::size_t>(prompt), 7);
+    sequence->tokens = sequence->plan.prompt;
+    sequence->generated_max = generated;
+    sequence->prompt_logprobs_next = prompt;
+    sequence->urgency = urgency;
+    scheduler.add(*sequence);
+    return *live.emplace(ids_, std::move(sequence)).first->second;
+  }
+
+  void remove(Sequence& sequence) {
+    scheduler.remove(sequence);
+    live.erase(sequence.id.value);
+  }
+
+  /// One step. Returns the ids that finished in it.
+  std::vector<std::uint64_t> step() {
+    std::vector<Sequence*> picked = scheduler.pick();
+    check(picked);
+    scheduler.advance();
+    std::vector<std::uint64_t> finished;
+    for (Sequence* sequence : picked) {
+      if (sequence->rows_wanted() > 0) continue;
+      sequence->tokens.push_back(9);
+      if (sequence->generated().size() < sequence->generated_max) continue;
+      finished.push_back(sequence->id.value);
+      remove(*sequence);
+    }
+    return finished;
+  }
+
+  /// E1 to E3, and the bounds of a step.
+  void check(const std::vector<Sequence*>& picked) const {
+    std::vector<std::int32_t> references(static_cast<std::size_t>(pool.total()), 0);
+    std::int32_t rows = 0;
+    for (const auto& [id, sequence] : live) {
+      auto held = static_cast<std::int32_t>(sequence->blocks.size());
+      ASSERT_EQ(held, blocks_for(sequence->computed + sequence->rows));
+      ASSERT_LE(sequence->rows, std::max(1, options_.prefill_chunk));
+      for (std::int32_t block : sequence->blocks)
+        ++references[static_cast<std::size_t>(block)];
+      rows += sequence->rows;
+    }
+    ASSERT_LE(rows, options_.step_rows_max);
+    std::int32_t used = 0;
+    for (std::int32_t block = 0; block < pool.total(); ++block) {
+      ASSERT_LE(references[static_cast<std::size_t>(block)], 1);
+      ASSERT_EQ(pool.references(block), references[static_cast<std::size_t>(block)]);
+      used += references[static_cast<std::size_t>(block)];
+    }
+    ASSERT_EQ(pool.used(), used);
+    ASSERT_EQ(pool.free() + used, pool.total());
+    ASSERT_EQ(picked.empty(), live.empty());
+  }
+
+  BlockPool pool;
+  Scheduler scheduler;
+  std::map<std::uint64_t, std::unique_ptr<Sequence>> live;
+
+ private:
+  Scheduler::Options options_;
+  std::uint64_t ids_ = 0;
+};
+
+Scheduler::Options small() {
+  return {.step_rows_max = 32, .prefill_chunk = 16, .logit_rows_max = 40};
+}
+
+TEST(Scheduler, HasNothingToDoWithoutSequences) {
+  Bench bench(small(), 8);
+
+  EXPECT_TRUE(bench.scheduler.pick().empty());
+}
+
+TEST(Scheduler, CutsAPromptIntoChunks) {
+  Bench bench(small(), 8);
+  Sequence& sequence = bench.add(40, 4);
+
+  std::vector<std::int32_t> computed;
+  for (int i = 0; i < 4; ++i) {
+    bench.step();
+    computed.push_back(sequence.computed);
+  }
+
+  EXPECT_EQ(computed, (std::vector<std::int32_t>{16, 32, 40, 41}));
+}
+
+TEST(Scheduler, DecodesAllBeforeItPrefills) {
+  Bench bench({.step_rows_max = 4, .prefill_chunk = 16, .logit_rows_max = 40}, 64);
+  Sequence& first = bench.add(1, 8);
+  Sequence& second = bench.add(1, 8);
+  bench.step();
+  Sequence& late = bench.add(40, 8);
+
+  bench.scheduler.pick();
+
+  EXPECT_EQ(first.rows, 1);
+  EXPECT_EQ(second.rows, 1);
+  EXPECT_EQ(late.rows, 2);
+}
+
+TEST(Scheduler, PrefillsTheMoreUrgentFirstThenTheOlder) {
+  Bench bench(small(), 64);
+  Sequence& old = bench.add(30, 8, 1);
+  Sequence& young = bench.add(30, 8, 1);
+  Sequence& urgent = bench.add(30, 8, 0);
+
+  std::vector<Sequence*> picked = bench.scheduler.pick();
+
+  EXPECT_EQ(picked, (std::vector<Sequence*>{&urgent, &old}));
+  EXPECT_EQ(urgent.rows, 16);
+  EXPECT_EQ(old.rows, 16);
+  EXPECT_EQ(young.rows, 0);
+}
+
+TEST(Scheduler, HoldsABlockOnlyFromItsFirstTokenOn) {
+  Bench bench(small(), 8);
+  Sequence& sequence = bench.add(16, 8);
+
+  bench.step();
+  EXPECT_EQ(sequence.blocks.size(), 1U);
+  bench.step();
+
+  EXPECT_EQ(sequence.computed, 17);
+  EXPECT_EQ(sequence.blocks.size(), 2U);
+}
+
+TEST(Scheduler, BoundsAChunkByTheLogitsItNeeds) {
+  Bench bench({.step_rows_max = 32, .prefill_chunk = 16, .logit_rows_max = 3}, 8);
+  Sequence& sequence = bench.add(12, 8);
+  sequence.prompt_logprobs_next = 5;  // rows 4 to 10 are wanted
+
+  std::vector<std::int32_t> computed;
+  for (int i = 0; i < 3; ++i) {
+    bench.step();
+    computed.push_back(sequence.computed);
+    sequence.prompt_logprobs_next = sequence.computed + 1;
+  }
+
+  EXPECT_EQ(computed, (std::vector<std::int32_t>{7, 10, 12}));
+}
+
+TEST(Scheduler, LetsASequenceWaitUntilItsTokensFitBesideTheOthers) {
+  Bench bench({.step_rows_max = 64, .prefill_chunk = 64, .logit_rows_max = 64}, 4);
+  Sequence& running = bench.add(30, 2);
+  Sequence& waiting = bench.add(30, 2);
+
+  bench.step();
+  EXPECT_EQ(running.state, Sequence::State::running);
+  EXPECT_EQ(waiting.state, Sequence::State::waiting);
+  EXPECT_EQ(bench.scheduler.waiting(), 1);
+  bench.step();
+  bench.step();
+
+  EXPECT_EQ(waiting.state, Sequence::State::running);
+}
+
+TEST(Scheduler, DoesNotLetASmallSequenceOvertakeAWaitingOne) {
+  Bench bench({.step_rows_max = 64, .prefill_chunk = 64, .logit_rows_max = 64}, 5);
+  bench.add(30, 20);
+  bench.step();
+  bench.add(60, 2);
+  Sequence& small_one = bench.add(1, 2);
+
+  bench.step();
+
+  EXPECT_EQ(small_one.state, Sequence::State::waiting);
+}
+
+/// Sequences that decode in a small pool until its blocks run out.
+struct FullPool : ::testing::Test {
+  FullPool() : bench({.step_rows_max = 64, .prefill_chunk = 64, .logit_rows_max = 64}, 5) {}
+
+  /// Steps until somebody is preempted, and says who has lost its blocks.
+  std::vector<std::uint64_t> victims() {
+    while (bench.scheduler.preempted() == 0)
+      bench.step();
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, sequence] : bench.live) {
+      if (sequence->preemptions > 0) ids.push_back(id);
+    }
+    return ids;
+  }
+
+  Bench bench;
+};
+
+TEST_F(FullPool, TakesFromTheLessUrgentFirst) {
+  bench.add(1, 60, 0);
+  bench.add(9, 60, 2);
+  bench.add(1, 60, 1);
+
+  EXPECT_EQ(victims(), (std::vector<std::uint64_t>{2}));
+}
+
+TEST_F(FullPool, TakesFromTheCheapestToComputeAgain) {
+  bench.add(1, 60);
+  bench.add(2, 60);
+  bench.add(9, 60);
+
+  EXPECT_EQ(victims(), (std::vector<std::uint64_t>{2}));
+}
+
+TEST_F(FullPool, TakesFromTheNewestAmongEquals) {
+  bench.add(4, 60);
+  bench.add(4, 60);
+  bench.add(4, 60);
+
+  EXPECT_EQ(victims(), (std::vector<std::uint64_t>{3}));
+}
+
+TEST_F(FullPool, NeverTakesFromTheOldestOfTheBestClass) {
+  bench.add(1, 60);  // also the cheapest
+  bench.add(30, 30);
+
+  EXPECT_EQ(victims(), (std::vector<std::uint64_t>{2}));
+}
+
+TEST_F(FullPool, LeavesAVictimItsTokensAndItsPlace) {
+  Sequence& first = bench.add(4, 60);
+  Sequence& victim = bench.add(4, 60);
+  std::uint64_t arrival = victim.arrival;
+
+  ASSERT_EQ(victims(), (std::vector<std::uint64_t>{2}));
+
+  EXPECT_EQ(victim.arrival, arrival);
+  EXPECT_GT(victim.tokens.size(), 4U);
+  EXPECT_EQ(victim.computed, 0);
+  EXPECT_TRUE(victim.blocks.empty());
+  EXPECT_GT(first.rows_wanted(), 0);
+}
+
+TEST_F(FullPool, GivesAnUrgentPromptTheBlocksOfALessUrgentOne) {
+  bench.add(1, 20, 0);
+  Sequence& low = bench.add(40, 20, 2);
+  bench.step();
+  Sequence& urgent = bench.add(20, 8, 0);
+
+  bench.step();
+
+  EXPECT_EQ(urgent.computed, 20);
+  EXPECT_EQ(low.state, Sequence::State::waiting);
+}
+
+TEST_F(FullPool, DoesNotPreemptForAPromptThatWouldNotFitAnyhow) {
+  bench.add(30, 20, 0);
+  Sequence& low = bench.add(14, 2, 2);
+  bench.step();
+  Sequence& urgent = bench.add(60, 8, 0);
+
+  bench.step();
+
+  EXPECT_EQ(urgent.state, Sequence::State::waiting);
+  EXPECT_EQ(low.preemptions, 0);
+}
+
+TEST_F(FullPool, SparesASequenceThatWasPreemptedOftenEnough) {
+  bench.add(14, 60);
+  Sequence& spared = bench.add(4, 60);  // the cheapest
+  bench.add(9, 60);
+  spared.preemptions = 3;
+
+  EXPECT_EQ(victims(), (std::vector<std::uint64_t>{2, 3}));  // 2 was one before
+
+  EXPECT_EQ(spared.preemptions, 3);
+}
+
+TEST(Scheduler, BringsAStarvedSequenceToTheFrontOfTheBestClass) {
+  Bench bench(
+      {.step_rows_max = 16, .prefill_chunk = 16, .logit_rows_max = 40, .patience_steps = 50}, 4);
+  for (int i = 0; i < 4; ++i)
+    bench.add(16, 16, 0);
+  std::uint64_t low = bench.add(16, 16, 2).id.value;
+  int steps = 0;
+  // Urgent sequences keep coming; each needs half of the pool.
+  for (bool done = false; !done && steps < 2000; ++steps) {
+    for (std::uint64_t id : bench.step())
+      done = done || id == low;
+    while (bench.live.size() < 5)
+      bench.add(16, 16, 0);
+  }
+
+  EXPECT_LT(steps, 400);
+}
+
+TEST(SchedulerDeathTest, EndsTheProcessForASequenceThatCanNeverFit) {
+  Bench bench(small(), 2);
+
+  EXPECT_DEATH(bench.add(33, 1), "CHECK failed");
+}
+
+// E1, E2, E3 after each step, and E6: ten times more is asked for than the pool holds, and still
+// each sequence ends within a bounded number of steps.
+TEST(Scheduler, KeepsItsBooksAndItsProgressThroughARandomTrace) {
+  constexpr std::size_t kSlots = 24;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    std::mt19937_64 random(seed);
+    auto between = [&](std::int32_t low, std::int32_t high) {
+      return low + static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(high - low + 1));
+    };
+    Scheduler::Options options{.step_rows_max = between(24, 64),
+                               .prefill_chunk = between(1, 40),
+                               .logit_rows_max = 40,
+                               .patience_steps = 100};
+    Bench bench(options, 12);
+    std::map<std::uint64_t, int> age;
+    int oldest = 0;
+    int finished = 0;
+    int preempted = 0;
+    for (int operation = 0; operation < 60'000; ++operation) {
+      if (bench.live.size() < kSlots && random() % 3 != 0) {
+        auto urgency = static_cast<std::uint8_t>(random() % 3);
+        // Up to the whole pool: 12 blocks hold 192 tokens.
+        bench.add(between(1, 120), static_cast<std::uint32_t>(between(1, 72)), urgency);
+      }
+      if (!bench.live.empty() && random() % 64 == 0) {
+        auto victim = bench.live.begin();
+        std::advance(victim, random() % bench.live.size());
+        age.erase(victim->first);
+        bench.remove(*victim->second);
+      }
+      for (std::uint64_t id : bench.step()) {
+        age.erase(id);
+        ++finished;
+      }
+      if (HasFatalFailure()) FAIL() << "seed " << seed << " operation " << operation;
+      preempted += bench.scheduler.preempted();
+      for (const auto& [id, sequence] : bench.live)
+        oldest = std::max(oldest, ++age[id]);
+    }
+
+    EXPECT_GT(finished, 1000) << "seed " << seed;
+    EXPECT_GT(preempted, 100) << "seed " << seed;
+    // At most all slots in turn, each from its first to its last token alone, after its patience.
+    EXPECT_LT(oldest, 100 * 24 + 24 * 192) << "seed " << seed;
+    while (!bench.live.empty())
+      bench.step();
+    EXPECT_EQ(bench.pool.free(), bench.pool.total());
+    EXPECT_EQ(bench.scheduler.running() + bench.scheduler.waiting(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace sluice
