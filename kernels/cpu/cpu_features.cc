@@ -1,6 +1,8 @@
 // cpuid and xgetbv.
 #include "kernels/cpu/cpu_features.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 
 #if defined(__x86_64__)
@@ -8,6 +10,12 @@
 #endif
 
 namespace sluice {
+namespace {
+
+constexpr std::array<std::string_view, 5> kLevels{
+    "reference", "portable", "avx2", "avx512", "avx512bf16"};
+
+}  // namespace
 
 #if defined(__x86_64__)
 namespace {
@@ -64,6 +72,21 @@ std::vector<std::string_view> usable_levels(const CpuFeatures& features) {
   if (features.avx2) levels.emplace_back("avx2");
   levels.emplace_back("portable");
   return levels;
+}
+
+Result<std::string_view> choose_level(const std::string& wanted, const CpuFeatures& features) {
+  std::vector<std::string_view> usable = usable_levels(features);
+  if (wanted == "auto") return usable.front();
+  auto known = std::ranges::find(kLevels, wanted);
+  if (known == kLevels.end())
+    return Error{ErrorCode::not_found,
+                 "no kernel level is called \"" + wanted +
+                     "\"; known are auto, reference, portable, avx2, avx512, avx512bf16"};
+  if (wanted != "reference" && std::ranges::find(usable, wanted) == usable.end())
+    return Error{ErrorCode::unavailable,
+                 "this machine has no kernel level " + wanted + "; its best is " +
+                     std::string(usable.front())};
+  return *known;
 }
 
 }  // namespace sluice

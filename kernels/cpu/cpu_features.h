@@ -1,6 +1,8 @@
 // What this processor and its operating system allow.
 #pragma once
 
+#include "base/result.h"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,5 +23,9 @@ CpuFeatures detect_cpu_features();
 /// The levels of the vectorised operations that `features` allow, best first. The last is always
 /// "portable".
 std::vector<std::string_view> usable_levels(const CpuFeatures& features);
+
+/// The level that `wanted` means: the best of `features` for "auto", else the one it names.
+/// Errors: not_found (no such level), unavailable (not with these features).
+Result<std::string_view> choose_level(const std::string& wanted, const CpuFeatures& features);
 
 }  // namespace sluice

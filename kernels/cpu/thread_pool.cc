@@ -30,17 +30,21 @@ void pause_briefly() {
 #endif
 }
 
-/// Waits until `variable` is not `old`: spins, then sleeps. Returns whether it slept.
-bool wait_while_equal(std::atomic<std::uint32_t>& variable, std::uint32_t old) {
+/// Waits until `variable` is not `old`: spins, then calls `before_sleep` and sleeps until it is
+/// notified.
+template <class BeforeSleep>
+void wait_while_equal(std::atomic<std::uint32_t>& variable,
+                      std::uint32_t old,
+                      BeforeSleep&& before_sleep) {
   auto end = SpinClock::now() + kSpin;
   do {
     for (int i = 0; i < 32; ++i) {
-      if (variable.load(std::memory_order_acquire) != old) return false;
+      if (variable.load(std::memory_order_acquire) != old) return;
       pause_briefly();
     }
   } while (SpinClock::now() < end);
+  before_sleep();
   variable.wait(old, std::memory_order_acquire);
-  return true;
 }
 
 /// Denormals are zero while this lives.
@@ -103,7 +107,8 @@ struct ThreadPool::Impl {
     DenormalsAreZero denormals;
     std::uint32_t seen = 0;
     for (;;) {
-      if (wait_while_equal(run_number, seen)) worker_sleeps.fetch_add(1, std::memory_order_relaxed);
+      wait_while_equal(
+          run_number, seen, [this] { worker_sleeps.fetch_add(1, std::memory_order_relaxed); });
       std::uint32_t now = run_number.load(std::memory_order_acquire);
       if (now == seen) continue;
       seen = now;
@@ -184,7 +189,7 @@ void ThreadPool::run_all(Function function, void* body) {
   if (left == 0) return;
   auto start = SpinClock::now();
   for (; left != 0; left = impl_->working.load(std::memory_order_acquire))
-    if (wait_while_equal(impl_->working, left)) ++impl_->stats.caller_sleeps;
+    wait_while_equal(impl_->working, left, [this] { ++impl_->stats.caller_sleeps; });
   impl_->stats.join_wait_ns += static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(SpinClock::now() - start).count());
 }

@@ -78,8 +78,9 @@ class Tensor {
   [[nodiscard]] const std::vector<std::byte>& bytes() const { return bytes_; }
   /// The bytes of row `i` of the leading dimension.
   [[nodiscard]] std::vector<std::byte> row_bytes(std::int64_t i) const {
-    auto size = static_cast<std::ptrdiff_t>(bytes_.size()) / shape_.shape[0];
-    return {bytes_.begin() + i * size, bytes_.begin() + (i + 1) * size};
+    std::vector<std::byte> row(bytes_.size() / static_cast<std::size_t>(shape_.shape[0]));
+    std::memcpy(row.data(), bytes_.data() + static_cast<std::size_t>(i) * row.size(), row.size());
+    return row;
   }
   void set_row_bytes(std::int64_t i, const std::vector<std::byte>& row) {
     std::memcpy(bytes_.data() + static_cast<std::size_t>(i) * row.size(), row.data(), row.size());
