@@ -1,0 +1,251 @@
+#include "models/config.h"
+
+#include "models/json_fields.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace sluice {
+namespace {
+
+namespace json = boost::json;
+
+constexpr const char* kFile = "config.json";
+constexpr std::size_t kFileBytesMax = 16 << 20;
+// Beyond these a number is damage; far enough to hold any decoder there is.
+constexpr std::int64_t kWidthMax = 1 << 20;
+constexpr std::int64_t kLayersMax = 1024;
+constexpr std::int64_t kHeadsMax = 4096;
+constexpr std::int64_t kHeadDimMax = 1024;
+constexpr std::int64_t kVocabularyMax = 1 << 24;
+constexpr std::int64_t kContextMax = 1 << 24;
+
+/// What distinguishes the members of the family, where their config files leave it unsaid.
+struct Family {
+  std::string_view class_name;
+  const char* name;
+  std::int64_t head_dim;  // 0: width / heads
+};
+constexpr Family kFamilies[] = {{"LlamaForCausalLM", "llama", 0},
+                                {"MistralForCausalLM", "mistral", 0},
+                                {"Qwen2ForCausalLM", "qwen2", 0},
+                                {"Qwen3ForCausalLM", "qwen3", 128}};
+
+const Family* find_family(JsonFields& fields) {
+  std::string known;
+  for (const Family& family : kFamilies)
+    known += (known.empty() ? "" : ", ") + std::string(family.class_name);
+  const json::array* names = fields.array("architectures");
+  if (names == nullptr) {
+    fields.refuse("architectures", "is missing; known are " + known);
+    return nullptr;
+  }
+  for (const json::value& name : *names) {
+    for (const Family& family : kFamilies) {
+      if (name.is_string() &&
+          std::string_view(name.get_string().data(), name.get_string().size()) == family.class_name)
+        return &family;
+    }
+  }
+  fields.refuse("architectures", "is " + describe(*names) + ", known are " + known);
+  return nullptr;
+}
+
+double yarn_scale(double factor, double magnitude) {
+  return factor <= 1.0 ? 1.0 : 0.1 * magnitude * std::log(factor) + 1.0;
+}
+
+void read_yarn(JsonFields& rope, RopeConfig& config, std::int32_t context) {
+  constexpr double kBetaMax = 1e6;
+  // Zero counts as unsaid, as it does for the readers these files are written for.
+  auto or_else = [](double value, double fallback) { return value == 0 ? fallback : value; };
+  config.beta_fast = or_else(rope.number("beta_fast", 0, kBetaMax, 32.0), 32.0);
+  config.beta_slow = or_else(rope.number("beta_slow", 0, kBetaMax, 1.0), 1.0);
+  config.truncate = rope.boolean("truncate", true);
+  if (!rope.has("factor")) config.factor = context / config.original_context;
+  double magnitude = rope.number("mscale", 0, 1e3, 0.0);
+  double magnitude_all = rope.number("mscale_all_dim", 0, 1e3, 0.0);
+  double natural =
+      magnitude != 0 && magnitude_all != 0
+          ? yarn_scale(config.factor, magnitude) / yarn_scale(config.factor, magnitude_all)
+          : yarn_scale(config.factor, 1.0);
+  config.attention_factor = rope.number("attention_factor", 0, 1e3, natural);
+}
+
+/// Reads both spellings: "rope_scaling" beside "rope_theta", and "rope_parameters" with all in one.
+RopeConfig read_rope(JsonFields& fields, std::int32_t context) {
+  constexpr double kThetaMin = 1.000001;
+  constexpr double kThetaMax = 1e15;
+  constexpr double kFactorMin = 1e-3;
+  constexpr double kFactorMax = 1e6;
+  RopeConfig config;
+  config.theta = fields.number("rope_theta", kThetaMin, kThetaMax, config.theta);
+  double rotated = fields.number("partial_rotary_factor", 0, 1, 1.0);
+  const char* key = fields.has("rope_scaling") ? "rope_scaling" : "rope_parameters";
+  const json::object* object = fields.object(key);
+  if (object != nullptr && !object->empty()) {
+    JsonFields rope(*object, fields.place() + ": " + key);
+    config.theta = rope.number("rope_theta", kThetaMin, kThetaMax, config.theta);
+    rotated = rope.number("partial_rotary_factor", 0, 1, rotated);
+    for (const char* layer_type : {"full_attention", "sliding_attention"}) {
+      if (rope.has(layer_type)) rope.refuse(layer_type, "by layer type is not supported");
+    }
+    std::string type = rope.string("rope_type", rope.string("type", "default"));
+    if (type == "linear") {
+      config.type = RopeConfig::Type::linear;
+    } else if (type == "llama3") {
+      config.type = RopeConfig::Type::llama3;
+    } else if (type == "yarn") {
+      config.type = RopeConfig::Type::yarn;
+    } else if (type != "default") {
+      rope.refuse(rope.has("rope_type") ? "rope_type" : "type",
+                  "is \"" + type + "\", known are default, linear, llama3, yarn");
+    }
+    if (config.type != RopeConfig::Type::plain) {
+      // Only yarn can do without: its factor is then the ratio of the contexts.
+      std::optional<double> fallback;
+      if (config.type == RopeConfig::Type::yarn) fallback = 1.0;
+      config.factor = rope.number("factor", kFactorMin, kFactorMax, fallback);
+    }
+    if (config.type == RopeConfig::Type::llama3 || config.type == RopeConfig::Type::yarn) {
+      double inside = rope.number("original_max_position_embeddings", 1, kContextMax, context);
+      config.original_context =
+          fields.number("original_max_position_embeddings", 1, kContextMax, inside);
+    }
+    if (config.type == RopeConfig::Type::llama3) {
+      config.low_freq_factor = rope.number("low_freq_factor", 1e-6, 1e6);
+      config.high_freq_factor = rope.number("high_freq_factor", 1e-6, 1e6);
+      if (!rope.failed() && config.high_freq_factor <= config.low_freq_factor)
+        rope.refuse("high_freq_factor", "must be greater than low_freq_factor");
+    }
+    if (config.type == RopeConfig::Type::yarn) read_yarn(rope, config, context);
+    fields.adopt(rope);
+  }
+  if (rotated != 1.0)
+    fields.refuse("partial_rotary_factor",
+                  "is " + std::to_string(rotated) + ", only 1 is supported");
+  return config;
+}
+
+/// The window of each layer. An absent "sliding_window" means 4096 in these families; null means
+/// none.
+std::vector<std::int32_t> read_windows(JsonFields& fields,
+                                       const json::object& file,
+                                       const std::string& architecture,
+                                       std::int32_t layers) {
+  constexpr std::int64_t kDefaultWindow = 4096;
+  constexpr std::int64_t kDefaultFirstLayer = 28;
+  std::vector<std::int32_t> windows(static_cast<std::size_t>(layers), 0);
+  bool absent = file.if_contains("sliding_window") == nullptr;
+  auto window = static_cast<std::int32_t>(
+      fields.integer("sliding_window", 0, kContextMax, absent ? kDefaultWindow : 0));
+  if (architecture == "mistral") std::fill(windows.begin(), windows.end(), window);
+  if (architecture != "qwen2" && architecture != "qwen3") return windows;
+  if (!fields.boolean("use_sliding_window", false)) window = 0;
+  std::int64_t first =
+      fields.integer("max_window_layers", 0, kLayersMax * kLayersMax, kDefaultFirstLayer);
+  const json::array* types = fields.array("layer_types");
+  if (types != nullptr && types->size() != windows.size()) {
+    fields.refuse("layer_types",
+                  "has " + std::to_string(types->size()) + " entries, num_hidden_layers is " +
+                      std::to_string(layers));
+    return windows;
+  }
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    bool slides = window != 0 && static_cast<std::int64_t>(i) >= first;
+    if (types != nullptr) {
+      const json::value& type = (*types)[i];
+      slides = type == "sliding_attention";
+      if (!slides && type != "full_attention")
+        fields.refuse("layer_types",
+                      "[" + std::to_string(i) + "] is " + describe(type) +
+                          ", known are full_attention, sliding_attention");
+      if (slides && window == 0)
+        fields.refuse("layer_types",
+                      "[" + std::to_string(i) +
+                          "] is sliding_attention, but there is no "
+                          "sliding_window in use");
+    }
+    if (slides) windows[i] = window;
+  }
+  return windows;
+}
+
+/// What we would compute wrongly if we passed over it.
+void check_unsupported(JsonFields& fields) {
+  std::string activation = fields.string("hidden_act", "silu");
+  if (activation != "silu" && activation != "swish")
+    fields.refuse("hidden_act", "is \"" + activation + "\", only silu is supported");
+  if (fields.has("quantization_config"))
+    fields.refuse("quantization_config", "is there; quantized checkpoints are not supported");
+  for (const char* key : {"torch_dtype", "dtype"}) {
+    std::string type = fields.string(key, "float32");
+    if (type != "float32" && type != "bfloat16" && type != "float16")
+      fields.refuse(key, "is \"" + type + "\", known are float32, bfloat16, float16");
+  }
+  fields.integers("eos_token_id", 0, kVocabularyMax);
+  fields.integers("bos_token_id", 0, kVocabularyMax);
+}
+
+}  // namespace
+
+Result<DecoderConfig> load_decoder_config(const std::string& folder) {
+  Result<std::string> text = read_file(folder + "/" + kFile, kFileBytesMax);
+  if (!text) return text.error();
+  return parse_decoder_config(*text);
+}
+
+Result<DecoderConfig> parse_decoder_config(std::string_view text) {
+  Result<json::object> file = parse_json_object(text, kFile);
+  if (!file) return file.error();
+  JsonFields fields(*file, kFile);
+  const Family* family = find_family(fields);
+  if (family == nullptr) return fields.error();
+  auto number = [&](const char* key, std::int64_t max, std::optional<std::int64_t> fallback = {}) {
+    return static_cast<std::int32_t>(fields.integer(key, 1, max, fallback));
+  };
+  DecoderConfig config;
+  config.architecture = family->name;
+  config.vocabulary = number("vocab_size", kVocabularyMax);
+  config.context = number("max_position_embeddings", kContextMax);
+  config.width = number("hidden_size", kWidthMax);
+  config.feed_forward_width = number("intermediate_size", kWidthMax);
+  config.layers = number("num_hidden_layers", kLayersMax);
+  config.heads = number("num_attention_heads", kHeadsMax);
+  config.kv_heads = number("num_key_value_heads", kHeadsMax, config.heads);
+  if (fields.failed()) return fields.error();
+  if (config.heads % config.kv_heads != 0)
+    fields.refuse("num_attention_heads",
+                  "is " + std::to_string(config.heads) +
+                      ", not a multiple of num_key_value_heads, which is " +
+                      std::to_string(config.kv_heads));
+  bool derived = !fields.has("head_dim") && family->head_dim == 0;
+  if (derived && config.width % config.heads != 0)
+    fields.refuse("hidden_size",
+                  "is " + std::to_string(config.width) +
+                      ", not a multiple of num_attention_heads, which is " +
+                      std::to_string(config.heads));
+  config.head_dim = static_cast<std::int32_t>(fields.integer(
+      "head_dim", 2, kHeadDimMax, derived ? config.width / config.heads : family->head_dim));
+  if (config.head_dim % 2 != 0 || config.head_dim > kHeadDimMax || config.head_dim < 2)
+    fields.refuse("head_dim",
+                  "is " + std::to_string(config.head_dim) + ", must be even and in [2, " +
+                      std::to_string(kHeadDimMax) + "]");
+  config.norm_epsilon = static_cast<float>(fields.number("rms_norm_eps", 0, 1, 1e-6));
+  config.tied_embeddings = fields.boolean("tie_word_embeddings", false);
+  bool attention_bias = fields.boolean("attention_bias", false);
+  bool mlp_bias = fields.boolean("mlp_bias", false);
+  if (config.architecture == "llama" || config.architecture == "qwen3")
+    config.qkv_bias = config.output_bias = attention_bias;
+  if (config.architecture == "llama") config.mlp_bias = mlp_bias;
+  if (config.architecture == "qwen2") config.qkv_bias = true;
+  config.qk_norm = config.architecture == "qwen3";
+  config.windows = read_windows(fields, *file, config.architecture, config.layers);
+  config.rope = read_rope(fields, config.context);
+  check_unsupported(fields);
+  if (fields.failed()) return fields.error();
+  return config;
+}
+
+}  // namespace sluice

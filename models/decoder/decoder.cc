@@ -1,0 +1,442 @@
+#include "models/decoder/decoder.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "gpu/arena.h"
+#include "kernels/ops.h"
+#include "models/config.h"
+#include "models/decoder/weights.h"
+#include "models/json_fields.h"
+#include "models/rope.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+// Hands an error on. The steps below are lists of operations; a line each keeps them readable.
+#define RETURN_IF_ERROR(call)                                 \
+  do {                                                        \
+    if (auto result = (call); !result) return result.error(); \
+  } while (false)
+
+namespace sluice {
+namespace {
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// The integers of a step: staged in pinned memory, and copied to the device if that is elsewhere.
+struct StepInputs {
+  std::unique_ptr<Buffer> host;
+  std::unique_ptr<Buffer> device;  // null: the device reads the host's memory
+  std::int32_t rows_max = 0;
+  std::int32_t logit_rows_max = 0;
+
+  // Where each part begins, in integers.
+  [[nodiscard]] std::size_t positions_at() const { return static_cast<std::size_t>(rows_max); }
+  [[nodiscard]] std::size_t sequences_at() const { return 2 * positions_at(); }
+  [[nodiscard]] std::size_t logit_rows_at() const { return 3 * positions_at(); }
+  [[nodiscard]] std::size_t tables_at() const {
+    return logit_rows_at() + static_cast<std::size_t>(logit_rows_max);
+  }
+
+  [[nodiscard]] std::int32_t* at(std::size_t offset) const {
+    return static_cast<std::int32_t*>(host->data()) + offset;
+  }
+  [[nodiscard]] TensorView view(std::size_t offset, std::int64_t count) const {
+    const Buffer& buffer = device ? *device : *host;
+    return {static_cast<std::int32_t*>(buffer.data()) + offset, DType::i32, {count}};
+  }
+};
+
+/// Everything between two layers, for as many rows as a step may have. Inputs of `linear` are in
+/// the storage type, all else is f32.
+struct Activations {
+  TensorView hidden;             // [rows, width]: the residual stream
+  TensorView normed;             // [rows, width], storage type
+  TensorView query, key, value;  // [rows, heads or kv_heads * head_dim]
+  TensorView attended;           // [rows, heads * head_dim], storage type
+  TensorView gate, up;           // [rows, feed_forward_width]
+  TensorView fed;                // [rows, feed_forward_width], storage type
+  TensorView chosen;             // [logit_rows, width]
+  TensorView chosen_normed;      // [logit_rows, width], storage type
+  TensorView logits;             // [logit_rows, vocabulary]
+};
+
+/// A step's sizes and plan.
+struct Step {
+  std::int64_t rows = 0;
+  std::int64_t logit_rows = 0;
+  TensorView tokens;  // [rows]
+  TensorView chosen;  // [logit_rows]
+  RowPlan plan;
+};
+
+class Decoder final : public Model {
+ public:
+  Decoder(DecoderConfig config,
+          std::unique_ptr<Device> device,
+          std::unique_ptr<Ops> ops,
+          std::unique_ptr<Stream> stream,
+          std::unique_ptr<Event> done,
+          DecoderWeights weights,
+          std::uint64_t config_hash);
+
+  [[nodiscard]] const ModelInfo& info() const override { return info_; }
+  Result<void> allocate(const ModelLimits& limits) override;
+  Result<void> launch(const StepBatch& batch) override;
+  Result<std::span<float>> wait() override;
+
+ private:
+  Result<void> allocate_inputs();
+  Result<void> allocate_activations();
+  Result<void> allocate_rope_table();
+  Result<Step> plan_step(const StepBatch& batch);
+  Result<void> run_layer(const Step& step, std::size_t layer);
+  Result<void> run_attention(const Step& step, std::size_t layer);
+  Result<void> run_feed_forward(const Step& step, const DecoderLayer& weights);
+  Result<void> run_head(const Step& step);
+  [[nodiscard]] KvCache cache_of(std::size_t layer) const;
+
+  DecoderConfig config_;
+  std::unique_ptr<Device> device_;  // outlives all that lies in it
+  std::unique_ptr<Ops> ops_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Event> done_;
+  DecoderWeights weights_;
+  ModelInfo info_;
+
+  ModelLimits limits_;
+  std::int32_t positions_max_ = 0;  // what fits into the blocks, at most the context
+  std::unique_ptr<Buffer> kv_;      // [layers, 2, blocks, kv_heads, kBlockTokens, head_dim]
+  std::unique_ptr<Buffer> rope_buffer_;
+  TensorView rope_table_;  // [positions_max, head_dim]
+  StepInputs inputs_;
+  std::optional<Arena> arena_;
+  Activations activations_;
+  std::unique_ptr<Buffer> logits_host_;  // null: the activations can be read directly
+  std::size_t logit_count_ = 0;          // of the last step
+};
+
+Decoder::Decoder(DecoderConfig config,
+                 std::unique_ptr<Device> device,
+                 std::unique_ptr<Ops> ops,
+                 std::unique_ptr<Stream> stream,
+                 std::unique_ptr<Event> done,
+                 DecoderWeights weights,
+                 std::uint64_t config_hash)
+    : config_(std::move(config)),
+      device_(std::move(device)),
+      ops_(std::move(ops)),
+      stream_(std::move(stream)),
+      done_(std::move(done)),
+      weights_(std::move(weights)) {
+  // To be raised whenever the order of operations here changes a bit of the result.
+  constexpr std::uint64_t kNumericsVersion = 1;
+  info_.architecture = config_.architecture;
+  info_.vocabulary = config_.vocabulary;
+  info_.context = config_.context;
+  info_.kv_block_bytes = std::size_t{2} * static_cast<std::size_t>(config_.layers) *
+                         static_cast<std::size_t>(config_.kv_heads) * kBlockTokens *
+                         static_cast<std::size_t>(config_.head_dim) * size_bytes(weights_.storage);
+  info_.parameters = weights_.parameters;
+  info_.weight_bytes = weights_.weight_bytes;
+  std::uint64_t fingerprint = mix64(weights_.checkpoint.hash() ^ kNumericsVersion);
+  fingerprint = mix64(fingerprint ^ config_hash);
+  fingerprint = hash_bytes(to_string(weights_.storage), fingerprint);
+  fingerprint = hash_bytes(device_->name(), fingerprint);
+  info_.fingerprint = hash_bytes(ops_->level(), fingerprint);
+}
+
+Result<void> Decoder::allocate(const ModelLimits& limits) {
+  CHECK(kv_ == nullptr);
+  CHECK(limits.blocks >= 1 && limits.rows >= 1 && limits.sequences >= 1 && limits.logit_rows >= 1);
+  limits_ = limits;
+  std::int64_t held = std::int64_t{limits.blocks} * kBlockTokens;
+  positions_max_ = static_cast<std::int32_t>(std::min<std::int64_t>(config_.context, held));
+  auto kv = device_->allocate(info_.kv_block_bytes * static_cast<std::size_t>(limits.blocks));
+  if (!kv) return kv.error();
+  kv_ = std::move(*kv);
+  RETURN_IF_ERROR(allocate_rope_table());
+  RETURN_IF_ERROR(allocate_inputs());
+  return allocate_activations();
+}
+
+Result<void> Decoder::allocate_rope_table() {
+  std::size_t elements =
+      static_cast<std::size_t>(positions_max_) * static_cast<std::size_t>(config_.head_dim);
+  auto buffer = device_->allocate(elements * sizeof(float));
+  if (!buffer) return buffer.error();
+  rope_buffer_ = std::move(*buffer);
+  rope_table_ = {rope_buffer_->data(), DType::f32, {positions_max_, config_.head_dim}};
+  if (device_->is_host()) {
+    fill_rope_table(
+        config_.rope, positions_max_, config_.head_dim, {rope_table_.as<float>(), elements});
+    return {};
+  }
+  std::vector<float> staging(elements);
+  fill_rope_table(config_.rope, positions_max_, config_.head_dim, staging);
+  RETURN_IF_ERROR(device_->copy_to_device(
+      *stream_, rope_table_.data, staging.data(), staging.size() * sizeof(float)));
+  return stream_->synchronize();
+}
+
+Result<void> Decoder::allocate_inputs() {
+  inputs_.rows_max = limits_.rows;
+  inputs_.logit_rows_max = limits_.logit_rows;
+  std::size_t table = static_cast<std::size_t>(ceil_div(positions_max_, kBlockTokens));
+  std::size_t bytes = (inputs_.tables_at() + table * static_cast<std::size_t>(limits_.sequences)) *
+                      sizeof(std::int32_t);
+  auto host = device_->allocate_pinned(bytes);
+  if (!host) return host.error();
+  inputs_.host = std::move(*host);
+  if (device_->is_host()) return {};
+  auto device = device_->allocate(bytes);
+  if (!device) return device.error();
+  inputs_.device = std::move(*device);
+  return {};
+}
+
+Result<void> Decoder::allocate_activations() {
+  Activations& a = activations_;
+  DType storage = weights_.storage;
+  std::int64_t width = config_.width;
+  std::int64_t query = std::int64_t{config_.heads} * config_.head_dim;
+  std::int64_t key = std::int64_t{config_.kv_heads} * config_.head_dim;
+  std::int64_t inner = config_.feed_forward_width;
+  struct Piece {
+    TensorView& view;
+    DType dtype;
+    std::int64_t rows;
+    std::int64_t columns;
+  };
+  const Piece pieces[] = {
+      {a.hidden, DType::f32, limits_.rows, width},
+      {a.normed, storage, limits_.rows, width},
+      {a.query, DType::f32, limits_.rows, query},
+      {a.key, DType::f32, limits_.rows, key},
+      {a.value, DType::f32, limits_.rows, key},
+      {a.attended, storage, limits_.rows, query},
+      {a.gate, DType::f32, limits_.rows, inner},
+      {a.up, DType::f32, limits_.rows, inner},
+      {a.fed, storage, limits_.rows, inner},
+      {a.chosen, DType::f32, limits_.logit_rows, width},
+      {a.chosen_normed, storage, limits_.logit_rows, width},
+      {a.logits, DType::f32, limits_.logit_rows, config_.vocabulary},
+  };
+  std::size_t total = 0;
+  for (const Piece& piece : pieces) {
+    auto bytes = static_cast<std::size_t>(piece.rows * piece.columns) * size_bytes(piece.dtype);
+    total += (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
+  }
+  Result<Arena> arena = Arena::create(*device_, total);
+  if (!arena) return arena.error();
+  arena_.emplace(std::move(*arena));
+  for (const Piece& piece : pieces) {
+    Result<TensorView> view = arena_->allocate(piece.dtype, {piece.rows, piece.columns});
+    if (!view) return view.error();
+    piece.view = *view;
+  }
+  if (device_->is_host()) return {};
+  auto logits = device_->allocate_pinned(a.logits.bytes());
+  if (!logits) return logits.error();
+  logits_host_ = std::move(*logits);
+  return {};
+}
+
+KvCache Decoder::cache_of(std::size_t layer) const {
+  std::size_t half = info_.kv_block_bytes / static_cast<std::size_t>(config_.layers) / 2 *
+                     static_cast<std::size_t>(limits_.blocks);
+  auto* keys = static_cast<std::byte*>(kv_->data()) + 2 * layer * half;
+  auto view = [&](std::byte* data) {
+    return TensorView(
+        data, weights_.storage, {limits_.blocks, config_.kv_heads, kBlockTokens, config_.head_dim});
+  };
+  return {view(keys), view(keys + half)};
+}
+
+Result<Step> Decoder::plan_step(const StepBatch& batch) {
+  auto within = [](std::size_t count, std::int32_t limit) {
+    return count <= static_cast<std::size_t>(limit);
+  };
+  CHECK(within(batch.tokens.size(), limits_.rows));
+  CHECK(within(batch.segments.size(), limits_.sequences));
+  CHECK(within(batch.logit_rows.size(), limits_.logit_rows));
+  // The tables are as wide as the longest sequence of this step needs.
+  std::int64_t table = 1;
+  for (const StepBatch::Segment& segment : batch.segments) {
+    CHECK(segment.rows >= 1 && segment.first_position >= 0);
+    CHECK(segment.first_position <= positions_max_ - segment.rows);
+    std::int64_t needed = ceil_div(segment.first_position + segment.rows, kBlockTokens);
+    CHECK(static_cast<std::size_t>(needed) <= segment.blocks.size());
+    table = std::max(table, needed);
+  }
+  std::int32_t* positions = inputs_.at(inputs_.positions_at());
+  std::int32_t* sequences = inputs_.at(inputs_.sequences_at());
+  std::int32_t* tables = inputs_.at(inputs_.tables_at());
+  std::size_t row = 0;
+  for (std::size_t s = 0; s < batch.segments.size(); ++s) {
+    const StepBatch::Segment& segment = batch.segments[s];
+    CHECK(static_cast<std::size_t>(segment.rows) <= batch.tokens.size() - row);
+    for (std::int32_t i = 0; i < segment.rows; ++i, ++row) {
+      positions[row] = segment.first_position + i;
+      sequences[row] = static_cast<std::int32_t>(s);
+    }
+    std::int32_t* line = tables + s * static_cast<std::size_t>(table);
+    auto copied = std::min(segment.blocks.size(), static_cast<std::size_t>(table));
+    std::copy_n(segment.blocks.begin(), copied, line);
+    std::fill(line + copied, line + table, 0);
+  }
+  CHECK(row == batch.tokens.size());
+  std::copy(batch.tokens.begin(), batch.tokens.end(), inputs_.at(0));
+  std::copy(batch.logit_rows.begin(), batch.logit_rows.end(), inputs_.at(inputs_.logit_rows_at()));
+  if (inputs_.device) {
+    std::size_t used =
+        inputs_.tables_at() + batch.segments.size() * static_cast<std::size_t>(table);
+    RETURN_IF_ERROR(device_->copy_to_device(
+        *stream_, inputs_.device->data(), inputs_.host->data(), used * sizeof(std::int32_t)));
+  }
+  Step step;
+  step.rows = static_cast<std::int64_t>(batch.tokens.size());
+  step.logit_rows = static_cast<std::int64_t>(batch.logit_rows.size());
+  step.tokens = inputs_.view(0, step.rows);
+  step.chosen = inputs_.view(inputs_.logit_rows_at(), step.logit_rows);
+  step.plan.positions = inputs_.view(inputs_.positions_at(), step.rows);
+  step.plan.sequences = inputs_.view(inputs_.sequences_at(), step.rows);
+  step.plan.block_tables = {inputs_.view(inputs_.tables_at(), 0).data,
+                            DType::i32,
+                            {static_cast<std::int64_t>(batch.segments.size()), table}};
+  return step;
+}
+
+Result<void> Decoder::launch(const StepBatch& batch) {
+  CHECK(kv_ != nullptr);
+  logit_count_ = 0;
+  if (batch.tokens.empty()) return {};
+  Result<Step> step = plan_step(batch);
+  if (!step) return step.error();
+  TensorView hidden = activations_.hidden.rows(0, step->rows);
+  RETURN_IF_ERROR(ops_->embed(*stream_, hidden, weights_.embedding, step->tokens));
+  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer)
+    RETURN_IF_ERROR(run_layer(*step, layer));
+  if (step->logit_rows > 0) RETURN_IF_ERROR(run_head(*step));
+  return done_->record(*stream_);
+}
+
+Result<void> Decoder::run_layer(const Step& step, std::size_t layer) {
+  RETURN_IF_ERROR(run_attention(step, layer));
+  return run_feed_forward(step, weights_.layers[layer]);
+}
+
+Result<void> Decoder::run_attention(const Step& step, std::size_t layer) {
+  const DecoderLayer& weights = weights_.layers[layer];
+  std::int64_t rows = step.rows;
+  std::int64_t head_dim = config_.head_dim;
+  TensorView hidden = activations_.hidden.rows(0, rows);
+  TensorView normed = activations_.normed.rows(0, rows);
+  TensorView query = activations_.query.rows(0, rows);
+  TensorView key = activations_.key.rows(0, rows);
+  TensorView value = activations_.value.rows(0, rows);
+  TensorView attended = activations_.attended.rows(0, rows);
+  auto by_head = [&](TensorView view, std::int64_t heads) {
+    return TensorView(view.data, view.dtype, {rows, heads, head_dim});
+  };
+  auto each_head = [&](TensorView view, std::int64_t heads) {
+    return TensorView(view.data, view.dtype, {rows * heads, head_dim});
+  };
+  float epsilon = config_.norm_epsilon;
+  RETURN_IF_ERROR(ops_->rms_norm(*stream_, normed, hidden, weights.input_norm, epsilon));
+  RETURN_IF_ERROR(ops_->linear(*stream_, query, normed, weights.query, weights.query_bias, false));
+  RETURN_IF_ERROR(ops_->linear(*stream_, key, normed, weights.key, weights.key_bias, false));
+  RETURN_IF_ERROR(ops_->linear(*stream_, value, normed, weights.value, weights.value_bias, false));
+  if (config_.qk_norm) {
+    TensorView queries = each_head(query, config_.heads);
+    TensorView keys = each_head(key, config_.kv_heads);
+    RETURN_IF_ERROR(ops_->rms_norm(*stream_, queries, queries, weights.query_norm, epsilon));
+    RETURN_IF_ERROR(ops_->rms_norm(*stream_, keys, keys, weights.key_norm, epsilon));
+  }
+  TensorView queries = by_head(query, config_.heads);
+  TensorView keys = by_head(key, config_.kv_heads);
+  RETURN_IF_ERROR(ops_->rope(*stream_, queries, rope_table_, step.plan.positions));
+  RETURN_IF_ERROR(ops_->rope(*stream_, keys, rope_table_, step.plan.positions));
+  KvCache cache = cache_of(layer);
+  RETURN_IF_ERROR(
+      ops_->store_kv(*stream_, cache, keys, by_head(value, config_.kv_heads), step.plan));
+  float scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
+  RETURN_IF_ERROR(ops_->attention(*stream_,
+                                  by_head(attended, config_.heads),
+                                  queries,
+                                  cache,
+                                  step.plan,
+                                  scale,
+                                  config_.windows[layer]));
+  return ops_->linear(*stream_, hidden, attended, weights.output, weights.output_bias, true);
+}
+
+Result<void> Decoder::run_feed_forward(const Step& step, const DecoderLayer& weights) {
+  TensorView hidden = activations_.hidden.rows(0, step.rows);
+  TensorView normed = activations_.normed.rows(0, step.rows);
+  TensorView gate = activations_.gate.rows(0, step.rows);
+  TensorView up = activations_.up.rows(0, step.rows);
+  TensorView fed = activations_.fed.rows(0, step.rows);
+  RETURN_IF_ERROR(
+      ops_->rms_norm(*stream_, normed, hidden, weights.feed_forward_norm, config_.norm_epsilon));
+  RETURN_IF_ERROR(ops_->linear(*stream_, gate, normed, weights.gate, weights.gate_bias, false));
+  RETURN_IF_ERROR(ops_->linear(*stream_, up, normed, weights.up, weights.up_bias, false));
+  RETURN_IF_ERROR(ops_->silu_mul(*stream_, fed, gate, up));
+  return ops_->linear(*stream_, hidden, fed, weights.down, weights.down_bias, true);
+}
+
+Result<void> Decoder::run_head(const Step& step) {
+  TensorView hidden = activations_.hidden.rows(0, step.rows);
+  TensorView chosen = activations_.chosen.rows(0, step.logit_rows);
+  TensorView normed = activations_.chosen_normed.rows(0, step.logit_rows);
+  TensorView logits = activations_.logits.rows(0, step.logit_rows);
+  RETURN_IF_ERROR(ops_->gather_rows(*stream_, chosen, hidden, step.chosen));
+  RETURN_IF_ERROR(
+      ops_->rms_norm(*stream_, normed, chosen, weights_.final_norm, config_.norm_epsilon));
+  RETURN_IF_ERROR(ops_->linear(*stream_, logits, normed, weights_.head, TensorView(), false));
+  logit_count_ = static_cast<std::size_t>(logits.elements());
+  if (!logits_host_) return {};
+  return device_->copy_to_host(*stream_, logits_host_->data(), logits.data, logits.bytes());
+}
+
+Result<std::span<float>> Decoder::wait() {
+  RETURN_IF_ERROR(done_->wait());
+  void* logits = logits_host_ ? logits_host_->data() : activations_.logits.data;
+  return std::span<float>(static_cast<float*>(logits), logit_count_);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {
+  Result<DecoderConfig> config = load_decoder_config(source.path);
+  if (!config) return config.error();
+  Result<std::string> config_text = read_file(source.path + "/config.json", 16 << 20);
+  if (!config_text) return config_text.error();
+  Result<Checkpoint> checkpoint = Checkpoint::open(source.path);
+  if (!checkpoint) return checkpoint.error();
+  Result<std::unique_ptr<Device>> device = make_device(source.device);
+  if (!device) return device.error();
+  Result<std::unique_ptr<Ops>> ops = make_ops(**device, source.level, source.threads);
+  if (!ops) return ops.error();
+  Result<std::unique_ptr<Stream>> stream = (*device)->make_stream();
+  if (!stream) return stream.error();
+  Result<std::unique_ptr<Event>> done = (*device)->make_event();
+  if (!done) return done.error();
+  Result<DecoderWeights> weights =
+      load_decoder_weights(std::move(*checkpoint), *config, source.dtype, **device);
+  if (!weights) return weights.error();
+  return std::unique_ptr<Model>(std::make_unique<Decoder>(std::move(*config),
+                                                          std::move(*device),
+                                                          std::move(*ops),
+                                                          std::move(*stream),
+                                                          std::move(*done),
+                                                          std::move(*weights),
+                                                          hash_bytes(*config_text)));
+}
+
+}  // namespace sluice

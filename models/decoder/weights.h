@@ -1,0 +1,55 @@
+// The weights of a decoder as tensors: in the mapped checkpoint where they can stay, in device
+// memory where they must be converted or moved.
+#pragma once
+
+#include "base/result.h"
+#include "gpu/device.h"
+#include "gpu/tensor.h"
+#include "models/config.h"
+#include "models/safetensors.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// One layer. Matrices are [outputs, inputs] in the storage type; biases and norms are f32 or bf16,
+/// as the checkpoint has them. A bias or norm the architecture lacks is empty.
+struct DecoderLayer {
+  TensorView input_norm;                        ///< [width]
+  TensorView query, key, value;                 ///< [heads or kv_heads * head_dim, width]
+  TensorView query_bias, key_bias, value_bias;  ///< [heads or kv_heads * head_dim]
+  TensorView query_norm, key_norm;              ///< [head_dim]
+  TensorView output, output_bias;               ///< [width, heads * head_dim], [width]
+  TensorView feed_forward_norm;                 ///< [width]
+  TensorView gate, up, gate_bias, up_bias;      ///< [feed_forward_width, width], [..._width]
+  TensorView down, down_bias;                   ///< [width, feed_forward_width], [width]
+};
+
+/// All weights. Owns what the views point to.
+struct DecoderWeights {
+  TensorView embedding;  ///< [vocabulary, width]
+  std::vector<DecoderLayer> layers;
+  TensorView final_norm;  ///< [width]
+  TensorView head;        ///< [vocabulary, width]; the embedding, if tied
+
+  DType storage = DType::f32;      ///< of the matrices
+  std::uint64_t parameters = 0;    ///< in the checkpoint, tied ones once
+  std::uint64_t weight_bytes = 0;  ///< that one step reads (of an untied embedding a few rows only)
+
+  Checkpoint checkpoint;           ///< holds the mapping
+  std::unique_ptr<Buffer> buffer;  ///< converted and moved weights; may be null
+};
+
+/// Finds every tensor that `config` asks for and checks its shape and type.
+///   dtype   "auto": that of the checkpoint's embedding (f32 if it is f16); "f32", "bf16"
+/// Errors: data_loss (missing, or of wrong shape or type), with file, tensor and numbers;
+/// invalid_argument (dtype); those of `Device`.
+Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
+                                            const DecoderConfig& config,
+                                            const std::string& dtype,
+                                            Device& device);
+
+}  // namespace sluice

@@ -1,0 +1,80 @@
+// The weights of a model: *.safetensors files, mapped read-only, every field of their headers
+// checked.
+#pragma once
+
+#include "base/result.h"
+#include "gpu/tensor.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// One tensor of a file.
+struct StoredTensor {
+  std::string file;            ///< the file's name, for messages
+  std::string name;            ///< "model.norm.weight"
+  std::string type;            ///< as the file spells it: "BF16", "F32", "F8_E4M3", ...
+  std::optional<DType> dtype;  ///< empty if we have no such type
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;  ///< in the mapping; aligned as the file aligns it
+  std::size_t size_bytes = 0;
+};
+
+/// "[4096, 256]".
+std::string to_string(const std::vector<std::int64_t>& shape);
+
+/// One mapped file. The addresses of its tensors live as long as it does.
+class SafetensorsFile {
+ public:
+  /// Maps a file and checks its header: length, JSON, names, types, shapes, and that the tensors'
+  /// bytes lie in the file one after another, without holes or overlaps. Errors: not_found,
+  /// data_loss; the message names the file, the tensor and the numbers.
+  static Result<std::unique_ptr<SafetensorsFile>> open(const std::string& path);
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+  ~SafetensorsFile();
+
+  /// In the order of their bytes.
+  [[nodiscard]] const std::vector<StoredTensor>& tensors() const { return tensors_; }
+  /// Hash of the whole file up to 64 MiB; beyond, of its size, its header and samples of its data.
+  [[nodiscard]] std::uint64_t hash() const;
+
+ private:
+  SafetensorsFile() = default;
+  Result<void> read_header(const std::string& file);
+  Result<void> check_layout(const std::string& file, std::size_t data_bytes) const;
+
+  const std::byte* bytes_ = nullptr;
+  std::size_t size_bytes_ = 0;
+  std::size_t header_bytes_ = 0;  // with the eight bytes of its length
+  std::vector<StoredTensor> tensors_;
+};
+
+/// All weights of a model folder: model.safetensors, or the files that model.safetensors.index.json
+/// lists.
+class Checkpoint {
+ public:
+  /// Errors: not_found (neither file), data_loss.
+  static Result<Checkpoint> open(const std::string& folder);
+
+  /// Null if there is none of that name.
+  [[nodiscard]] const StoredTensor* find(const std::string& name) const;
+  /// The file in which a missing tensor would have been, for messages.
+  [[nodiscard]] const std::string& main_file() const { return main_file_; }
+  /// Of all files.
+  [[nodiscard]] std::uint64_t hash() const;
+
+ private:
+  std::string main_file_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::map<std::string, const StoredTensor*, std::less<>> tensors_;
+};
+
+}  // namespace sluice
