@@ -50,8 +50,8 @@ struct CompletionRequest {
   std::int32_t priority = 0;  ///< order inside the class, lower first
   std::string user;
   bool partial_ok = false;          ///< x-sluice-partial-ok
-  std::optional<Duration> timeout;  ///< the client's, already capped
-  bool client_deadline = false;     ///< the client set the deadline
+  std::optional<Duration> timeout;  ///< from arrival to the last token; always set by the parser
+  bool client_deadline = false;     ///< it is the client's wish, not the server's limit
   std::string ignored_params;       ///< value of x-sluice-ignored-params, or empty
   std::int64_t created = 0;         ///< Unix seconds
 };
@@ -64,6 +64,7 @@ struct ApiError {
   std::optional<std::string> param;
   std::optional<std::uint32_t> retry_after_s;
   bool never_retry = false;  ///< x-should-retry: false
+  std::string allow = {};    ///< the methods of the path, with 405
 
   /// The `type` that goes with status and code.
   [[nodiscard]] std::string type() const;

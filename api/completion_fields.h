@@ -1,0 +1,76 @@
+// The fields of a completion's body by name: read, accepted without effect, or not supported.
+#pragma once
+
+#include "api/json_tape.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+/// Fields that are read, in the order in which they are checked.
+enum class CompletionField : std::uint8_t {
+  model,
+  prompt,
+  max_tokens,
+  max_completion_tokens,
+  n,
+  best_of,
+  stream,
+  stream_options,
+  temperature,
+  top_p,
+  top_k,
+  min_p,
+  typical_p,
+  repetition_penalty,
+  min_tokens,
+  ignore_eos,
+  stop_token_ids,
+  skip_special_tokens,
+  include_stop_str_in_output,
+  truncate_prompt_tokens,
+  seed,
+  stop,
+  logprobs,
+  echo,
+  presence_penalty,
+  frequency_penalty,
+  logit_bias,
+  suffix,
+  user,
+  service_tier,
+  priority,
+  metadata,
+  response_format,
+  stream_interval,
+};
+constexpr std::size_t kCompletionFields =
+    static_cast<std::size_t>(CompletionField::stream_interval) + 1;
+
+/// What is done with a field. All but `read` name the values without effect; every other value of
+/// such a field would change the output in a way this server cannot.
+enum class FieldUse : std::uint8_t {
+  read,
+  only_null,      ///< null
+  only_false,     ///< false, null
+  only_empty,     ///< [], null
+  only_none,      ///< "none", null
+  without_audio,  ///< arrays without "audio", null
+  anything,       ///< accepted, no effect
+};
+
+struct FieldRule {
+  std::string_view name;
+  FieldUse use;
+  CompletionField field = CompletionField::model;  ///< with FieldUse::read
+};
+
+/// The rule of a field, or null for an unknown one.
+[[nodiscard]] const FieldRule* find_field(std::string_view name);
+
+/// Whether a field that is not read has a value without effect.
+[[nodiscard]] bool is_harmless(const FieldRule& rule, JsonTape::Value value);
+
+}  // namespace sluice

@@ -1,0 +1,405 @@
+#include "api/errors.h"
+
+#include "api/json_writer.h"
+#include "base/hash.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+ApiError make(int status, const char* code, std::string message) {
+  ApiError error;
+  error.status = status;
+  error.code = code;
+  error.message = std::move(message);
+  return error;
+}
+
+ApiError with_param(ApiError error, std::string param) {
+  error.param = std::move(param);
+  return error;
+}
+
+ApiError with_retry(ApiError error, std::uint32_t seconds) {
+  error.retry_after_s = seconds;
+  return error;
+}
+
+ApiError never_retried(ApiError error) {
+  error.never_retry = true;
+  return error;
+}
+
+std::string quoted(std::string_view what) {
+  return "`" + std::string(what) + "`";
+}
+
+/// Statuses after which the rest of the connection's bytes cannot be trusted or is not wanted.
+bool closes(const ApiError& error) {
+  switch (error.status) {
+    case 408:
+    case 413:
+    case 414:
+    case 431:
+    case 501:
+    case 505:
+      return true;
+    default:
+      return error.code == "draining";
+  }
+}
+
+/// A factor in [0.8, 1.2] that is as good as random over different request ids.
+double spread(std::string_view request_id) {
+  return 0.8 + 0.4 * static_cast<double>(hash_bytes(request_id) >> 11) * 0x1.0p-53;
+}
+
+}  // namespace
+
+std::string ApiError::type() const {
+  switch (status) {
+    case 403:
+      return "permission_error";
+    case 408:
+    case 504:
+      return "timeout_error";
+    case 429:
+      return "rate_limit_error";
+    case 500:
+    case 503:
+      return "server_error";
+    default:
+      return "invalid_request_error";
+  }
+}
+
+void append_error_json(std::string& out, const ApiError& error) {
+  // Line ends would break a log line or an event; they carry nothing in a sentence.
+  std::string message = error.message;
+  std::replace_if(
+      message.begin(), message.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  out += R"({"error":{"message":)";
+  append_json_string(out, message);
+  out += R"(,"type":)";
+  append_json_string(out, error.type());
+  out += R"(,"param":)";
+  if (error.param) {
+    append_json_string(out, *error.param);
+  } else {
+    out += "null";
+  }
+  out += R"(,"code":)";
+  if (error.code.empty()) {
+    out += "null";
+  } else {
+    append_json_string(out, error.code);
+  }
+  out += "}}";
+}
+
+std::string error_json(const ApiError& error) {
+  std::string body;
+  append_error_json(body, error);
+  return body;
+}
+
+HttpResponse json_response(int status, std::string body, std::string_view request_id) {
+  HttpResponse response;
+  response.status = status;
+  response.headers.reserve(6);
+  response.headers.emplace_back("Content-Type", "application/json");
+  response.headers.emplace_back("X-Request-Id", request_id);
+  response.body = std::move(body);
+  return response;
+}
+
+HttpResponse to_response(const ApiError& error, std::string_view request_id) {
+  HttpResponse response = json_response(error.status, error_json(error), request_id);
+  response.close = closes(error);
+  auto& headers = response.headers;
+  if (error.status == 401) headers.emplace_back("WWW-Authenticate", R"(Bearer realm="sluice")");
+  if (error.status == 405) headers.emplace_back("Allow", error.allow);
+  if (error.code == "unsupported_encoding") headers.emplace_back("Accept-Encoding", "identity");
+  if (error.retry_after_s) {
+    auto seconds = static_cast<double>(std::clamp(*error.retry_after_s, 1U, 60U));
+    double ms = std::min(std::round(seconds * spread(request_id) * 1000), 60000.0);
+    double whole = std::max(std::round(ms / 1000), 1.0);
+    headers.emplace_back("Retry-After", std::to_string(static_cast<int>(whole)));
+    headers.emplace_back("retry-after-ms", std::to_string(static_cast<int>(ms)));
+  }
+  if (error.never_retry) headers.emplace_back("x-should-retry", "false");
+  return response;
+}
+
+HttpResponse to_response(const HttpFault& fault, std::string_view request_id) {
+  ApiError error = make(fault.status, fault.code.c_str(), fault.message);
+  error.never_retry = fault.status == 501;
+  if (fault.status == 503 || fault.status == 429) error.retry_after_s = 1;
+  HttpResponse response = to_response(error, request_id);
+  response.close = true;
+  return response;
+}
+
+namespace errors {
+
+ApiError invalid_json(std::string message) {
+  return make(400, "invalid_json", std::move(message));
+}
+
+ApiError invalid_utf8(std::string message) {
+  return make(400, "invalid_utf8", std::move(message));
+}
+
+ApiError empty_body() {
+  return make(400, "empty_body", "The request has no body; a JSON object is expected.");
+}
+
+ApiError invalid_value(std::string param, std::string message) {
+  return with_param(make(400, "invalid_value", std::move(message)), std::move(param));
+}
+
+ApiError missing_required_parameter(std::string param) {
+  std::string message = "Missing required parameter: " + param;
+  return with_param(make(400, "missing_required_parameter", std::move(message)), std::move(param));
+}
+
+ApiError unknown_parameter(std::string param) {
+  std::string message = "Unknown parameter: " + param;
+  return with_param(make(400, "unknown_parameter", std::move(message)), std::move(param));
+}
+
+ApiError unsupported_parameter(std::string param, std::string message) {
+  return with_param(make(400, "unsupported_parameter", std::move(message)), std::move(param));
+}
+
+ApiError unsupported_value(std::string param, std::string message) {
+  return with_param(make(400, "unsupported_value", std::move(message)), std::move(param));
+}
+
+ApiError context_length_exceeded(std::uint64_t context,
+                                 std::uint64_t prompt_tokens,
+                                 std::uint64_t completion_tokens) {
+  std::string message =
+      "This model's maximum context length is " + std::to_string(context) +
+      " tokens. However, you requested " + std::to_string(prompt_tokens + completion_tokens) +
+      " tokens (" + std::to_string(prompt_tokens) + " in the prompt, " +
+      std::to_string(completion_tokens) +
+      " in the completion). Please reduce the length of the prompt or completion.";
+  return make(400, "context_length_exceeded", std::move(message));
+}
+
+ApiError invalid_header(std::string_view header, std::string message) {
+  return with_param(make(400, "invalid_header", std::move(message)), std::string(header));
+}
+
+ApiError invalid_url(std::string message) {
+  return make(400, "invalid_url", std::move(message));
+}
+
+ApiError template_error(std::string message) {
+  return make(400, "template_error", std::move(message));
+}
+
+ApiError missing_api_key() {
+  return make(401,
+              "missing_api_key",
+              "No API key was provided. Send it in the header Authorization: Bearer YOUR_KEY.");
+}
+
+ApiError invalid_api_key() {
+  return make(401, "invalid_api_key", "The API key provided is not valid.");
+}
+
+ApiError insufficient_scope(std::string_view scope) {
+  return make(403, "insufficient_scope", "The API key lacks the scope " + quoted(scope) + ".");
+}
+
+ApiError model_not_allowed(std::string_view model) {
+  return with_param(
+      make(403, "model_not_allowed", "The API key may not use the model " + quoted(model) + "."),
+      "model");
+}
+
+ApiError admin_only() {
+  return make(403, "admin_only", "This needs an admin key.");
+}
+
+ApiError unknown_url(std::string message) {
+  return make(404, "unknown_url", std::move(message));
+}
+
+ApiError model_not_found(std::string_view model) {
+  return with_param(
+      make(404,
+           "model_not_found",
+           "The model " + quoted(model) + " does not exist or you do not have access to it."),
+      "model");
+}
+
+ApiError file_not_found(std::string_view id) {
+  return make(404, "file_not_found", "There is no file " + quoted(id) + ".");
+}
+
+ApiError batch_not_found(std::string_view id) {
+  return make(404, "batch_not_found", "There is no batch " + quoted(id) + ".");
+}
+
+ApiError method_not_allowed(std::string_view method,
+                            std::string_view path,
+                            std::string_view allow) {
+  ApiError error = make(405,
+                        "method_not_allowed",
+                        "The method " + std::string(method) + " is not allowed for " +
+                            std::string(path) + ". Allowed: " + std::string(allow) + ".");
+  error.allow = allow;
+  return error;
+}
+
+ApiError request_timeout() {
+  return make(408, "request_timeout", "The request was not complete in time.");
+}
+
+ApiError conflict(std::string message) {
+  return never_retried(make(409, "conflict", std::move(message)));
+}
+
+ApiError still_running() {
+  return with_retry(make(409, "conflict", "A request with this Idempotency-Key is still running."),
+                    1);
+}
+
+ApiError length_required() {
+  return make(411,
+              "length_required",
+              "The request needs a body: send Content-Length or Transfer-Encoding: chunked.");
+}
+
+ApiError request_too_large(std::uint64_t bytes, std::uint64_t bytes_max) {
+  return make(413,
+              "request_too_large",
+              "The body has " + std::to_string(bytes) + " bytes, the limit is " +
+                  std::to_string(bytes_max) + ".");
+}
+
+ApiError uri_too_long(std::string message) {
+  return make(414, "uri_too_long", std::move(message));
+}
+
+ApiError headers_too_large(std::string message) {
+  return make(431, "headers_too_large", std::move(message));
+}
+
+ApiError unsupported_media_type(std::string_view type) {
+  return make(415,
+              "unsupported_media_type",
+              "The Content-Type must be application/json, got " + quoted(type) + ".");
+}
+
+ApiError unsupported_encoding(std::string_view encoding) {
+  return make(415,
+              "unsupported_encoding",
+              "The Content-Encoding must be identity, got " + quoted(encoding) + ".");
+}
+
+ApiError expectation_failed(std::string_view expectation) {
+  return make(417,
+              "expectation_failed",
+              "The only expectation understood is 100-continue, got " + quoted(expectation) + ".");
+}
+
+ApiError rate_limit_exceeded(std::string message, std::uint32_t retry_after_s) {
+  return with_retry(make(429, "rate_limit_exceeded", std::move(message)), retry_after_s);
+}
+
+ApiError overloaded(std::uint32_t retry_after_s, std::string message) {
+  if (message.empty()) message = "The server is overloaded. Please retry later.";
+  return with_retry(make(429, "overloaded", std::move(message)), retry_after_s);
+}
+
+ApiError queue_timeout_predicted(std::uint32_t retry_after_s) {
+  return with_retry(make(429,
+                         "queue_timeout_predicted",
+                         "The request could not be answered before its deadline; it was not "
+                         "started. Please retry later."),
+                    retry_after_s);
+}
+
+ApiError internal_error(std::string_view request_id) {
+  return make(500,
+              "internal_error",
+              "The server had an error while processing your request. Request id: " +
+                  std::string(request_id));
+}
+
+ApiError template_failed(std::string message) {
+  return make(500, "template_error", std::move(message));
+}
+
+ApiError poison_request() {
+  return never_retried(
+      make(500,
+           "poison_request",
+           "This request repeatedly ended the processes that served it and is refused."));
+}
+
+ApiError transfer_coding_unsupported() {
+  return never_retried(
+      make(501, "transfer_coding_unsupported", "The only transfer coding understood is chunked."));
+}
+
+ApiError http_version_unsupported() {
+  return make(505, "http_version_unsupported", "The server speaks HTTP/1.1 and HTTP/1.0.");
+}
+
+ApiError not_ready(std::string_view model, std::uint32_t retry_after_s) {
+  return with_retry(
+      make(503, "not_ready", "The model " + quoted(model) + " is loading. Please retry later."),
+      retry_after_s);
+}
+
+ApiError draining(std::uint32_t retry_after_s) {
+  return with_retry(make(503, "draining", "The server is shutting down and takes no new requests."),
+                    retry_after_s);
+}
+
+ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s) {
+  return with_retry(make(503,
+                         "breaker_open",
+                         "The model " + quoted(model) +
+                             " is failing and is given time to recover. Please retry later."),
+                    retry_after_s);
+}
+
+ApiError backend_lost(std::uint32_t retry_after_s) {
+  return with_retry(
+      make(503, "backend_lost", "The worker was lost and no other could take the request over."),
+      retry_after_s);
+}
+
+ApiError shed_after_accept(std::uint32_t retry_after_s) {
+  return with_retry(
+      make(503, "shed_after_accept", "The request was given up to keep the server in its memory."),
+      retry_after_s);
+}
+
+ApiError no_replica(std::string_view model, std::uint32_t retry_after_s) {
+  return with_retry(
+      make(503, "no_replica", "No worker serves the model " + quoted(model) + " at present."),
+      retry_after_s);
+}
+
+ApiError deadline_exceeded(std::string_view phase, bool client_set) {
+  ApiError error = make(504,
+                        "deadline_exceeded",
+                        phase == "queue" ? "The deadline passed while the request was waiting."
+                                         : "The deadline passed during generation.");
+  error.param = std::string(phase);
+  error.never_retry = client_set;
+  return error;
+}
+
+}  // namespace errors
+}  // namespace sluice

@@ -1,0 +1,100 @@
+// Every refusal a client can see: one function a code, and the response that carries it.
+#pragma once
+
+#include "api/request.h"
+#include "net/http.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+/// The body of an error: one object with message, type, param and code, all four always there.
+/// Messages become one line of valid UTF-8.
+void append_error_json(std::string& out, const ApiError& error);
+[[nodiscard]] std::string error_json(const ApiError& error);
+
+/// The response to an error, with the headers that belong to its status and code. Retry-After and
+/// retry-after-ms spread `retry_after_s` by a factor in [0.8, 1.2] that follows from `request_id`,
+/// so that clients which were refused together do not return together; 60 s at most.
+[[nodiscard]] HttpResponse to_response(const ApiError& error, std::string_view request_id);
+/// The response to what the gate, a limit or a time-out refused; always closes the connection.
+[[nodiscard]] HttpResponse to_response(const HttpFault& fault, std::string_view request_id);
+
+/// A response with a JSON body and its request id.
+[[nodiscard]] HttpResponse json_response(int status, std::string body, std::string_view request_id);
+
+/// One function for every code of the closed list. `param` is the field a client should look at.
+namespace errors {
+
+// 400: the request is wrong.
+ApiError invalid_json(std::string message);
+ApiError invalid_utf8(std::string message);
+ApiError empty_body();
+ApiError invalid_value(std::string param, std::string message);
+ApiError missing_required_parameter(std::string param);
+ApiError unknown_parameter(std::string param);
+ApiError unsupported_parameter(std::string param, std::string message);
+ApiError unsupported_value(std::string param, std::string message);
+/// Clients match the words of its message.
+ApiError context_length_exceeded(std::uint64_t context,
+                                 std::uint64_t prompt_tokens,
+                                 std::uint64_t completion_tokens);
+ApiError invalid_header(std::string_view header, std::string message);
+ApiError invalid_url(std::string message);
+ApiError template_error(std::string message);
+
+// 401, 403: who asks.
+ApiError missing_api_key();
+ApiError invalid_api_key();
+ApiError insufficient_scope(std::string_view scope);
+ApiError model_not_allowed(std::string_view model);
+ApiError admin_only();
+
+// 404, 405, 408, 409: what is asked for.
+ApiError unknown_url(std::string message);
+ApiError model_not_found(std::string_view model);
+ApiError file_not_found(std::string_view id);
+ApiError batch_not_found(std::string_view id);
+/// `allow` is the header's value: "GET, HEAD, OPTIONS".
+ApiError method_not_allowed(std::string_view method, std::string_view path, std::string_view allow);
+ApiError request_timeout();
+ApiError conflict(std::string message);
+/// An equal request is still running: unlike other conflicts, worth a retry after a second.
+ApiError still_running();
+
+// 411 to 417, 431: its form.
+ApiError length_required();
+ApiError request_too_large(std::uint64_t bytes, std::uint64_t bytes_max);
+ApiError uri_too_long(std::string message);
+ApiError headers_too_large(std::string message);
+ApiError unsupported_media_type(std::string_view type);
+ApiError unsupported_encoding(std::string_view encoding);
+ApiError expectation_failed(std::string_view expectation);
+
+// 429: not admitted on purpose. Seconds until a retry is worth it.
+ApiError rate_limit_exceeded(std::string message, std::uint32_t retry_after_s);
+ApiError overloaded(std::uint32_t retry_after_s, std::string message = {});
+ApiError queue_timeout_predicted(std::uint32_t retry_after_s);
+
+// 500, 501, 505: a fault of ours, or what this server does not speak.
+ApiError internal_error(std::string_view request_id);
+/// A template that exceeds its budget, while `template_error` is one that refuses its input.
+ApiError template_failed(std::string message);
+ApiError poison_request();
+ApiError transfer_coding_unsupported();
+ApiError http_version_unsupported();
+
+// 503, 504: not now; out of time.
+ApiError not_ready(std::string_view model, std::uint32_t retry_after_s = 5);
+ApiError draining(std::uint32_t retry_after_s = 5);
+ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s);
+ApiError backend_lost(std::uint32_t retry_after_s = 5);
+ApiError shed_after_accept(std::uint32_t retry_after_s = 5);
+ApiError no_replica(std::string_view model, std::uint32_t retry_after_s = 5);
+/// `phase` is where the time ran out: "queue" or "generation".
+ApiError deadline_exceeded(std::string_view phase, bool client_set);
+
+}  // namespace errors
+}  // namespace sluice

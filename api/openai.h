@@ -1,0 +1,69 @@
+// The OpenAI interface on the way in: the body of a text completion becomes a CompletionRequest.
+#pragma once
+
+#include "api/request.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "net/http.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace sluice {
+
+/// Bounds of a request that do not depend on the model; the section [limits] of the configuration.
+struct ApiLimits {
+  std::uint32_t max_n = 16;
+  std::uint32_t max_stop = 16;
+  std::uint32_t max_logprobs = 20;
+  std::uint32_t max_prompts = 128;
+  Duration default_timeout = std::chrono::seconds(120);
+  Duration max_timeout = std::chrono::seconds(600);
+  bool strict_params = false;  ///< unknown fields are errors, as if every client asked for it
+};
+
+/// What the client may ask for: the defaults are those of an anonymous client.
+struct ClientRights {
+  PriorityClass default_class = PriorityClass::realtime;
+  PriorityClass max_class = PriorityClass::realtime;  ///< the best one
+  bool may_prioritize = false;                        ///< scope `priority`
+};
+
+/// All that a body's meaning depends on beside the body. Views point into the request's headers.
+struct RequestContext {
+  std::string request_id;
+  std::optional<std::string_view> timeout_header;        ///< x-request-timeout-ms
+  std::optional<std::string_view> envoy_timeout_header;  ///< x-envoy-expected-rq-timeout-ms
+  bool strict = false;                                   ///< x-sluice-strict: 1
+  bool partial_ok = false;                               ///< x-sluice-partial-ok: 1
+  ApiLimits limits;
+  ClientRights rights;
+  std::int64_t now_s = 0;  ///< Unix seconds
+  Random* random = nullptr;
+
+  /// Gathers the headers. `request` and `random` must outlive the context.
+  static RequestContext of(const HttpRequest& request,
+                           std::string request_id,
+                           const ApiLimits& limits,
+                           const ClientRights& rights,
+                           std::int64_t now_s,
+                           Random& random);
+};
+
+/// The X-Request-Id of an answer: the client's own if it is 1..128 characters of
+/// [A-Za-z0-9._:@/+=-], else a new one: "req-" and 32 hexadecimal digits.
+[[nodiscard]] std::string choose_request_id(std::optional<std::string_view> sent, Random& random);
+
+/// Parses and checks the body of POST /v1/completions. Errors come in the order of INTERFACES.md
+/// (1.15): deadline headers, JSON, unknown and unsupported fields, then types and ranges in the
+/// order of the table (1.4). Left to the caller: the model's name, and what depends on the model
+/// (vocabulary, context). `seed` stays empty when the client gave none.
+/// Any thread; no state.
+[[nodiscard]] std::variant<CompletionRequest, ApiError> parse_completion(
+    std::string_view body, const RequestContext& context);
+
+}  // namespace sluice
