@@ -1,0 +1,246 @@
+#include "api/completion_writer.h"
+
+#include "api/errors.h"
+
+#include <boost/json.hpp>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+ResponseHead head() {
+  return {"cmpl-00112233445566778899aabbccddeeff", 1700000000, "m", "fp_01234567"};
+}
+
+ChoiceDelta piece(std::string text) {
+  ChoiceDelta delta;
+  delta.text = std::move(text);
+  return delta;
+}
+
+ChoiceDelta last_piece(std::string text, std::string reason) {
+  ChoiceDelta delta = piece(std::move(text));
+  delta.finish_reason = std::move(reason);
+  return delta;
+}
+
+constexpr char kHeadJson[] =
+    R"({"id":"cmpl-00112233445566778899aabbccddeeff","object":"text_completion",)"
+    R"("created":1700000000,"model":"m","system_fingerprint":"fp_01234567",)";
+
+TEST(CompletionStream, WritesTheSpecifiedTranscript) {
+  CompletionStream stream(head(), true, false);
+  std::string out;
+  stream.append_chunk(out, piece("a"), {1, 1, 0});
+  stream.append_chunk(out, last_piece("b", "length"), {1, 2, 0});
+  stream.append_usage(out, {1, 2, 0});
+  CompletionStream::append_done(out);
+
+  std::string start = std::string("data: ") + kHeadJson;
+  EXPECT_EQ(out,
+            start +
+                R"("choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":null,)"
+                R"("stop_reason":null}],"usage":null})"
+                "\n\n" +
+                start +
+                R"("choices":[{"index":0,"text":"b","logprobs":null,"finish_reason":"length",)"
+                R"("stop_reason":null}],"usage":null})"
+                "\n\n" +
+                start +
+                R"("choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,)"
+                R"("total_tokens":3}})"
+                "\n\n"
+                "data: [DONE]\n\n");
+}
+
+TEST(CompletionStream, LeavesUsageOutUnlessAskedFor) {
+  CompletionStream stream(head(), false, true);
+  std::string out;
+  stream.append_chunk(out, piece("a"), {1, 1, 0});
+  stream.append_usage(out, {1, 1, 0});
+
+  EXPECT_EQ(out,
+            std::string("data: ") + kHeadJson +
+                R"("choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":null,)"
+                R"("stop_reason":null}]})"
+                "\n\n");
+}
+
+TEST(CompletionStream, CountsOnEveryChunkWithContinuousUsage) {
+  CompletionStream stream(head(), true, true);
+  std::string out;
+  stream.append_chunk(out, piece("a"), {4, 2, 1});
+
+  EXPECT_TRUE(
+      out.ends_with(R"(],"usage":{"prompt_tokens":4,"completion_tokens":2,"total_tokens":6}})"
+                    "\n\n"))
+      << out;
+}
+
+TEST(CompletionStream, NamesTheChoiceItsStopAndTheTier) {
+  ResponseHead tiered = head();
+  tiered.service_tier = "flex";
+  CompletionStream stream(tiered, false, false);
+  ChoiceDelta delta = last_piece("", "stop");
+  delta.index = 2;
+  delta.stop_reason = std::string("\n\n");
+  std::string by_text;
+  stream.append_chunk(by_text, delta, {});
+  delta.stop_reason = TokenId{7};
+  std::string by_token;
+  stream.append_chunk(by_token, delta, {});
+
+  EXPECT_EQ(by_text,
+            std::string("data: ") + kHeadJson +
+                R"("service_tier":"flex","choices":[{"index":2,"text":"","logprobs":null,)"
+                R"("finish_reason":"stop","stop_reason":"\n\n"}]})"
+                "\n\n");
+  EXPECT_TRUE(by_token.ends_with(R"("finish_reason":"stop","stop_reason":7}]})"
+                                 "\n\n"))
+      << by_token;
+}
+
+TEST(CompletionStream, WritesAnErrorWithoutChoices) {
+  std::string out;
+  CompletionStream::append_error(out, errors::deadline_exceeded("generation", false));
+  CompletionStream::append_done(out);
+
+  EXPECT_EQ(out,
+            R"(data: {"error":{"message":"The deadline passed during generation.",)"
+            R"("type":"timeout_error","param":"generation","code":"deadline_exceeded"}})"
+            "\n\n"
+            "data: [DONE]\n\n");
+}
+
+TEST(CompletionStream, KeepsEveryEventOnOneLine) {
+  ResponseHead odd = head();
+  odd.model = "a\nb\r";
+  CompletionStream stream(odd, true, false);
+  ChoiceDelta delta = piece("\n\r\n\xE2\x80\xA8\x01\x7F\"\\");
+  delta.stop_reason = std::string("\n");
+  std::string out;
+  stream.append_chunk(out, delta, {});
+
+  EXPECT_EQ(out.find('\n'), out.size() - 2);
+  EXPECT_EQ(out.find('\r'), std::string::npos);
+  auto chunk = boost::json::parse(std::string_view(out).substr(6)).as_object();
+  EXPECT_EQ(chunk["choices"].at(0).at("text").as_string(), delta.text);
+  EXPECT_EQ(chunk["model"].as_string(), "a\nb\r");
+}
+
+TEST(CompletionBody, HasTheSpecifiedShape) {
+  std::vector<ChoiceDelta> choices = {last_piece("x", "stop"), last_piece("é", "length")};
+  choices[1].index = 1;
+  ResponseHead tiered = head();
+  tiered.service_tier = "default";
+
+  EXPECT_EQ(
+      completion_body(tiered, choices, {5, 7, 3}),
+      std::string(kHeadJson) +
+          R"("service_tier":"default","choices":[)"
+          R"({"index":0,"text":"x","logprobs":null,"finish_reason":"stop","stop_reason":null},)"
+          R"({"index":1,"text":"é","logprobs":null,"finish_reason":"length","stop_reason":null}],)"
+          R"("usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12,)"
+          R"("prompt_tokens_details":{"cached_tokens":3}}})");
+}
+
+TEST(CompletionBody, WritesLogprobsInFourEqualLists) {
+  ChoiceDelta choice = last_piece("ab", "length");
+  choice.logprobs = {{"a", std::nullopt, {}, 0},
+                     {"b", -0.5F, {{"b", -0.5F}, {"c", -1.25F}}, 1},
+                     {"d", -3.0F, {{"b", 0.0F}, {"c", -1e-7F}}, 2}};
+  ResponseHead with = head();
+  with.logprobs = true;
+  std::string body = completion_body(with, {&choice, 1}, {1, 2, 0});
+
+  EXPECT_NE(body.find(R"("logprobs":{"text_offset":[0,1,2],"token_logprobs":[null,-0.5,-3.0],)"
+                      R"("tokens":["a","b","d"],"top_logprobs":[null,{"b":-0.5,"c":-1.25},)"
+                      R"({"b":0.0,"c":-1e-07,"d":-3.0}]},"finish_reason")"),
+            std::string::npos)
+      << body;
+}
+
+TEST(CompletionBody, WritesEmptyLogprobsWhereThereAreNoTokens) {
+  ChoiceDelta choice = last_piece("", "length");
+  ResponseHead with = head();
+  with.logprobs = true;
+
+  EXPECT_NE(
+      completion_body(with, {&choice, 1}, {})
+          .find(
+              R"("logprobs":{"text_offset":[],"token_logprobs":[],"tokens":[],"top_logprobs":[]})"),
+      std::string::npos);
+}
+
+TEST(CompletionBody, WritesNoNumberThatJsonDoesNotHave) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  ChoiceDelta choice = last_piece("x", "stop");
+  choice.logprobs = {
+      {"x", -kInfinity, {{"y", std::numeric_limits<float>::quiet_NaN()}, {"z", kInfinity}}, 0}};
+  ResponseHead with = head();
+  with.logprobs = true;
+  std::string body = completion_body(with, {&choice, 1}, {});
+
+  EXPECT_NE(body.find(R"("token_logprobs":[-9999.0])"), std::string::npos) << body;
+  EXPECT_NE(body.find(R"({"y":-9999.0,"z":-9999.0,"x":-9999.0})"), std::string::npos) << body;
+}
+
+TEST(CompletionBody, WritesEachKeyOfTopLogprobsOnce) {
+  // Two tokens that are halves of characters look the same.
+  ChoiceDelta choice = last_piece("x", "stop");
+  choice.logprobs = {
+      {"\xEF\xBF\xBD", -3.0F, {{"\xEF\xBF\xBD", -1.0F}, {"\xEF\xBF\xBD", -2.0F}}, 0}};
+  ResponseHead with = head();
+  with.logprobs = true;
+  std::string body = completion_body(with, {&choice, 1}, {});
+
+  EXPECT_NE(body.find("\"top_logprobs\":[{\"\xEF\xBF\xBD\":-1.0}]"), std::string::npos) << body;
+}
+
+TEST(ResponseHead, TakesFromTheRequestWhatAnswersIt) {
+  CompletionRequest request;
+  request.id = "cmpl-1";
+  request.created = 5;
+  request.service_tier = "flex";
+  request.logprobs = 0;
+  ResponseHead taken = ResponseHead::of(request, "m", "fp_1");
+
+  EXPECT_EQ(taken.id, "cmpl-1");
+  EXPECT_EQ(taken.created, 5);
+  EXPECT_EQ(taken.model, "m");
+  EXPECT_EQ(taken.fingerprint, "fp_1");
+  EXPECT_EQ(taken.service_tier, "flex");
+  EXPECT_TRUE(taken.logprobs);
+}
+
+TEST(StreamHead, HasTheHeadersOfAStream) {
+  HttpResponse response = stream_head("req-1", "foo,bar");
+
+  HttpHeaders expected = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                          {"Cache-Control", "no-cache"},
+                          {"X-Accel-Buffering", "no"},
+                          {"X-Request-Id", "req-1"},
+                          {"x-sluice-ignored-params", "foo,bar"}};
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers, expected);
+  EXPECT_EQ(stream_head("req-1", "").headers.size(), 4U);
+}
+
+TEST(CompletionResponse, HasTheHeadersOfABody) {
+  HttpResponse response = completion_response("{}", "req-1", "foo");
+
+  HttpHeaders expected = {{"Content-Type", "application/json"},
+                          {"X-Request-Id", "req-1"},
+                          {"x-sluice-ignored-params", "foo"}};
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers, expected);
+  EXPECT_EQ(response.body, "{}");
+}
+
+}  // namespace
+}  // namespace sluice
