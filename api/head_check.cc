@@ -1,0 +1,60 @@
+#include "api/head_check.h"
+
+#include "api/errors.h"
+#include "net/ascii.h"
+
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+std::string_view shown(std::string_view text) {
+  return text.substr(0, 100);
+}
+
+/// Check 7: Expect, media type, encoding, length.
+std::optional<ApiError> check_form(const HttpRequest& request,
+                                   bool takes_body,
+                                   std::uint64_t body_bytes_max) {
+  auto expect = request.header("expect");
+  // HTTP/1.0 knows no expectations.
+  if (expect && request.version_minor > 0 && !ascii::equals(ascii::trim(*expect), "100-continue"))
+    return errors::expectation_failed(shown(*expect));
+  if (takes_body) {
+    auto type = request.header("content-type");
+    if (type && !ascii::equals(ascii::trim(type->substr(0, type->find(';'))), "application/json"))
+      return errors::unsupported_media_type(shown(*type));
+    auto encoding = request.header("content-encoding");
+    if (encoding && !ascii::trim(*encoding).empty() &&
+        !ascii::equals(ascii::trim(*encoding), "identity"))
+      return errors::unsupported_encoding(shown(*encoding));
+    if (!request.has_framing) return errors::length_required();
+  }
+  if (request.content_length && *request.content_length > body_bytes_max)
+    return errors::request_too_large(*request.content_length, body_bytes_max);
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::variant<HeadPass, ApiError> check_head(const HttpRequest& request,
+                                            const KeyRing& keys,
+                                            std::uint64_t body_bytes_max) {
+  auto route = find_route(request.method, request.path);
+  if (auto* error = std::get_if<ApiError>(&route)) return std::move(*error);
+  HeadPass pass;
+  pass.match = std::move(std::get<RouteMatch>(route));
+  const RouteRule* rule = pass.match.rule;
+  if (!rule || rule->needs_key) {
+    auto client = keys.authenticate(request.header("authorization"), request.header("x-api-key"));
+    if (auto* error = std::get_if<ApiError>(&client)) return std::move(*error);
+    pass.client = std::get<Client>(client);
+  }
+  bool takes_body = rule && rule->method == "POST" && !pass.match.options;
+  if (auto error = check_form(request, takes_body, body_bytes_max)) return std::move(*error);
+  return pass;
+}
+
+}  // namespace sluice

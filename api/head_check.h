@@ -1,0 +1,28 @@
+// The checks that need only a request's head, cheap before dear, before a byte of the body is read.
+#pragma once
+
+#include "api/keys.h"
+#include "api/request.h"
+#include "api/router.h"
+#include "net/http.h"
+
+#include <cstdint>
+#include <variant>
+
+namespace sluice {
+
+/// A request whose head is in order: where it leads and who asks.
+struct HeadPass {
+  RouteMatch match;
+  Client client;
+};
+
+/// Checks in this order (INTERFACES.md 1.15): route (404, 405), key (401), Expect (417), media type
+/// and encoding (415), length (411, 413).
+///   body_bytes_max   of a body whose length is announced
+/// Pure; any thread. The client's name points into `keys`.
+[[nodiscard]] std::variant<HeadPass, ApiError> check_head(const HttpRequest& request,
+                                                          const KeyRing& keys,
+                                                          std::uint64_t body_bytes_max);
+
+}  // namespace sluice
