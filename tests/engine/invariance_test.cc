@@ -23,10 +23,11 @@ using testing::ManualClock;
 using testing::ModelScript;
 using testing::ScriptedModel;
 
-/// Where a model comes from; each engine gets its own.
+/// Where a model comes from; each engine gets its own, with one thread or with two.
 struct Source {
   std::string name;
-  std::function<std::unique_ptr<Model>()> make;
+  std::function<Result<std::unique_ptr<Model>>(std::uint32_t threads)> make;
+  int trace_seeds = 3;  ///< fewer for models that compute
 };
 
 void PrintTo(const Source& source, std::ostream* out) {
@@ -54,10 +55,11 @@ void PrintTo(const Output& output, std::ostream* out) {
 
 class Invariance : public ::testing::TestWithParam<Source> {
  protected:
-  void open(Engine::Options options) {
-    auto model = GetParam().make();
-    vocabulary = model->info().vocabulary;
-    auto made = Engine::create(std::move(model), options, clock);
+  void open(Engine::Options options, std::uint32_t threads = 2) {
+    auto model = GetParam().make(threads);
+    ASSERT_TRUE(model) << model.error().message;
+    vocabulary = (*model)->info().vocabulary;
+    auto made = Engine::create(*std::move(model), options, clock);
     ASSERT_TRUE(made) << made.error().message;
     engine = *std::move(made);
     said.clear();
@@ -122,7 +124,7 @@ class Invariance : public ::testing::TestWithParam<Source> {
     if (auto known = alone_.find(number); known != alone_.end()) return known->second;
     auto keep = std::move(engine);
     auto keep_said = std::move(said);
-    open({.sequences_max = 1, .step_rows_max = 512, .prefill_chunk = 512, .blocks = 64});
+    open({.sequences_max = 1, .step_rows_max = 512, .prefill_chunk = 512, .blocks = 64}, 1);
     EXPECT_TRUE(engine->add(request(number)));
     run();
     Output output = said[number];
@@ -201,7 +203,7 @@ TEST_P(Invariance, HoldsForASequenceThatIsResumedAtEveryIndex) {
 // Arrivals, cancels, preemptions and restarts at random; whatever ends has ended as it would have
 // alone. One number replays a run.
 TEST_P(Invariance, HoldsThroughARandomTrace) {
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+  for (std::uint64_t seed = 1; seed <= static_cast<std::uint64_t>(GetParam().trace_seeds); ++seed) {
     std::mt19937_64 random(seed);
     std::map<std::uint64_t, Epoch> live;
     std::uint64_t arrivals = 0;
@@ -222,7 +224,7 @@ TEST_P(Invariance, HoldsThroughARandomTrace) {
     };
     said.clear();
     reopen();
-    for (int operation = 0; operation < 1200; ++operation) {
+    for (int operation = 0; operation < 800; ++operation) {
       if (live.size() < 12 && random() % 3 == 0) offer(++arrivals);
       if (!live.empty() && random() % 50 == 0) {
         auto chosen = live.begin();
@@ -259,12 +261,32 @@ TEST_P(Invariance, HoldsThroughARandomTrace) {
   }
 }
 
+/// One of the tiny random models that parity is tested with.
+Source golden(std::string name, std::string model, std::string dtype) {
+  return {std::move(name),
+          [=](std::uint32_t threads) {
+            return load_model({.path = SLUICE_SOURCE_DIR "/tests/golden/models/" + model,
+                               .dtype = dtype,
+                               .threads = threads});
+          },
+          1};
+}
+
 std::vector<Source> sources() {
-  std::vector<Source> all;
-  all.push_back(
-      {"Scripted",
-       [] { return std::make_unique<ScriptedModel>(200, 160, std::make_shared<ModelScript>()); }});
-  return all;
+  auto scripted = [](std::uint32_t) -> Result<std::unique_ptr<Model>> {
+    return std::unique_ptr<Model>(
+        std::make_unique<ScriptedModel>(200, 160, std::make_shared<ModelScript>()));
+  };
+  auto hash = [](std::uint32_t threads) {
+    return load_model({.path = "hash", .threads = threads});
+  };
+  return {{"Scripted", scripted},
+          {"Hash", hash},
+          golden("LlamaF32", "llama", "f32"),
+          golden("LlamaBf16", "llama", "bf16"),
+          golden("MistralBf16", "mistral", "bf16"),
+          golden("Qwen2Bf16", "qwen2", "bf16"),
+          golden("Qwen3Bf16", "qwen3", "bf16")};
 }
 
 INSTANTIATE_TEST_SUITE_P(Model, Invariance, ::testing::ValuesIn(sources()), [](const auto& each) {

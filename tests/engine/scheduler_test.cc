@@ -266,7 +266,7 @@ TEST_F(FullPool, GivesAnUrgentPromptTheBlocksOfALessUrgentOne) {
 
 TEST_F(FullPool, DoesNotPreemptForAPromptThatWouldNotFitAnyhow) {
   bench.add(30, 20, 0);
-  Sequence& low = bench.add(14, 2, 2);
+  Sequence& low = bench.add(14, 8, 2);
   bench.step();
   Sequence& urgent = bench.add(60, 8, 0);
 
