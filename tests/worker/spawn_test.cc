@@ -1,0 +1,399 @@
+#include "worker/spawn.h"
+
+#include "models/hash/hash_chain.h"
+#include "worker/serve.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+/// How long a test waits for what must come; reached only when it fails.
+constexpr auto kPatience = std::chrono::seconds(60);
+
+/// Keeps what a worker said until the test asks for it.
+class Listener final : public WorkerListener {
+ public:
+  void on_message(wire::ToFront message) override {
+    std::lock_guard guard(mutex_);
+    messages_.push_back(std::move(message));
+    changed_.notify_all();
+  }
+  void on_exit(WorkerExit exit) override {
+    std::lock_guard guard(mutex_);
+    ++exits_;
+    exit_ = std::move(exit);
+    changed_.notify_all();
+  }
+
+  /// The next message that is a `Body`; others before it are dropped.
+  template <class Body>
+  std::optional<Body> next() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      while (!messages_.empty()) {
+        wire::ToFront message = std::move(messages_.front());
+        messages_.pop_front();
+        if (auto* body = std::get_if<Body>(&message)) return std::move(*body);
+      }
+      if (exit_ || changed_.wait_for(lock, kPatience) == std::cv_status::timeout) return {};
+    }
+  }
+  WorkerExit wait_for_exit() {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, kPatience, [this] { return exit_.has_value(); }))
+      return {.why = "it still runs"};
+    return *exit_;
+  }
+  std::size_t message_count() {
+    std::lock_guard guard(mutex_);
+    return messages_.size();
+  }
+  int exits() {
+    std::lock_guard guard(mutex_);
+    return exits_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<wire::ToFront> messages_;
+  std::optional<WorkerExit> exit_;
+  int exits_ = 0;
+};
+
+/// Names a process beyond its end. Must be made while it lives.
+class ProcessWatch {
+ public:
+  explicit ProcessWatch(std::int64_t pid)
+      : fd_(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0))) {}
+  ~ProcessWatch() { ::close(fd_); }
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  [[nodiscard]] bool ends() const {
+    pollfd end{.fd = fd_, .events = POLLIN, .revents = 0};
+    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(kPatience).count();
+    return ::poll(&end, 1, static_cast<int>(ms)) == 1;
+  }
+
+ private:
+  int fd_;
+};
+
+class Spawn : public ::testing::Test {
+ protected:
+  std::unique_ptr<WorkerLink> launch(std::vector<std::string> arguments) {
+    auto link = launcher->launch({"/proc/self/exe", std::move(arguments)}, listener);
+    if (!link) {
+      ADD_FAILURE() << link.error().message;
+      return nullptr;
+    }
+    return *std::move(link);
+  }
+
+  static wire::Start start_of(std::vector<TokenId> prompt, std::uint64_t id = 1) {
+    wire::Start start;
+    start.id.value = id;
+    start.plan.prompt = std::move(prompt);
+    return start;
+  }
+
+  std::unique_ptr<EventLoop> loop = *EventLoop::start("workers");
+  std::unique_ptr<WorkerLauncher> launcher = make_process_launcher(*loop);
+  std::shared_ptr<Listener> listener = std::make_shared<Listener>();
+};
+
+TEST_F(Spawn, CarriesMessagesBothWays) {
+  auto link = launch({"echo"});
+  auto hello = listener->next<wire::Hello>();
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(hello->pid, link->pid());
+
+  for (TokenId i = 0; i < 100; ++i)
+    link->send(start_of({i, i + 1}));
+
+  for (TokenId i = 0; i < 100; ++i) {
+    auto tokens = listener->next<wire::Tokens>();
+    ASSERT_TRUE(tokens);
+    EXPECT_EQ(tokens->outputs.at(0).tokens, (std::vector<TokenId>{i, i + 1}));
+  }
+}
+
+TEST_F(Spawn, CarriesAMessageLargerThanTheSocketsBuffer) {
+  auto link = launch({"echo"});
+  std::vector<TokenId> prompt(2'000'000);
+  for (std::size_t i = 0; i < prompt.size(); ++i)
+    prompt[i] = static_cast<TokenId>(i);
+
+  link->send(start_of(prompt));
+
+  auto tokens = listener->next<wire::Tokens>();
+  ASSERT_TRUE(tokens);
+  EXPECT_EQ(tokens->outputs.at(0).tokens, prompt);
+  EXPECT_EQ(link->backlog_bytes(), 0u);
+}
+
+TEST_F(Spawn, TellsTheExitCode) {
+  auto link = launch({"exit", "42"});
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.status, 42);
+  EXPECT_EQ(exit.signal, 0);
+  EXPECT_EQ(exit.why, "exited with code 42");
+}
+
+TEST_F(Spawn, HearsTheLastWordsBeforeTheExit) {
+  auto link = launch({"last_words"});
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.status, 6);
+  EXPECT_EQ(listener->message_count(), 1001u);
+}
+
+TEST_F(Spawn, LeavesNoZombie) {
+  auto link = launch({"exit", "0"});
+  listener->wait_for_exit();
+
+  int status = 0;
+  EXPECT_EQ(::waitpid(static_cast<pid_t>(link->pid()), &status, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST_F(Spawn, SeesAKillFromOutside) {
+  auto link = launch({"echo"});
+  ASSERT_TRUE(listener->next<wire::Hello>());
+
+  ::kill(static_cast<pid_t>(link->pid()), SIGKILL);
+
+  WorkerExit exit = listener->wait_for_exit();
+  EXPECT_EQ(exit.signal, SIGKILL);
+  EXPECT_EQ(exit.why, "killed by signal 9");
+}
+
+TEST_F(Spawn, KillsEvenAStoppedWorker) {
+  auto link = launch({"echo"});
+  ASSERT_TRUE(listener->next<wire::Hello>());
+  ::kill(static_cast<pid_t>(link->pid()), SIGSTOP);
+
+  link->kill();
+
+  EXPECT_EQ(listener->wait_for_exit().signal, SIGKILL);
+}
+
+TEST_F(Spawn, KillsAWorkerThatClosesItsLink) {
+  auto link = launch({"close"});
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.signal, SIGKILL);
+  EXPECT_EQ(exit.why, "closed its link");
+}
+
+TEST_F(Spawn, KillsAWorkerWhoseFrameCannotBeRead) {
+  auto link = launch({"raw", "00000002c1c1"});
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.signal, SIGKILL);
+  EXPECT_EQ(exit.why.find("sent a broken frame: "), 0u) << exit.why;
+}
+
+TEST_F(Spawn, KillsAWorkerWhoseFrameIsTooLongBeforeItArrives) {
+  auto link = launch({"raw", "7fffffff"});
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_NE(exit.why.find("2147483647"), std::string::npos) << exit.why;
+}
+
+TEST_F(Spawn, CountsWhatTheWorkerHasNotRead) {
+  auto link = launch({"deaf"});
+  EXPECT_EQ(link->backlog_bytes(), 0u);
+
+  for (int i = 0; i < 10; ++i)
+    link->send(start_of(std::vector<TokenId>(100'000, 7)));
+
+  EXPECT_GE(link->backlog_bytes(), 4'000'000u);
+}
+
+TEST_F(Spawn, KillsAWorkerThatDoesNotRead) {
+  launcher = make_process_launcher(*loop, {.backlog_bytes_max = 1'000'000});
+  auto link = launch({"deaf"});
+
+  for (int i = 0; i < 10; ++i)
+    link->send(start_of(std::vector<TokenId>(100'000, 7)));
+
+  WorkerExit exit = listener->wait_for_exit();
+  EXPECT_EQ(exit.signal, SIGKILL);
+  EXPECT_EQ(exit.why.find("does not read: "), 0u) << exit.why;
+}
+
+TEST_F(Spawn, SaysThatAProgramIsMissing) {
+  auto link = launcher->launch({"/nonexistent/sluice", {}}, listener);
+
+  ASSERT_FALSE(link);
+  EXPECT_EQ(link.error().code, ErrorCode::not_found);
+  EXPECT_NE(link.error().message.find("/nonexistent/sluice"), std::string::npos);
+  EXPECT_EQ(listener->exits(), 0);
+}
+
+TEST_F(Spawn, GivesTheWorkerItsLinkAndNothingElse) {
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR1);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  auto link = launch({"report"});
+  ::pthread_sigmask(SIG_UNBLOCK, &blocked, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
+
+  link->send(wire::Stop{});
+
+  auto report = listener->next<wire::Bye>();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->message, "fds 0 1 2 3 usr1 0 pipe default group own oom 500");
+}
+
+TEST_F(Spawn, KillsTheWorkerWhenTheLinkIsDestroyed) {
+  auto link = launch({"echo"});
+  ASSERT_TRUE(listener->next<wire::Hello>());
+  ProcessWatch watch(link->pid());
+
+  link.reset();
+
+  EXPECT_TRUE(watch.ends());
+  launcher.reset();
+  EXPECT_EQ(listener->exits(), 0) << "nobody listens any more";
+}
+
+TEST_F(Spawn, KillsAllWorkersWhenTheLauncherIsDestroyed) {
+  auto first = launch({"echo"});
+  auto second = launch({"deaf"});
+  ProcessWatch watch(second->pid());
+
+  launcher.reset();
+
+  EXPECT_TRUE(watch.ends());
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "no child is left";
+}
+
+TEST_F(Spawn, StartsManyAtOnceFromManyThreads) {
+  std::vector<std::thread> threads;
+  std::atomic<int> ended = 0;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 8; ++n) {
+        auto ears = std::make_shared<Listener>();
+        auto link = launcher->launch({"/proc/self/exe", {"exit", "7"}}, ears);
+        ASSERT_TRUE(link) << link.error().message;
+        if (ears->wait_for_exit().status == 7) ++ended;
+        EXPECT_EQ(ears->exits(), 1);
+      }
+    });
+  }
+  for (auto& thread : threads)
+    thread.join();
+
+  EXPECT_EQ(ended, 32);
+}
+
+// --- the real worker -----------------------------------------------------------------------------
+
+TEST_F(Spawn, RunsARealWorkerFromHelloToBye) {
+  auto link = launch({"real", std::to_string(::getpid())});
+  auto hello = listener->next<wire::Hello>();
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(hello->protocol, wire::kProtocolVersion);
+  EXPECT_EQ(hello->pid, link->pid());
+  EXPECT_EQ(listener->next<wire::Phase>()->name, wire::Phase::Name::load);
+  EXPECT_EQ(listener->next<wire::Phase>()->name, wire::Phase::Name::warm_up);
+  EXPECT_EQ(listener->next<wire::Phase>()->name, wire::Phase::Name::self_test);
+  auto ready = listener->next<wire::Ready>();
+  ASSERT_TRUE(ready);
+  EXPECT_EQ(ready->slots, 8u);
+  EXPECT_EQ(ready->blocks, 256u);
+  EXPECT_EQ(ready->block_tokens, 16u);
+  EXPECT_EQ(ready->architecture, "hash");
+  EXPECT_EQ(ready->vocabulary, kHashVocabulary);
+  EXPECT_NE(ready->golden, 0u);
+
+  wire::Start start = start_of({104, 105});
+  start.plan.max_tokens = 50;
+  link->send(start);
+  std::vector<TokenId> got;
+  while (got.size() < 50) {
+    auto tokens = listener->next<wire::Tokens>();
+    ASSERT_TRUE(tokens);
+    for (const auto& output : tokens->outputs)
+      got.insert(got.end(), output.tokens.begin(), output.tokens.end());
+  }
+  HashChain chain(start.plan.prompt);
+  for (TokenId token : got)
+    EXPECT_EQ(token, chain.advance());
+  ASSERT_TRUE(listener->next<wire::Heartbeat>());
+
+  link->send(wire::Stop{});
+  EXPECT_EQ(listener->wait_for_exit().status, static_cast<int>(WorkerEnd::stopped));
+}
+
+TEST_F(Spawn, HearsWhyARealWorkerCannotLoad) {
+  auto link = launch({"real", std::to_string(::getpid()), "/nonexistent/model"});
+
+  auto bye = listener->next<wire::Bye>();
+
+  ASSERT_TRUE(bye);
+  EXPECT_NE(bye->code, ErrorCode::none);
+  EXPECT_NE(bye->message.find("/nonexistent/model"), std::string::npos) << bye->message;
+  EXPECT_EQ(listener->wait_for_exit().status, static_cast<int>(WorkerEnd::start_failed));
+}
+
+TEST_F(Spawn, ARealWorkerRefusesAParentThatIsNotItsOwn) {
+  auto link = launch({"real", "1"});
+
+  EXPECT_EQ(listener->wait_for_exit().status, static_cast<int>(WorkerEnd::orphaned));
+}
+
+TEST_F(Spawn, ARealWorkerEndsAtAFrameItCannotRead) {
+  auto link = launch({"real", std::to_string(::getpid())});
+  ASSERT_TRUE(listener->next<wire::Ready>());
+  ProcessWatch watch(link->pid());
+
+  ::kill(static_cast<pid_t>(link->pid()), SIGTERM);  // an operator's signal is not held up either
+
+  EXPECT_TRUE(watch.ends());
+  EXPECT_EQ(listener->wait_for_exit().signal, SIGTERM);
+}
+
+// A front that is killed takes its workers with it, by their death signal or the end of their link.
+TEST_F(Spawn, ARealWorkerDiesWithItsFront) {
+  auto front = launch({"front"});
+  auto hello = listener->next<wire::Hello>();
+  ASSERT_TRUE(hello);
+  ASSERT_NE(hello->pid, front->pid());
+  ASSERT_TRUE(listener->next<wire::Ready>());
+  ProcessWatch worker(hello->pid);
+  ASSERT_TRUE(worker.valid());
+
+  front->kill();
+
+  EXPECT_TRUE(worker.ends());
+}
+
+}  // namespace
+}  // namespace sluice

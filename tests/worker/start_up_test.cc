@@ -1,0 +1,218 @@
+#include "worker/start_up.h"
+
+#include "models/registry.h"
+#include "tests/support/manual_clock.h"
+#include "worker/heartbeat.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+std::unique_ptr<Engine> engine_of(std::unique_ptr<Model> model,
+                                  const Engine::Options& options,
+                                  const Clock& clock) {
+  auto engine = Engine::create(std::move(model), options, clock);
+  CHECK(engine);
+  return *std::move(engine);
+}
+
+std::unique_ptr<Model> hash_model() {
+  auto model = load_model({.path = "hash"});
+  CHECK(model);
+  return *std::move(model);
+}
+
+/// A model of four tokens that a test can damage.
+class FaultyModel final : public Model {
+ public:
+  enum class Fault { none, not_finite, forgetful, lost };
+  explicit FaultyModel(Fault fault, std::int32_t context = 4096) : fault_(fault) {
+    info_ = {.architecture = "faulty", .vocabulary = 4, .context = context};
+  }
+  [[nodiscard]] const ModelInfo& info() const override { return info_; }
+  Result<void> allocate(const ModelLimits&) override { return {}; }
+  Result<void> launch(const StepBatch& batch) override {
+    if (fault_ == Fault::lost) return Error{ErrorCode::device_lost, "illegal address"};
+    ++launches_;
+    rows_ = batch.tokens.size();
+    logits_.assign(batch.logit_rows.size() * 4, 0.0F);
+    for (std::size_t row = 0; row < batch.logit_rows.size(); ++row) {
+      auto token =
+          static_cast<std::size_t>(batch.tokens[static_cast<std::size_t>(batch.logit_rows[row])]);
+      if (fault_ == Fault::forgetful) token += launches_ % 3;
+      logits_[4 * row + (token + 1) % 4] = 1.0F;
+      if (fault_ == Fault::not_finite) logits_[4 * row] = std::nanf("");
+    }
+    most_rows_ = std::max(most_rows_, rows_);
+    return {};
+  }
+  Result<std::span<float>> wait() override { return std::span<float>(logits_); }
+
+ private:
+  Fault fault_;
+  ModelInfo info_;
+  std::vector<float> logits_;
+  std::size_t rows_ = 0;
+  std::size_t most_rows_ = 0;
+  std::size_t launches_ = 0;
+};
+
+constexpr Engine::Options kOptions{
+    .sequences_max = 4, .step_rows_max = 64, .prefill_chunk = 64, .blocks = 64};
+
+TEST(StartUp, LeavesTheEngineIdle) {
+  testing::ManualClock clock;
+  auto engine = engine_of(hash_model(), kOptions, clock);
+
+  EXPECT_TRUE(warm_up(*engine, kOptions));
+  EXPECT_TRUE(self_test(*engine, kOptions));
+
+  EXPECT_TRUE(engine->idle());
+  EXPECT_EQ(engine->stats().blocks_free, 64);
+  EXPECT_GT(engine->stats().steps, 16u);
+}
+
+TEST(StartUp, GivesTheSameGoldenHashOnEveryEngine) {
+  testing::ManualClock clock;
+  Engine::Options other{.sequences_max = 9, .step_rows_max = 17, .prefill_chunk = 5, .blocks = 100};
+  auto first = engine_of(hash_model(), kOptions, clock);
+  auto second = engine_of(hash_model(), other, clock);
+
+  auto golden = self_test(*first, kOptions);
+
+  ASSERT_TRUE(golden);
+  EXPECT_EQ(*golden, *self_test(*second, other));
+  auto different =
+      engine_of(std::make_unique<FaultyModel>(FaultyModel::Fault::none), kOptions, clock);
+  EXPECT_NE(*golden, *self_test(*different, kOptions));
+}
+
+TEST(StartUp, WorksInTheSmallestEngine) {
+  testing::ManualClock clock;
+  Engine::Options tiny{.sequences_max = 1, .step_rows_max = 1, .prefill_chunk = 1, .blocks = 1};
+  for (std::int32_t context : {2, 5, 20}) {
+    auto engine =
+        engine_of(std::make_unique<FaultyModel>(FaultyModel::Fault::none, context), tiny, clock);
+
+    auto warm = warm_up(*engine, tiny);
+    auto golden = self_test(*engine, tiny);
+
+    EXPECT_TRUE(warm) << warm.error().message;
+    EXPECT_TRUE(golden) << golden.error().message;
+  }
+}
+
+TEST(StartUp, FailsTheSelfTestOfLogitsThatAreNotFinite) {
+  testing::ManualClock clock;
+  auto engine =
+      engine_of(std::make_unique<FaultyModel>(FaultyModel::Fault::not_finite), kOptions, clock);
+
+  auto golden = self_test(*engine, kOptions);
+
+  ASSERT_FALSE(golden);
+  EXPECT_EQ(golden.error().code, ErrorCode::data_loss);
+}
+
+TEST(StartUp, FailsTheSelfTestOfResultsThatDoNotRepeat) {
+  testing::ManualClock clock;
+  auto engine =
+      engine_of(std::make_unique<FaultyModel>(FaultyModel::Fault::forgetful), kOptions, clock);
+
+  auto golden = self_test(*engine, kOptions);
+
+  ASSERT_FALSE(golden);
+  EXPECT_NE(golden.error().message.find("two different"), std::string::npos);
+}
+
+TEST(StartUp, PassesOnThatTheDeviceIsLost) {
+  testing::ManualClock clock;
+  auto engine = engine_of(std::make_unique<FaultyModel>(FaultyModel::Fault::lost), kOptions, clock);
+
+  auto warm = warm_up(*engine, kOptions);
+
+  ASSERT_FALSE(warm);
+  EXPECT_EQ(warm.error().code, ErrorCode::device_lost);
+}
+
+// --- progress and heartbeat ----------------------------------------------------------------------
+
+TEST(Progress, TellsHowLongAStepHasBeenRunning) {
+  testing::ManualClock clock;
+  Progress progress;
+  progress.begin_step(clock.now());
+  clock.advance(std::chrono::milliseconds(700));
+  EXPECT_EQ(progress.at(clock.now()).step_age_ms, 700);
+
+  progress.end_step({.running = 1, .waiting = 2, .blocks_free = 3, .steps = 4, .preemptions = 5});
+
+  wire::Heartbeat beat = progress.at(clock.now());
+  EXPECT_EQ(beat.step_age_ms, 0);
+  EXPECT_EQ(beat.running, 1u);
+  EXPECT_EQ(beat.waiting, 2u);
+  EXPECT_EQ(beat.blocks_free, 3u);
+  EXPECT_EQ(beat.steps, 4u);
+  EXPECT_EQ(beat.preemptions, 5u);
+}
+
+/// Reads the frames that wait on a socket, up to `frames_max`.
+int heartbeats_on(int fd, int frames_max) {
+  FrameSplitter frames(wire::kFrameBytesMax);
+  int count = 0;
+  while (count < frames_max) {
+    char* room = frames.prepare(4096);
+    ssize_t got = ::recv(fd, room, 4096, 0);
+    CHECK(got > 0);
+    frames.commit(static_cast<std::size_t>(got));
+    for (;;) {
+      auto frame = frames.next();
+      CHECK(frame);
+      if (!*frame) break;
+      auto message = wire::decode_to_front(**frame);
+      CHECK(message);
+      if (std::holds_alternative<wire::Heartbeat>(*message)) ++count;
+    }
+  }
+  return count;
+}
+
+TEST(Heartbeat, GoesOnByItself) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  WorkerChannel front(pair[0]);
+  WorkerChannel channel(pair[1]);
+  SystemClock clock;
+  Progress progress;
+  HeartbeatThread heartbeat(channel, progress, clock, std::chrono::milliseconds(1));
+
+  EXPECT_GE(heartbeats_on(pair[0], 20), 20);
+}
+
+// The front does not read: beats are skipped, and those that were sent are whole.
+TEST(Heartbeat, IsSkippedWhileTheLinkIsFullAndNeverTorn) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  WorkerChannel front(pair[0]);
+  WorkerChannel channel(pair[1]);
+  std::string frame;
+  encode(wire::ToFront(wire::Heartbeat{}), frame);
+
+  int sent = 0;
+  while (channel.try_send(frame))
+    ++sent;
+
+  EXPECT_GT(sent, 0);
+  EXPECT_FALSE(channel.try_send(frame));
+  EXPECT_EQ(heartbeats_on(pair[0], sent), sent);
+  EXPECT_TRUE(channel.try_send(frame));
+}
+
+}  // namespace
+}  // namespace sluice

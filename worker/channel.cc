@@ -1,0 +1,86 @@
+#include "worker/channel.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{64} << 10;
+/// Bytes taken from the link before the engine's next step.
+constexpr std::size_t kReceiveBytesMax = std::size_t{4} << 20;
+/// Up to here the kernel takes all or nothing of a stream write: it fits one buffer of the socket.
+constexpr std::size_t kWholeWriteBytes = 1024;
+
+}  // namespace
+
+WorkerChannel::WorkerChannel(int fd) : fd_(fd), frames_(wire::kFrameBytesMax) {}
+
+WorkerChannel::~WorkerChannel() {
+  ::close(fd_);
+}
+
+bool WorkerChannel::send(std::string_view frames) {
+  std::lock_guard guard(mutex_);
+  while (!frames.empty()) {
+    ssize_t put = ::send(fd_, frames.data(), frames.size(), MSG_NOSIGNAL);
+    if (put < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
+      pollfd room{.fd = fd_, .events = POLLOUT, .revents = 0};
+      ::poll(&room, 1, -1);
+      continue;
+    }
+    frames.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return true;
+}
+
+bool WorkerChannel::send(const wire::ToFront& message) {
+  std::string frame;
+  encode(message, frame);
+  return send(frame);
+}
+
+bool WorkerChannel::try_send(std::string_view frame) {
+  CHECK(frame.size() <= kWholeWriteBytes);
+  std::unique_lock guard(mutex_, std::try_to_lock);
+  if (!guard) return false;  // somebody waits for room
+  ssize_t put = ::send(fd_, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (put < 0) return false;
+  CHECK(static_cast<std::size_t>(put) == frame.size());
+  return true;
+}
+
+Result<bool> WorkerChannel::receive(int timeout_ms, std::vector<wire::ToWorker>& messages) {
+  if (timeout_ms != 0) {
+    pollfd data{.fd = fd_, .events = POLLIN, .revents = 0};
+    ::poll(&data, 1, timeout_ms);
+  }
+  for (std::size_t taken = 0; taken < kReceiveBytesMax;) {
+    char* room = frames_.prepare(kReadBytes);
+    ssize_t got = ::recv(fd_, room, kReadBytes, MSG_DONTWAIT);
+    if (got == 0) return false;
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return errno == EAGAIN || errno == EWOULDBLOCK;
+    }
+    frames_.commit(static_cast<std::size_t>(got));
+    taken += static_cast<std::size_t>(got);
+    for (;;) {
+      auto frame = frames_.next();
+      if (!frame) return frame.error();
+      if (!*frame) break;
+      auto message = wire::decode_to_worker(**frame);
+      if (!message) return message.error();
+      messages.push_back(*std::move(message));
+    }
+    if (static_cast<std::size_t>(got) < kReadBytes) return true;
+  }
+  return true;
+}
+
+}  // namespace sluice

@@ -1,0 +1,54 @@
+// The worker's pulse: a thread that tells the front every 50 ms how far the engine is.
+#pragma once
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "worker/channel.h"
+#include "worker/protocol.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace sluice {
+
+/// How far the engine is. Written by the engine's thread, read by the heartbeat's.
+class Progress {
+ public:
+  void begin_step(TimePoint now);
+  void end_step(const EngineStats& stats);
+  /// The figures to be sent at `now`.
+  [[nodiscard]] wire::Heartbeat at(TimePoint now) const;
+
+ private:
+  mutable std::mutex mutex_;
+  EngineStats stats_;
+  std::optional<TimePoint> step_since_;
+};
+
+/// Sends a Heartbeat every `period` for as long as it lives. It goes on while a step spins, and is
+/// silent while the front does not read: both are what the front wants to know.
+class HeartbeatThread {
+ public:
+  static constexpr Duration kPeriod = std::chrono::milliseconds(50);
+
+  HeartbeatThread(WorkerChannel& channel,
+                  const Progress& progress,
+                  const Clock& clock,
+                  Duration period = kPeriod);
+  ~HeartbeatThread();
+
+ private:
+  void run(Duration period);
+
+  WorkerChannel& channel_;
+  const Progress& progress_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sluice

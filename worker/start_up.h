@@ -1,0 +1,26 @@
+// What a worker does with a loaded model before it serves: warm-up and self-test.
+#pragma once
+
+#include "base/result.h"
+#include "engine/engine.h"
+
+#include <cstdint>
+
+namespace sluice {
+
+/// How many KV blocks to allocate: as many as all sequences can need at their longest, as far as
+/// `kv_bytes_max` reaches, at least one.
+std::int32_t plan_blocks(const ModelInfo& model, std::int32_t sequences, std::uint64_t kv_bytes_max);
+
+/// Runs the largest prefill step and the largest decode step, so that memory is touched and code is
+/// warm. The engine must be idle, and is so afterwards. Errors: device_lost; what a sequence failed
+/// of.
+Result<void> warm_up(Engine& engine, const Engine::Options& options);
+
+/// Generates 16 greedy tokens from a fixed prompt, twice, the second time with a neighbour in the
+/// batch, and returns the hash of the tokens. It finds logits that are not finite, and results that
+/// do not repeat; compared with the hash of another worker it finds wrong weights.
+/// Errors: device_lost, data_loss (what is wrong).
+Result<std::uint64_t> self_test(Engine& engine, const Engine::Options& options);
+
+}  // namespace sluice

@@ -1,0 +1,96 @@
+#include "worker/worker_main.h"
+
+#include "base/clock.h"
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/ops.h"
+#include "worker/channel.h"
+#include "worker/heartbeat.h"
+#include "worker/start_up.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+[[noreturn]] void end(WorkerEnd how) {
+  ::_exit(static_cast<int>(how));
+}
+
+[[noreturn]] void end(WorkerChannel& channel, WorkerEnd how, const Error& why) {
+  channel.send(wire::Bye{why.code, why.message});
+  end(how);
+}
+
+std::string level_name(const ModelSource& source) {
+  if (source.level == "reference") return source.level;
+  auto level = choose_level(source.level, detect_cpu_features());
+  return level ? std::string(*level) : source.level;
+}
+
+}  // namespace
+
+int worker_main(const WorkerOptions& given) {
+  WorkerOptions options = given;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The parent may have died before that took hold; then somebody else is the parent by now.
+  if (options.parent_pid != 0 && ::getppid() != options.parent_pid) end(WorkerEnd::orphaned);
+  ::prctl(PR_SET_NAME, options.name.substr(0, 15).c_str());
+
+  SystemClock clock;
+  Progress progress;
+  WorkerChannel channel(options.link_fd);
+  channel.send(wire::Hello{.pid = ::getpid(), .version = options.version});
+  HeartbeatThread heartbeat(channel, progress, clock);
+
+  channel.send(wire::Phase{wire::Phase::Name::load});
+  auto model = load_model(options.model);
+  if (!model) end(channel, WorkerEnd::start_failed, model.error());
+  if (options.engine.blocks == 0) {
+    options.engine.blocks =
+        plan_blocks((*model)->info(), options.engine.sequences_max, options.kv_bytes_max);
+  }
+  auto engine = Engine::create(*std::move(model), options.engine, clock);
+  if (!engine) end(channel, WorkerEnd::start_failed, engine.error());
+
+  channel.send(wire::Phase{wire::Phase::Name::warm_up});
+  if (auto warm = warm_up(**engine, options.engine); !warm) {
+    if (warm.error().code == ErrorCode::device_lost) end(WorkerEnd::device_lost);
+    end(channel, WorkerEnd::start_failed, warm.error());
+  }
+
+  channel.send(wire::Phase{wire::Phase::Name::self_test});
+  auto golden = self_test(**engine, options.engine);
+  if (!golden) {
+    if (golden.error().code == ErrorCode::device_lost) end(WorkerEnd::device_lost);
+    end(channel, WorkerEnd::self_test_failed, golden.error());
+  }
+  if (options.golden && *options.golden != *golden) {
+    end(channel,
+        WorkerEnd::self_test_failed,
+        {ErrorCode::data_loss,
+         "self-test: the tokens' hash is " + std::to_string(*golden) + ", it must be " +
+             std::to_string(*options.golden)});
+  }
+
+  EngineStats stats = (*engine)->stats();
+  const ModelInfo& info = (*engine)->model();
+  progress.end_step(stats);
+  channel.send(wire::Ready{.slots = static_cast<std::uint32_t>(options.engine.sequences_max),
+                           .blocks = static_cast<std::uint32_t>(stats.blocks_total),
+                           .block_tokens = kBlockTokens,
+                           .fingerprint = info.fingerprint,
+                           .golden = *golden,
+                           .architecture = info.architecture,
+                           .level = level_name(options.model),
+                           .vocabulary = info.vocabulary,
+                           .context = info.context});
+  end(serve(channel, **engine, clock, progress));
+}
+
+}  // namespace sluice

@@ -1,0 +1,30 @@
+// The worker process: load, warm up, test itself, serve.
+#pragma once
+
+#include "engine/engine.h"
+#include "models/registry.h"
+#include "worker/serve.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace sluice {
+
+struct WorkerOptions {
+  int link_fd = 3;              ///< where the link is
+  std::int64_t parent_pid = 0;  ///< the front's; the worker ends if it has another parent. 0: any
+  ModelSource model;
+  Engine::Options engine;               ///< `blocks` 0: as many as needed, within `kv_bytes_max`
+  std::uint64_t kv_bytes_max = std::uint64_t{1} << 30;
+  std::string name = "worker";          ///< of the process' thread, as `ps -L` shows it
+  std::string version;                  ///< of the program, for Hello
+  std::optional<std::uint64_t> golden;  ///< what the self-test must give; none: anything finite
+};
+
+/// Serves until the front stops it or is gone, then ends the process with a WorkerEnd: no cleanup,
+/// no destructors, for a poisoned device would hang in them. From its first line on the process
+/// dies with the thread that created it (PR_SET_PDEATHSIG). Does not return.
+int worker_main(const WorkerOptions& options);
+
+}  // namespace sluice
