@@ -1,0 +1,141 @@
+// One client of HTTP: bytes become requests, answers become bytes, and everything has an end.
+#pragma once
+
+#include "net/header_gate.h"
+#include "net/http.h"
+#include "net/http_exchange.h"
+#include "net/http_loop.h"
+#include "net/http_parser.h"
+#include "net/loop_impl.h"
+
+#include <uv.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+/// A connection and its state machine. Requests are read and answered one at a time, in order;
+/// what arrives meanwhile waits in `in_`, and the socket stays readable so that a client who
+/// leaves is noticed. It owns itself: it is freed when libuv has let go of its socket. On the
+/// loop's thread only.
+class HttpConnection final : public RoundTask {
+ public:
+  static void start(std::shared_ptr<HttpLoop> home,
+                    int socket,
+                    std::string address,
+                    std::string peer);
+  /// Only to say why there is no room; not counted as a connection.
+  static void refuse(std::shared_ptr<HttpLoop> home,
+                     int socket,
+                     std::string peer,
+                     const HttpFault& fault);
+
+  // The answer to the running request. Called through the exchange, while it is attached.
+  void respond(HttpResponse response);
+  void begin_stream(HttpResponse head);
+  void write_piece(std::string_view piece);
+  void end_stream(std::string_view piece);
+  void abort();
+
+  // Called by the loop's shared part.
+  void check_deadlines(TimePoint now);
+  void close_if_idle();
+  /// Closes the socket, with a reset where the answer is cut; a running exchange is told that its
+  /// client is gone.
+  void close(bool reset = false);
+  void run_at_round_end() override;
+
+  std::size_t index = 0;  ///< in the list of the loop's shared part
+
+ private:
+  enum class State : std::uint8_t {
+    idle,       ///< no byte of a request yet
+    head,       ///< a head has begun
+    body,       ///< a body is being read
+    running,    ///< a handler has the request
+    flushing,   ///< the answer is complete, not all of it is sent
+    lingering,  ///< our side is shut; what still arrives is dropped, so that the answer is read
+    closed,
+  };
+
+  HttpConnection(std::shared_ptr<HttpLoop> home, std::string address, std::string peer);
+  ~HttpConnection() = default;
+  bool open(int socket);
+
+  // Reading.
+  void on_bytes(std::string_view bytes);
+  void on_end(bool clean);
+  void hold(std::string_view bytes);
+  void consume(std::string_view arrived);
+  std::size_t parse(std::string_view bytes);
+  void begin_request(std::string_view head, bool body_arrived);
+  void await_body(bool body_arrived);
+  void dispatch();
+  void start_reading();
+  void stop_reading();
+
+  // Answering.
+  void refuse_request(HttpResponse response);
+  void fail(const HttpFault& fault);
+  void answer(HttpResponse response);
+  void finish_answer();
+  void answer_sent();
+  void queue_flush();
+  void flush();
+  void send_slice();
+  void on_sent(int status);
+  void note_progress();
+  void linger();
+
+  std::shared_ptr<ExchangeState> detach();
+  void close_socket(bool reset);
+  [[nodiscard]] std::size_t unsent() const { return out_.size() + sending_.size() - sent_; }
+  [[nodiscard]] const HttpOptions& options() const { return home_->options(); }
+  [[nodiscard]] TimePoint now() const { return home_->loop().now(); }
+  [[nodiscard]] TimePoint body_deadline() const;
+  void release_memory();
+
+  std::shared_ptr<HttpLoop> home_;
+  uv_tcp_t socket_{};
+  std::string address_;  ///< empty: not counted
+  std::string peer_;
+  State state_ = State::idle;
+  bool reading_ = false;
+  bool parsing_ = false;       ///< `parse` is on the stack and goes on by itself
+  bool writing_ = false;       ///< a slice of `sending_` is with libuv
+  bool flush_queued_ = false;  ///< in the list of the round's end
+  bool head_request_ = false;  ///< no body in the answer
+  bool http10_ = false;
+  bool close_after_ = false;  ///< after the current answer
+  bool linger_after_ = false;
+  bool streaming_ = false;
+  bool chunked_ = false;  ///< the streamed answer
+  bool refused_ = false;
+  bool served_ = false;  ///< a request, at least
+  bool cold_ = false;    ///< idle since the last sweep
+
+  std::string in_;                 ///< arrived and not yet parsed
+  std::size_t heads_scanned_ = 0;  ///< of `in_`, for `waiting_heads_`
+  std::size_t waiting_heads_ = 0;  ///< ends of heads in `in_` while a request runs
+  HeaderGate gate_;
+  std::unique_ptr<HttpParser> parser_;
+  std::unique_ptr<HttpRequest> request_;  ///< being read
+  std::shared_ptr<ExchangeState> exchange_;
+
+  std::string out_;       ///< to be written
+  std::string sending_;   ///< being written
+  std::size_t sent_ = 0;  ///< of `sending_`
+  std::size_t slice_ = 0;
+  uv_write_t write_{};
+
+  TimePoint deadline_;  ///< idle, head, lingering
+  TimePoint body_begin_;
+  std::size_t body_bytes_ = 0;  ///< arrived
+  TimePoint write_deadline_ = TimePoint::max();
+  std::size_t dropped_ = 0;  ///< while lingering
+};
+
+}  // namespace sluice

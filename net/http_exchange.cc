@@ -1,0 +1,89 @@
+// Calls of a handler, carried to the loop that owns the connection.
+#include "net/http_exchange.h"
+
+#include "net/http_connection.h"
+
+#include <utility>
+
+namespace sluice {
+
+void ExchangeState::report_writable() {
+  if (!on_writable || !above.load() || unsent() > stream_buffer / 2) return;
+  above.store(false);
+  const auto call = on_writable;  // a copy, for the call may replace it
+  call();
+}
+
+PostingExchange::~PostingExchange() {
+  if (state_->answered.load()) return;
+  state_->mailbox->post([state = std::move(state_)] {
+    if (state->connection != nullptr) state->connection->abort();
+  });
+}
+
+void PostingExchange::respond(HttpResponse response) {
+  state_->answered.store(true);
+  state_->mailbox->post([state = state_, response = std::move(response)]() mutable {
+    if (state->connection != nullptr) state->connection->respond(std::move(response));
+  });
+}
+
+void PostingExchange::begin_stream(HttpResponse head) {
+  state_->mailbox->post([state = state_, head = std::move(head)]() mutable {
+    if (state->connection != nullptr) state->connection->begin_stream(std::move(head));
+  });
+}
+
+void PostingExchange::write(std::string piece) {
+  post_piece(std::move(piece), false);
+}
+
+void PostingExchange::end_stream(std::string piece) {
+  state_->answered.store(true);
+  post_piece(std::move(piece), true);
+}
+
+void PostingExchange::post_piece(std::string piece, bool last) {
+  state_->posted.fetch_add(piece.size());
+  // Noted here, not on the loop: a producer pauses by what it sees now, even if the socket takes
+  // everything before the loop looks at the sum.
+  if (state_->unsent() > state_->stream_buffer) state_->above.store(true);
+  state_->mailbox->post([state = state_, piece = std::move(piece), last] {
+    state->posted.fetch_sub(piece.size());
+    if (state->connection == nullptr) return;
+    last ? state->connection->end_stream(piece) : state->connection->write_piece(piece);
+  });
+}
+
+void PostingExchange::abort() {
+  state_->answered.store(true);
+  state_->mailbox->post([state = state_] {
+    if (state->connection != nullptr) state->connection->abort();
+  });
+}
+
+void PostingExchange::on_gone(std::function<void()> gone) {
+  auto set = [state = state_, gone] {
+    if (state->gone) {
+      gone();
+    } else if (state->connection != nullptr) {
+      state->on_gone = gone;
+    }
+  };
+  if (state_->mailbox->on_loop_thread()) {
+    set();
+  } else if (!state_->mailbox->post(set)) {
+    gone();  // the loop stopped, and its connections with it
+  }
+}
+
+void PostingExchange::on_writable(std::function<void()> writable) {
+  auto set = [state = state_, writable = std::move(writable)] {
+    if (state->connection == nullptr) return;
+    state->on_writable = writable;
+    state->report_writable();
+  };
+  state_->mailbox->on_loop_thread() ? set() : void(state_->mailbox->post(set));
+}
+
+}  // namespace sluice

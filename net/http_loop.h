@@ -1,0 +1,80 @@
+// What the connections of one listener on one loop share: limits, the head writer, the sweep.
+#pragma once
+
+#include "net/event_loop.h"
+#include "net/http.h"
+#include "net/http_response.h"
+#include "net/loop_impl.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+class HttpConnection;
+
+/// Shared by all loops of a listener. Thread-safe.
+struct HttpListenerState {
+  HttpListenerState(HttpOptions all_options, HttpHandler& all_handler)
+      : options(std::move(all_options)), handler(all_handler) {}
+
+  /// Takes a place for a connection from `address`; false over a limit.
+  bool enter(const std::string& address);
+  void leave(const std::string& address);
+
+  const HttpOptions options;
+  HttpHandler& handler;
+  std::atomic<std::size_t> connections{0};
+  std::atomic<std::size_t> lingering_refusals{0};
+  std::atomic<std::uint64_t> accepted{0};
+  std::atomic<std::uint64_t> refused{0};
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::size_t> by_address_;
+};
+
+/// The connections of one loop. Everything on the loop's thread.
+class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
+ public:
+  HttpLoop(EventLoop& loop, std::shared_ptr<HttpListenerState> shared);
+
+  /// Takes over an accepted socket. Over a limit it is told so and closed.
+  ///   address, port  the client's
+  void adopt(int socket, const std::string& address, std::uint16_t port);
+  /// Tells the client that there is no room, waits for nothing, and closes the socket.
+  void turn_away(int socket);
+  /// Closes idle connections; the others close after their answer.
+  void drain();
+  /// Closes all connections at once; their clients' exchanges are told.
+  void close_all();
+
+  [[nodiscard]] const HttpOptions& options() const { return shared_->options; }
+  [[nodiscard]] HttpHandler& handler() { return shared_->handler; }
+  [[nodiscard]] HttpListenerState& shared() { return *shared_; }
+  [[nodiscard]] EventLoop::Impl& loop() { return loop_.impl(); }
+  [[nodiscard]] HttpHeadWriter& heads() { return heads_; }
+  [[nodiscard]] bool draining() const { return draining_; }
+
+  void add(HttpConnection* connection);
+  void remove(HttpConnection* connection);
+
+ private:
+  void sweep();
+
+  EventLoop& loop_;
+  std::shared_ptr<HttpListenerState> shared_;
+  HttpHeadWriter heads_;
+  std::vector<HttpConnection*> connections_;  ///< each knows its index
+  std::unique_ptr<EventLoop::Timer> timer_;
+  bool draining_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace sluice
