@@ -28,28 +28,34 @@ SLUICE_INLINE void block_scores(const float* queries,
                                 BlockRange range,
                                 F* scores) {
   F sums[kHeads][kTableBlockTokens];
+#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
     for (int t = 0; t < kTableBlockTokens; ++t)
       sums[g][t] = zero();
   const std::int64_t whole = head_dim - head_dim % kLanes;
   for (int t = range.first; t < range.last; ++t) {
     F acc[kHeads];
+#pragma GCC unroll 8
     for (int g = 0; g < kHeads; ++g)
       acc[g] = zero();
     const std::int64_t key = at + t * head_dim;
     for (std::int64_t i = 0; i < whole; i += kLanes) {
       F k = load_any(keys, bf16, key + i);
+#pragma GCC unroll 8
       for (int g = 0; g < kHeads; ++g)
         acc[g] = fma(load(queries + g * padded + i), k, acc[g]);
     }
     if (whole < head_dim) {
       F k = load_any_first(keys, bf16, key + whole, head_dim - whole);
+#pragma GCC unroll 8
       for (int g = 0; g < kHeads; ++g)
         acc[g] = fma(load(queries + g * padded + whole), k, acc[g]);
     }
+#pragma GCC unroll 8
     for (int g = 0; g < kHeads; ++g)
       sums[g][t] = acc[g];
   }
+#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
     scores[g] = sum16(sums[g]);
 }
@@ -67,18 +73,24 @@ SLUICE_INLINE void add_values(float* outputs,
                               const F* keep,
                               std::int64_t left) {
   F acc[kHeads][kVectors];
+#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
       acc[g][v] = mul(load(outputs + g * padded + v * kLanes), keep[g]);
   for (int t = range.first; t < range.last; ++t)
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       const std::int64_t from = at + t * head_dim + v * kLanes;
       F value =
           left >= kLanes ? load_any(values, bf16, from) : load_any_first(values, bf16, from, left);
+#pragma GCC unroll 8
       for (int g = 0; g < kHeads; ++g)
         acc[g][v] = fma(splat(weights[g][t]), value, acc[g][v]);
     }
+#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
       store(outputs + g * padded + v * kLanes, acc[g][v]);
 }
@@ -92,6 +104,7 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
   float* queries = args.scratch;
   float* outputs = queries + kHeads * padded;
   const float* from = args.queries + (row * args.heads + head) * head_dim;
+#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
     for (std::int64_t i = 0; i < padded; i += kLanes) {
       F query = i < whole ? load(from + g * head_dim + i)
@@ -102,6 +115,7 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
 
   F most[kHeads];   // the largest score so far, in all lanes
   F total[kHeads];  // the sum of weights so far, in all lanes
+#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g) {
     most[g] = splat(kMinusInfinity);
     total[g] = zero();
@@ -122,6 +136,7 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
     block_scores<kHeads>(queries, padded, args.keys, args.cache_bf16, at, head_dim, range, scores);
     F keep[kHeads];
     float weights[kHeads][kTableBlockTokens];
+#pragma GCC unroll 8
     for (int g = 0; g < kHeads; ++g) {
       F score = choose_range(
           mul(scores[g], splat(args.scale)), splat(kMinusInfinity), range.first, range.last);
@@ -158,6 +173,7 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
   }
 
   const std::int64_t to = (row * args.heads + head) * head_dim;
+#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
     for (std::int64_t i = 0; i < head_dim; i += kLanes) {
       F value = div(load(outputs + g * padded + i), total[g]);
