@@ -4,7 +4,6 @@
 #include "kernels/ops.h"
 
 #include <algorithm>
-#include <limits>
 #include <span>
 #include <string>
 #include <utility>
@@ -15,6 +14,9 @@ namespace {
 
 constexpr std::uint32_t kGoldenTokens = 16;
 constexpr std::int32_t kGoldenPrompt = 8;
+/// Two million tokens: a model whose positions cost next to nothing must not touch memory for all
+/// of its context.
+constexpr std::int64_t kPlannedBlocksMax = std::int64_t{1} << 17;
 /// Ids from the end of the range: no request has them.
 constexpr std::uint64_t kFirstId = ~std::uint64_t{0} - 0xFFFFF;
 
@@ -67,9 +69,10 @@ std::int32_t plan_blocks(const ModelInfo& model,
                          std::uint64_t kv_bytes_max) {
   std::int64_t longest = (std::int64_t{model.context} + kBlockTokens - 1) / kBlockTokens;
   std::int64_t needed = longest * sequences;
-  auto fitting = static_cast<std::int64_t>(kv_bytes_max / std::max<std::size_t>(1, model.kv_block_bytes));
-  std::int64_t most = std::numeric_limits<std::int32_t>::max() / kBlockTokens;
-  return static_cast<std::int32_t>(std::clamp<std::int64_t>(std::min(needed, fitting), 1, most));
+  auto fitting =
+      static_cast<std::int64_t>(kv_bytes_max / std::max<std::size_t>(1, model.kv_block_bytes));
+  return static_cast<std::int32_t>(
+      std::clamp<std::int64_t>(std::min(needed, fitting), 1, kPlannedBlocksMax));
 }
 
 Result<void> warm_up(Engine& engine, const Engine::Options& options) {

@@ -9,8 +9,10 @@
 namespace sluice {
 
 /// How many KV blocks to allocate: as many as all sequences can need at their longest, as far as
-/// `kv_bytes_max` reaches, at least one.
-std::int32_t plan_blocks(const ModelInfo& model, std::int32_t sequences, std::uint64_t kv_bytes_max);
+/// `kv_bytes_max` and two million tokens reach, at least one.
+std::int32_t plan_blocks(const ModelInfo& model,
+                         std::int32_t sequences,
+                         std::uint64_t kv_bytes_max);
 
 /// Runs the largest prefill step and the largest decode step, so that memory is touched and code is
 /// warm. The engine must be idle, and is so afterwards. Errors: device_lost; what a sequence failed

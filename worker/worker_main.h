@@ -15,7 +15,7 @@ struct WorkerOptions {
   int link_fd = 3;              ///< where the link is
   std::int64_t parent_pid = 0;  ///< the front's; the worker ends if it has another parent. 0: any
   ModelSource model;
-  Engine::Options engine;               ///< `blocks` 0: as many as needed, within `kv_bytes_max`
+  Engine::Options engine;  ///< `blocks` 0: as many as needed, within `kv_bytes_max`
   std::uint64_t kv_bytes_max = std::uint64_t{1} << 30;
   std::string name = "worker";          ///< of the process' thread, as `ps -L` shows it
   std::string version;                  ///< of the program, for Hello
