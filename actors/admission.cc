@@ -1,0 +1,161 @@
+#include "actors/admission.h"
+
+#include <caf/event_based_actor.hpp>
+
+#include <deque>
+#include <unordered_map>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+/// How often deadlines are looked at while requests are inside. A deadline is late by at most this.
+constexpr Duration kTick = std::chrono::milliseconds(50);
+constexpr Duration kAttendEvery = std::chrono::seconds(1);
+
+class Admission : public caf::event_based_actor {
+ public:
+  Admission(caf::actor_config& config, std::shared_ptr<Front> front, Incarnation life)
+      : caf::event_based_actor(config),
+        front_(std::move(front)),
+        life_(std::move(life)),
+        controller_(front_->options.admission) {}
+
+  const char* name() const override { return "sluice.admission"; }
+
+  caf::behavior make_behavior() override {
+    tell_holder_lost(*life_.leases, front_->admission.role);
+    front_->tree->registry().subscribe(front_->admission.role, caf::actor_cast<caf::actor>(this));
+    if (front_->draining) controller_.drain();
+    return {
+        [this](Submit& submit) { on_submit(submit); },
+        [this](const Register& again) { on_register(again); },
+        [this](const Ended& ended) { on_ended(ended); },
+        [this](Tick) { on_tick(); },
+        [this](const PeerUp& peer) {
+          if (peer.incarnation != life_.number) return;
+          sweep(*life_.leases, front_->admission.role, [this](SequenceId id) {
+            return sessions_.contains(id.value);
+          });
+        },
+        [](const PeerDown&) {},
+    };
+  }
+
+  void on_exit() override { sessions_.clear(); }
+
+ private:
+  struct Inside {
+    caf::actor session;
+    TimePoint since;
+  };
+
+  void on_submit(Submit& submit) {
+    SequenceId lease{submit.demand.request.value};
+    if (submit.works.empty() || !life_.leases->holds(lease, submit.works.front().epoch)) return;
+    TimePoint now = front_->clock->now();
+    if (front_->draining) controller_.drain();
+    count_slots();
+    Decision decision = controller_.submit(submit.demand, now);
+    auto model = front_->find_model(submit.model);
+    if (!decision.admitted() || !model) {
+      front_->counters.refused += 1;
+      life_.leases->remove(lease);
+      caf::anon_send(submit.works.front().session, Refused{std::move(decision)});
+      return;
+    }
+    front_->counters.accepted += 1;
+    enter(submit.demand.request, submit.works.front().session, now);
+    for (Work& work : submit.works) {
+      std::vector<Work> one{std::move(work)};
+      hand_over(front_->tree->registry(), model->queue, one, Enqueue{one.front()});
+    }
+  }
+
+  void on_register(const Register& again) {
+    TimePoint now = front_->clock->now();
+    controller_.restore(again.demand, now);
+    enter(again.demand.request, again.session, now);
+  }
+
+  void on_ended(const Ended& ended) {
+    controller_.end(ended.request, front_->clock->now());
+    life_.leases->remove(SequenceId{ended.request.value});
+    sessions_.erase(ended.request.value);
+  }
+
+  void enter(RequestNumber request, const caf::actor& session, TimePoint now) {
+    sessions_.insert_or_assign(request.value, Inside{session, now});
+    by_age_.emplace_back(now, request.value);
+    if (!ticking_) {
+      ticking_ = true;
+      last_attend_ = now;
+      delayed_send(this, kTick, Tick{});
+    }
+  }
+
+  void on_tick() {
+    TimePoint now = front_->clock->now();
+    for (RequestNumber request : controller_.take_expired(now)) {
+      auto inside = sessions_.find(request.value);
+      if (inside != sessions_.end()) caf::anon_send(inside->second.session, DeadlinePassed{});
+    }
+    if (now - last_attend_ >= kAttendEvery) attend(now);
+    // With nobody inside the timer rests, so an idle server does nothing.
+    ticking_ = !sessions_.empty();
+    if (ticking_) {
+      delayed_send(this, kTick, Tick{});
+    } else {
+      by_age_.clear();
+    }
+  }
+
+  /// Requests enter in the order of time, so the old ones stand in front; those that ended are
+  /// dropped on the way.
+  void attend(TimePoint now) {
+    last_attend_ = now;
+    std::deque<std::pair<TimePoint, std::uint64_t>> old;
+    while (!by_age_.empty() && now - by_age_.front().first >= front_->options.keepalive) {
+      auto [since, request] = by_age_.front();
+      by_age_.pop_front();
+      auto inside = sessions_.find(request);
+      if (inside == sessions_.end() || inside->second.since != since) continue;
+      caf::anon_send(inside->second.session, Attend{});
+      old.emplace_back(since, request);
+    }
+    by_age_.insert(by_age_.begin(), old.begin(), old.end());
+    // What ended young still stands behind them; without this the line would be as long as
+    // `keepalive` is.
+    if (by_age_.size() > 2 * sessions_.size() + 1024) {
+      std::erase_if(by_age_, [this](const auto& entry) {
+        auto inside = sessions_.find(entry.second);
+        return inside == sessions_.end() || inside->second.since != entry.first;
+      });
+    }
+  }
+
+  void count_slots() {
+    std::size_t slots = 0;
+    for (const auto& model : front_->models)
+      slots += model->slots.load(std::memory_order_relaxed);
+    controller_.set_slots(slots);
+  }
+
+  std::shared_ptr<Front> front_;
+  Incarnation life_;
+  AdmissionController controller_;
+  std::unordered_map<std::uint64_t, Inside> sessions_;      ///< by request number
+  std::deque<std::pair<TimePoint, std::uint64_t>> by_age_;  ///< when it entered, request number
+  TimePoint last_attend_;
+  bool ticking_ = false;
+};
+
+}  // namespace
+
+caf::actor spawn_admission(caf::actor_system& system,
+                           std::shared_ptr<Front> front,
+                           const Incarnation& life) {
+  return system.spawn<Admission>(std::move(front), life);
+}
+
+}  // namespace sluice

@@ -1,0 +1,154 @@
+#include "actors/application.h"
+
+#include "actors/admission.h"
+#include "actors/batcher.h"
+#include "actors/executor.h"
+#include "actors/messages.h"
+#include "actors/queue.h"
+#include "supervision/supervisor.h"
+
+#include <caf/init_global_meta_objects.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+#include <spdlog/spdlog.h>
+
+#include <string>
+#include <utility>
+
+namespace sluice {
+
+std::unique_ptr<caf::actor_system_config> make_actor_config(std::size_t threads) {
+  caf::init_global_meta_objects<caf::id_block::sluice_supervision>();
+  caf::init_global_meta_objects<caf::id_block::sluice>();
+  caf::core::init_global_meta_objects();
+  auto config = std::make_unique<caf::actor_system_config>();
+  // One queue and one condition variable: wakes at once and costs nothing when idle, where stealing
+  // polls.
+  config->set("caf.scheduler.policy", "sharing");
+  config->set("caf.scheduler.max-threads", threads);
+  // A flooded actor yields after so many messages.
+  config->set("caf.scheduler.max-throughput", 50);
+  config->set("caf.logger.console.verbosity", "quiet");
+  return config;
+}
+
+std::shared_ptr<Front> make_front(Front::Options options,
+                                  std::shared_ptr<const Clock> clock,
+                                  std::shared_ptr<Random> random,
+                                  std::shared_ptr<WorkerLauncher> launcher) {
+  auto log = [](const ChildStatus& child) {
+    if (child.state == ChildState::quarantined || child.state == ChildState::disabled) {
+      spdlog::error("{} is {}: {}", child.path, to_string(child.state), child.last_reason);
+    } else if (child.state == ChildState::waiting) {
+      spdlog::warn("{} ended: {}; it starts again", child.path, child.last_reason);
+    } else {
+      spdlog::debug("{} is {}", child.path, to_string(child.state));
+    }
+  };
+  auto front = std::make_shared<Front>();
+  front->options = std::move(options);
+  front->clock = std::move(clock);
+  front->random = random;
+  front->launcher = std::move(launcher);
+  front->tree = std::make_shared<Tree>(std::move(random), log);
+  front->admission = {"admission", front->tree->leases("root/scheduling/admission")};
+  return front;
+}
+
+void add_model(Front& front,
+               std::shared_ptr<ServedModel> model,
+               std::uint32_t lanes,
+               const WorkerSpec& spec) {
+  // The tables stand under the paths that make_tree gives these actors.
+  std::string place = "root/scheduling/model." + model->name;
+  model->queue = {"queue." + model->name, front.tree->leases(place + "/queue")};
+  model->batcher = {"batcher." + model->name, front.tree->leases(place + "/batcher")};
+  for (std::uint32_t i = 0; i < lanes; ++i) {
+    LaneId lane{static_cast<std::uint32_t>(front.executors.size())};
+    std::string number = std::to_string(lane.value);
+    front.executors[lane] = {"executor." + number,
+                             front.tree->leases("root/lanes/lane" + number + "/executor")};
+    front.worker_specs[lane] = spec;
+    model->lanes.push_back(lane);
+    LaneStatus status;
+    status.lane = lane;
+    status.model = model->name;
+    front.lanes.update(status);
+  }
+  front.models.push_back(std::move(model));
+}
+
+std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& front) {
+  using std::chrono::seconds;
+  auto holder = [](std::string id, std::string role, Factory start) {
+    ChildSpec child = actor_child(std::move(id), std::move(start));
+    child.role = std::move(role);
+    child.holds_leases = true;
+    return child;
+  };
+
+  SupervisorSpec lanes{Strategy::one_for_one, {5, seconds(60), OnExhausted::quarantine}, {}};
+  SupervisorSpec scheduling{Strategy::one_for_one, {5, seconds(30), OnExhausted::escalate}, {}};
+  scheduling.children.push_back(holder("admission",
+                                       front->admission.role,
+                                       [front](caf::actor_system& system, const Incarnation& life) {
+                                         return spawn_admission(system, front, life);
+                                       }));
+  for (const auto& model : front->models) {
+    for (LaneId lane : model->lanes) {
+      SupervisorSpec one{Strategy::rest_for_one, {5, seconds(60), OnExhausted::escalate}, {}};
+      one.children.push_back(
+          holder("executor",
+                 front->executors.at(lane).role,
+                 [front, model, lane](caf::actor_system& system, const Incarnation& life) {
+                   return spawn_executor(system, front, model, lane, life);
+                 }));
+      lanes.children.push_back(
+          supervisor_child("lane" + std::to_string(lane.value), std::move(one)));
+    }
+    SupervisorSpec place{Strategy::rest_for_one, {5, seconds(30), OnExhausted::escalate}, {}};
+    place.children.push_back(
+        holder("queue",
+               model->queue.role,
+               [front, model](caf::actor_system& system, const Incarnation& life) {
+                 return spawn_queue(system, front, model, life);
+               }));
+    place.children.push_back(
+        holder("batcher",
+               model->batcher.role,
+               [front, model](caf::actor_system& system, const Incarnation& life) {
+                 return spawn_batcher(system, front, model, life);
+               }));
+    scheduling.children.push_back(supervisor_child("model." + model->name, std::move(place)));
+  }
+
+  SupervisorSpec root{Strategy::one_for_one, {3, seconds(60), OnExhausted::escalate}, {}};
+  root.children.push_back(supervisor_child("lanes", std::move(lanes)));
+  root.children.push_back(supervisor_child("scheduling", std::move(scheduling)));
+  return std::make_shared<const SupervisorSpec>(std::move(root));
+}
+
+Application::Application(caf::actor_system& system, std::shared_ptr<Front> front)
+    : system_(system),
+      front_(std::move(front)),
+      ended_(std::make_shared<std::atomic<bool>>(false)) {
+  root_ = spawn_supervisor(system_, "root", make_tree(front_), front_->tree);
+  root_->attach_functor([ended = ended_](const caf::error&) { ended->store(true); });
+}
+
+Application::~Application() {
+  stop();
+}
+
+void Application::stop() {
+  if (std::exchange(stopped_, true) || ended_->load()) return;
+  caf::scoped_actor self{system_};
+  self->request(root_, caf::infinite, StopTree{}).receive([] {}, [](const caf::error&) {});
+  root_ = nullptr;
+}
+
+bool Application::failed() const {
+  return !stopped_ && ended_->load();
+}
+
+}  // namespace sluice

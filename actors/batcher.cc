@@ -1,0 +1,188 @@
+#include "actors/batcher.h"
+
+#include "kernels/ops.h"
+
+#include <caf/event_based_actor.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+class Batcher : public caf::event_based_actor {
+ public:
+  Batcher(caf::actor_config& config,
+          std::shared_ptr<Front> front,
+          std::shared_ptr<ServedModel> model,
+          Incarnation life)
+      : caf::event_based_actor(config),
+        front_(std::move(front)),
+        model_(std::move(model)),
+        life_(std::move(life)) {}
+
+  const char* name() const override { return "sluice.batcher"; }
+
+  caf::behavior make_behavior() override {
+    tell_holder_lost(*life_.leases, model_->batcher.role);
+    auto self = caf::actor_cast<caf::actor>(this);
+    Registry& registry = front_->tree->registry();
+    registry.subscribe(model_->batcher.role, self);
+    registry.subscribe(model_->queue.role, self);
+    for (LaneId lane : model_->lanes)
+      registry.subscribe(front_->executors.at(lane).role, self);
+    return {
+        [this](Batch& batch) { on_batch(batch.works); },
+        [this](const LaneUp& up) { on_lane_up(up); },
+        [this](const LaneDown& down) { on_lane_down(down.lane, down.final); },
+        [this](const Released& released) { on_released(released); },
+        [this](const Drop& drop) { on_drop(drop); },
+        [this](const PeerUp& peer) { on_peer_up(peer); },
+        [this](const PeerDown& peer) { on_peer_down(peer); },
+    };
+  }
+
+  void on_exit() override { waiting_.clear(); }
+
+ private:
+  void on_batch(std::vector<Work>& works) {
+    outstanding_ -= std::min<std::uint64_t>(outstanding_, works.size());
+    for (Work& work : works) {
+      if (life_.leases->holds(work.id, work.epoch)) waiting_.push_back(std::move(work));
+    }
+    assign();
+  }
+
+  void on_lane_up(const LaneUp& up) {
+    lost_.erase(up.lane);
+    lanes_.lane_up(up.lane, up.credit, up.held);
+    publish_slots();
+    assign();
+    pull();
+  }
+
+  void on_lane_down(LaneId lane, bool final) {
+    lanes_.lane_down(lane);
+    publish_slots();
+    if (!final) return;
+    lost_.insert(lane);
+    if (lost_.size() < model_->lanes.size()) return;
+    for (const Work& work : waiting_) {
+      life_.leases->remove(work.id);
+      caf::anon_send(
+          work.session,
+          SequenceFailed{
+              work.id, work.epoch, {ErrorCode::unavailable, "no lane of the model is left"}});
+    }
+    waiting_.clear();
+    if (auto queue = front_->tree->registry().find(model_->queue.role))
+      caf::anon_send(queue->handle, NoLaneLeft{});
+  }
+
+  void on_released(const Released& released) {
+    for (SequenceId id : released.ids)
+      lanes_.release(released.lane, id);
+    assign();
+    pull();
+  }
+
+  void on_drop(const Drop& drop) {
+    auto found = std::find_if(
+        waiting_.begin(), waiting_.end(), [&](const Work& work) { return work.id == drop.id; });
+    if (found != waiting_.end() && found->epoch <= drop.epoch) {
+      life_.leases->remove(drop.id);
+      waiting_.erase(found);
+      pull();
+      return;
+    }
+    for (LaneId lane : model_->lanes) {
+      if (auto executor = front_->tree->registry().find(front_->executors.at(lane).role)) {
+        caf::anon_send(executor->handle, drop);
+      }
+    }
+  }
+
+  void on_peer_up(const PeerUp& peer) {
+    if (peer.role == model_->batcher.role && peer.incarnation == life_.number) {
+      sweep(*life_.leases, model_->batcher.role, [this](SequenceId id) {
+        return std::any_of(
+            waiting_.begin(), waiting_.end(), [&](const Work& work) { return work.id == id; });
+      });
+    } else if (peer.role == model_->queue.role) {
+      outstanding_ = 0;  // a new queue knows nothing of what was asked of the old one
+      pull();
+    }
+  }
+
+  void on_peer_down(const PeerDown& peer) {
+    for (LaneId lane : model_->lanes) {
+      if (front_->executors.at(lane).role == peer.role) on_lane_down(lane, peer.final);
+    }
+  }
+
+  /// Gives waiting work to lanes, in order. What does not fit anywhere waits and is not overtaken:
+  /// smaller work behind it would keep the blocks busy that it needs.
+  void assign() {
+    std::map<LaneId, std::vector<Work>> by_lane;
+    while (!waiting_.empty()) {
+      Work& next = waiting_.front();
+      next.blocks = blocks(next);
+      auto lane = lanes_.assign(next.id, next.blocks);
+      if (!lane) break;
+      by_lane[*lane].push_back(std::move(waiting_.front()));
+      waiting_.pop_front();
+    }
+    for (auto& [lane, works] : by_lane) {
+      hand_over(front_->tree->registry(), front_->executors.at(lane), works, Assign{works});
+      for (const Work& work : works)
+        life_.leases->remove(work.id);
+    }
+  }
+
+  /// KV blocks a sequence will probably need: what is known, and half of what it may still
+  /// generate. If more sequences grow beyond that than there are blocks, the engine preempts, so
+  /// this is no promise to keep.
+  std::uint32_t blocks(const Work& work) const {
+    std::size_t known = work.known_tokens();
+    std::size_t emitted = work.emitted ? work.emitted->size() : 0;
+    std::size_t left = work.plan->max_tokens > emitted ? work.plan->max_tokens - emitted : 0;
+    std::size_t needed = (known + left / 2 + kBlockTokens) / kBlockTokens;
+    return static_cast<std::uint32_t>(
+        std::min<std::size_t>(needed, std::max(1U, lanes_.blocks_max())));
+  }
+
+  /// Asks the queue for as much as there are free slots that nothing is on its way to.
+  void pull() {
+    std::uint64_t expected = outstanding_ + waiting_.size();
+    std::uint64_t free = lanes_.free_slots();
+    if (free <= expected) return;
+    auto queue = front_->tree->registry().find(model_->queue.role);
+    if (!queue) return;
+    caf::anon_send(queue->handle, Pull{static_cast<std::uint32_t>(free - expected)});
+    outstanding_ = free - waiting_.size();
+  }
+
+  void publish_slots() { model_->slots.store(lanes_.slots_total(), std::memory_order_relaxed); }
+
+  std::shared_ptr<Front> front_;
+  std::shared_ptr<ServedModel> model_;
+  Incarnation life_;
+  BatchAssembly lanes_;
+  std::deque<Work> waiting_;
+  std::uint64_t outstanding_ = 0;  ///< asked of the queue and not arrived
+  std::set<LaneId> lost_;          ///< lanes that will not come back by themselves
+};
+
+}  // namespace
+
+caf::actor spawn_batcher(caf::actor_system& system,
+                         std::shared_ptr<Front> front,
+                         std::shared_ptr<ServedModel> model,
+                         const Incarnation& life) {
+  return system.spawn<Batcher>(std::move(front), std::move(model), life);
+}
+
+}  // namespace sluice

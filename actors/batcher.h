@@ -1,0 +1,19 @@
+// The batcher of one model: takes waiting work for lanes that have credit.
+#pragma once
+
+#include "actors/front.h"
+#include "supervision/child_spec.h"
+
+#include <memory>
+
+namespace sluice {
+
+/// Receives LaneUp, LaneDown and Released from executors, Batch from the queue, Drop; sends Pull
+/// and NoLaneLeft to the queue, Assign and Drop to executors. Never holds more work than its lanes
+/// had slots.
+caf::actor spawn_batcher(caf::actor_system& system,
+                         std::shared_ptr<Front> front,
+                         std::shared_ptr<ServedModel> model,
+                         const Incarnation& life);
+
+}  // namespace sluice

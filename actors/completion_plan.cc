@@ -1,0 +1,137 @@
+#include "actors/completion_plan.h"
+
+#include "api/errors.h"
+#include "base/hash.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+/// One prompt as tokens and, for `echo`, as text.
+struct TokenizedPrompt {
+  std::vector<TokenId> tokens;
+  std::string text;
+};
+
+std::string prompt_name(const CompletionRequest& request, std::size_t i) {
+  return request.prompts.size() == 1 ? "prompt" : "prompt[" + std::to_string(i) + "]";
+}
+
+std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& request,
+                                                 std::size_t i,
+                                                 const ModelCard& model) {
+  const Tokenizer& tokenizer = *model.tokenizer;
+  TokenizedPrompt result;
+  if (const auto* text = std::get_if<std::string>(&request.prompts[i])) {
+    // A text that is too long for any tokenization is refused before it costs anything.
+    std::size_t tokens_min = text->size() / std::max<std::size_t>(1, tokenizer.token_bytes_max());
+    if (!request.truncate_prompt_tokens && tokens_min > static_cast<std::size_t>(model.context)) {
+      return errors::context_length_exceeded(
+          static_cast<std::uint64_t>(model.context), tokens_min, request.max_tokens.value_or(0));
+    }
+    auto ids = tokenizer.encode(*text, true, true);
+    if (!ids) return errors::invalid_value(prompt_name(request, i), ids.error().message);
+    result.tokens = std::move(*ids);
+    result.text = *text;
+    if (result.tokens.empty()) {
+      // An empty prompt without a BOS leaves nothing to start from.
+      if (tokenizer.bos()) {
+        result.tokens.push_back(*tokenizer.bos());
+      } else if (!tokenizer.eos().empty()) {
+        result.tokens.push_back(tokenizer.eos().front());
+      } else {
+        return errors::invalid_value(prompt_name(request, i),
+                                     "The prompt is empty and the model has no first token.");
+      }
+    }
+  } else {
+    result.tokens = std::get<std::vector<TokenId>>(request.prompts[i]);
+    for (std::size_t k = 0; k < result.tokens.size(); ++k) {
+      if (result.tokens[k] < 0 || result.tokens[k] >= model.vocabulary) {
+        return errors::invalid_value(
+            prompt_name(request, i),
+            "Token id " + std::to_string(result.tokens[k]) + " at position " + std::to_string(k) +
+                " is outside the vocabulary [0, " + std::to_string(model.vocabulary) + ").");
+      }
+    }
+    if (request.echo) result.text = tokenizer.decode(result.tokens, true);
+  }
+  if (request.truncate_prompt_tokens && result.tokens.size() > *request.truncate_prompt_tokens) {
+    result.tokens.erase(
+        result.tokens.begin(),
+        result.tokens.end() - static_cast<std::ptrdiff_t>(*request.truncate_prompt_tokens));
+    if (request.echo) result.text = tokenizer.decode(result.tokens, true);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& request,
+                                                       const ModelCard& model,
+                                                       std::uint32_t default_max_tokens,
+                                                       Random& random) {
+  for (const auto& [id, bias] : request.sampling.logit_bias) {
+    if (id < 0 || id >= model.vocabulary) {
+      return errors::invalid_value("logit_bias." + std::to_string(id),
+                                   "Token id " + std::to_string(id) +
+                                       " is outside the vocabulary [0, " +
+                                       std::to_string(model.vocabulary) + ").");
+    }
+  }
+  for (TokenId id : request.stop_token_ids) {
+    if (id < 0 || id >= model.vocabulary) {
+      return errors::invalid_value("stop_token_ids",
+                                   "Token id " + std::to_string(id) +
+                                       " is outside the vocabulary [0, " +
+                                       std::to_string(model.vocabulary) + ").");
+    }
+  }
+  std::vector<TokenId> stop_tokens = request.stop_token_ids;
+  if (!request.ignore_eos) {
+    const auto& eos = model.tokenizer->eos();
+    stop_tokens.insert(stop_tokens.end(), eos.begin(), eos.end());
+  }
+  std::sort(stop_tokens.begin(), stop_tokens.end());
+  stop_tokens.erase(std::unique(stop_tokens.begin(), stop_tokens.end()), stop_tokens.end());
+
+  std::uint64_t seed = request.seed ? static_cast<std::uint64_t>(*request.seed) : random.next();
+  auto context = static_cast<std::uint64_t>(model.context);
+  CompletionPlan result;
+  for (std::size_t p = 0; p < request.prompts.size(); ++p) {
+    auto tokenized = tokenize(request, p, model);
+    if (auto* error = std::get_if<ApiError>(&tokenized)) return std::move(*error);
+    auto& prompt = std::get<TokenizedPrompt>(tokenized);
+    std::uint64_t prompt_tokens = prompt.tokens.size();
+    std::uint64_t wanted = request.max_tokens.value_or(default_max_tokens);
+    // Without a number from the client the default is cut to the room that is left.
+    if (!request.max_tokens && prompt_tokens < context)
+      wanted = std::min(wanted, context - prompt_tokens);
+    if (prompt_tokens + wanted > context || prompt_tokens >= context + (wanted == 0 ? 1 : 0)) {
+      return errors::context_length_exceeded(context, prompt_tokens, wanted);
+    }
+    for (std::uint32_t choice = 0; choice < request.n; ++choice) {
+      auto plan = std::make_shared<Plan>();
+      plan->prompt = prompt.tokens;
+      plan->max_tokens = static_cast<std::uint32_t>(wanted);
+      plan->min_tokens = std::min(request.min_tokens, plan->max_tokens);
+      plan->stop_tokens = stop_tokens;
+      plan->sampling = request.sampling;
+      // The first choice of the first prompt draws with the client's own seed; the others with
+      // seeds of their own.
+      std::uint64_t index = p * request.n + choice;
+      plan->sampling.seed = index == 0 ? seed : mix64(seed ^ mix64(index));
+      plan->logprobs = request.logprobs;
+      plan->prompt_logprobs = request.echo && request.logprobs.has_value();
+      result.plans.push_back(std::move(plan));
+    }
+    result.prompt_tokens += prompt_tokens;
+    result.total_tokens_max += request.n * (prompt_tokens + wanted);
+    result.echo_texts.push_back(request.echo ? std::move(prompt.text) : std::string());
+  }
+  return result;
+}
+
+}  // namespace sluice

@@ -1,0 +1,34 @@
+// From a validated request to frozen plans: tokens, limits and seeds of every choice.
+#pragma once
+
+#include "api/request.h"
+#include "base/plan.h"
+#include "base/random.h"
+#include "models/registry.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace sluice {
+
+/// The plans of a request, prompt by prompt and choice by choice: choice i of prompt p is at p * n
+/// + i.
+struct CompletionPlan {
+  std::vector<std::shared_ptr<const Plan>> plans;
+  std::vector<std::string> echo_texts;  ///< per prompt; empty without `echo`
+  std::uint64_t prompt_tokens = 0;      ///< once per prompt
+  std::uint64_t total_tokens_max = 0;   ///< prompt and output over all choices
+};
+
+/// Draws up the plans. Pure but for `random`, which gives the seed when the client named none.
+/// The error is what the client sees: a token or bias outside the vocabulary, a context that is too
+/// short.
+std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& request,
+                                                       const ModelCard& model,
+                                                       std::uint32_t default_max_tokens,
+                                                       Random& random);
+
+}  // namespace sluice

@@ -1,0 +1,205 @@
+#include "actors/gateway.h"
+
+#include "actors/probes.h"
+#include "actors/session.h"
+#include "api/errors.h"
+#include "api/head_check.h"
+#include "api/router.h"
+#include "api/status_bodies.h"
+
+#include <utility>
+#include <variant>
+
+namespace sluice {
+namespace {
+
+std::int64_t unix_seconds(const Clock& clock) {
+  return std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count();
+}
+
+class Gateway final : public HttpHandler {
+ public:
+  Gateway(caf::actor_system& system,
+          std::shared_ptr<Front> front,
+          std::shared_ptr<const GatewayOptions> options)
+      : system_(system),
+        front_(std::move(front)),
+        options_(std::move(options)),
+        probes_(front_, options_) {}
+
+  std::optional<HttpResponse> on_head(const HttpRequest& request) override {
+    auto checked = check_head(request, options_->keys, options_->body_bytes_max);
+    if (auto* error = std::get_if<ApiError>(&checked))
+      return to_response(*error, request_id(request));
+    const auto& match = std::get<HeadPass>(checked).match;
+    if (front_->draining && match.rule && match.rule->route == Route::completions &&
+        !match.options) {
+      return to_response(errors::draining(), request_id(request));
+    }
+    return std::nullopt;
+  }
+
+  void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
+    auto checked = check_head(request, options_->keys, options_->body_bytes_max);
+    if (auto* error = std::get_if<ApiError>(&checked)) {
+      exchange->respond(to_response(*error, request_id(request)));
+      return;
+    }
+    auto& pass = std::get<HeadPass>(checked);
+    if (pass.match.options || !pass.match.rule) {
+      exchange->respond(options_response(pass.match, request_id(request)));
+      return;
+    }
+    switch (pass.match.rule->route) {
+      case Route::completions:
+        complete(request, pass.client, std::move(exchange));
+        return;
+      case Route::models:
+        exchange->respond(json_response(200, list_models(), request_id(request)));
+        return;
+      case Route::model:
+        exchange->respond(describe_model(pass.match.id, request_id(request)));
+        return;
+      case Route::health:
+        exchange->respond(probes_.health(request_id(request)));
+        return;
+      case Route::ready:
+        exchange->respond(probes_.ready(request_id(request)));
+        return;
+      case Route::version:
+        exchange->respond(probes_.version(request_id(request)));
+        return;
+    }
+  }
+
+  HttpResponse on_fault(const HttpFault& fault) override {
+    return to_response(fault,
+                       fault.request_id.empty() ? choose_request_id(std::nullopt, *front_->random)
+                                                : fault.request_id);
+  }
+
+ private:
+  [[nodiscard]] std::string request_id(const HttpRequest& request) const {
+    return choose_request_id(request.header("X-Request-Id"), *front_->random);
+  }
+
+  void complete(const HttpRequest& request,
+                const Client& client,
+                std::shared_ptr<HttpExchange> exchange) {
+    std::string id = request_id(request);
+    auto context = RequestContext::of(request,
+                                      id,
+                                      options_->limits,
+                                      client.rights,
+                                      unix_seconds(*front_->clock),
+                                      *front_->random);
+    auto parsed = parse_completion(request.body, context);
+    if (auto* error = std::get_if<ApiError>(&parsed)) {
+      exchange->respond(to_response(*error, id));
+      return;
+    }
+    auto& completion = std::get<CompletionRequest>(parsed);
+    auto model = front_->find_model(completion.model);
+    if (!model) {
+      exchange->respond(to_response(errors::model_not_found(completion.model.value_or("")), id));
+      return;
+    }
+    if (front_->lanes.all_quarantined(model->name)) {
+      exchange->respond(to_response(errors::no_replica(model->name), id));
+      return;
+    }
+    if (model->fingerprint == 0) {  // no lane has ever been ready
+      exchange->respond(to_response(errors::not_ready(model->name), id));
+      return;
+    }
+    spawn_session(system_, front_, std::move(model), std::move(completion), std::move(exchange));
+  }
+
+  [[nodiscard]] ListedModel listing(const ServedModel& model) const {
+    ListedModel listed;
+    listed.id = model.name;
+    listed.created = model.created;
+    listed.max_model_len = static_cast<std::uint32_t>(model.card.context);
+    listed.root = model.name;
+    bool ready = front_->lanes.ready(model.name) > 0;
+    listed.state = ready                                       ? "ready"
+                   : front_->lanes.all_quarantined(model.name) ? "failed"
+                                                               : "loading";
+    return listed;
+  }
+
+  [[nodiscard]] std::string list_models() const {
+    std::vector<ListedModel> listed;
+    for (const auto& model : front_->models)
+      listed.push_back(listing(*model));
+    return models_body(listed);
+  }
+
+  [[nodiscard]] HttpResponse describe_model(const std::string& name, const std::string& id) const {
+    auto model = front_->find_model(name);
+    if (!model) return to_response(errors::model_not_found(name), id);
+    return json_response(200, model_body(listing(*model)), id);
+  }
+
+  caf::actor_system& system_;
+  std::shared_ptr<Front> front_;
+  std::shared_ptr<const GatewayOptions> options_;
+  Probes probes_;
+};
+
+class ManagementGateway final : public HttpHandler {
+ public:
+  ManagementGateway(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options)
+      : front_(std::move(front)), probes_(front_, std::move(options)) {}
+
+  std::optional<HttpResponse> on_head(const HttpRequest& request) override {
+    std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
+    if (!answer_of(request.path))
+      return to_response(errors::unknown_url("There is no " + request.path + " here."), id);
+    if (request.method != "GET" && request.method != "HEAD") {
+      return to_response(errors::method_not_allowed(request.method, request.path, "GET, HEAD"), id);
+    }
+    return std::nullopt;
+  }
+
+  void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
+    auto answer = answer_of(request.path);
+    std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
+    exchange->respond((probes_.*answer)(id));
+  }
+
+  HttpResponse on_fault(const HttpFault& fault) override {
+    return to_response(fault,
+                       fault.request_id.empty() ? choose_request_id(std::nullopt, *front_->random)
+                                                : fault.request_id);
+  }
+
+ private:
+  using Answer = HttpResponse (Probes::*)(const std::string&) const;
+
+  static Answer answer_of(std::string_view path) {
+    if (path == "/health") return &Probes::health;
+    if (path == "/ready") return &Probes::ready;
+    if (path == "/version") return &Probes::version;
+    if (path == "/admin/v1/workers") return &Probes::workers;
+    return nullptr;
+  }
+
+  std::shared_ptr<Front> front_;
+  Probes probes_;
+};
+
+}  // namespace
+
+std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
+                                          std::shared_ptr<Front> front,
+                                          std::shared_ptr<const GatewayOptions> options) {
+  return std::make_unique<Gateway>(system, std::move(front), std::move(options));
+}
+
+std::unique_ptr<HttpHandler> make_management_gateway(
+    std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options) {
+  return std::make_unique<ManagementGateway>(std::move(front), std::move(options));
+}
+
+}  // namespace sluice

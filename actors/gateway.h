@@ -1,0 +1,42 @@
+// The gateway: HTTP requests become sessions, or are answered at once.
+#pragma once
+
+#include "actors/front.h"
+#include "api/keys.h"
+#include "api/openai.h"
+#include "net/event_loop.h"
+#include "net/http.h"
+
+#include <caf/fwd.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// What the probes watch and the version says.
+struct GatewayOptions {
+  KeyRing keys;
+  ApiLimits limits;
+  std::size_t body_bytes_max = std::size_t{8} << 20;
+  std::string version;
+  std::string git;
+  std::string build;
+  std::vector<std::pair<std::string, const EventLoop*>>
+      loops;                                  ///< for /health; outlive the gateway
+  Duration stall = std::chrono::seconds(60);  ///< a loop silent for longer is stuck
+};
+
+/// Serves the data port: the OpenAI interface, and the probes. Called on loop threads; nothing in
+/// it waits.
+std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
+                                          std::shared_ptr<Front> front,
+                                          std::shared_ptr<const GatewayOptions> options);
+
+/// Serves the management port: the probes and /admin/v1/workers. Answers from cached state, without
+/// asking an actor.
+std::unique_ptr<HttpHandler> make_management_gateway(std::shared_ptr<Front> front,
+                                                     std::shared_ptr<const GatewayOptions> options);
+
+}  // namespace sluice

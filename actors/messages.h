@@ -1,0 +1,238 @@
+// Every message on a request's way, and the CAF ids. START HERE.
+//
+//   session → admission → queue → batcher → executor ⇒ worker
+//   session ←──────────────────────────── executor ⇐ worker
+//
+// Payloads stay inside the process and travel by shared pointers to what never changes; only the
+// executor's link leaves it. Handing work over follows one rule (hand_over.h): first the lease,
+// then the message.
+#pragma once
+
+#include "admission/batch_assembly.h"
+#include "admission/controller.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/plan.h"
+#include "engine/engine.h"
+#include "supervision/messages.h"
+#include "worker/link.h"
+
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/type_id.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// One sequence on offer, under one epoch.
+struct Work {
+  SequenceId id;
+  Epoch epoch = 0;
+  caf::actor session;  ///< who owns its truth
+  std::shared_ptr<const Plan> plan;
+  std::shared_ptr<const std::vector<TokenId>> emitted;  ///< null: it has not run yet
+  std::uint32_t prompt_logprobs_from = 0;
+  bool resumed = false;  ///< a lane lost it: goes to the front of its class
+  std::uint8_t class_index = 0;
+  std::int32_t priority = 0;
+  TimePoint arrival;  ///< of the request; kept over epochs
+  TimePoint deadline = TimePoint::max();
+  std::uint32_t blocks = 0;  ///< KV blocks reserved on its lane; set by the batcher
+
+  /// Tokens whose keys and values it needs now.
+  [[nodiscard]] std::size_t known_tokens() const {
+    return plan->prompt.size() + (emitted ? emitted->size() : 0);
+  }
+};
+
+// --- session → admission
+// ---------------------------------------------------------------------------------------------
+
+/// Asks to be let in. Answered by `Refused`, or by the tokens of its sequences.
+struct Submit {
+  AdmissionController::Demand demand;
+  std::string model;
+  std::vector<Work> works;
+};
+/// The request is over, however it ended: everything reserved for it returns.
+struct Ended {
+  RequestNumber request;
+};
+/// An accepted request registers again with a new incarnation of admission.
+struct Register {
+  AdmissionController::Demand demand;
+  caf::actor session;
+};
+
+// --- admission → session
+// ---------------------------------------------------------------------------------------------
+
+struct Refused {
+  Decision decision;
+};
+struct DeadlinePassed {};
+/// Once a second to requests that are older than the keep-alive: write a comment, look at a slow
+/// reader.
+struct Attend {};
+
+// --- gateway → session
+// -----------------------------------------------------------------------------------------------
+
+struct ClientGone {};
+/// A slow client's socket took bytes again.
+struct ClientWritable {};
+
+// --- to queue, batcher and executor
+// ----------------------------------------------------------------------------------
+
+/// Work for the queue, from admission or from a session whose holder was lost.
+struct Enqueue {
+  Work work;
+};
+/// The session no longer wants the sequence: whoever holds it lets go, others pass it on.
+struct Drop {
+  SequenceId id;
+  Epoch epoch = 0;
+};
+/// Batcher to queue: up to `count` more may come.
+struct Pull {
+  std::uint32_t count = 0;
+};
+/// Queue to batcher.
+struct Batch {
+  std::vector<Work> works;
+};
+/// Batcher to executor.
+struct Assign {
+  std::vector<Work> works;
+};
+/// Executor to batcher: the lane serves and grants this in all; it holds some already.
+struct LaneUp {
+  LaneId lane;
+  BatchAssembly::Credit credit;
+  std::vector<BatchAssembly::Held> held;
+};
+/// Executor to batcher: the lane cannot take work; `final`: until an operator helps.
+struct LaneDown {
+  LaneId lane;
+  bool final = false;
+};
+/// Executor to batcher: these left the lane.
+struct Released {
+  LaneId lane;
+  std::vector<SequenceId> ids;
+};
+/// Batcher to queue: no lane of the model is left, nor will one come.
+struct NoLaneLeft {};
+
+// --- executor, queue → session
+// ---------------------------------------------------------------------------------------
+
+/// A step's output for one sequence of the session.
+struct TokensArrived {
+  LaneId lane;
+  SequenceOutput output;
+};
+/// The sequence runs on this lane from now on: only that lane's loss counts.
+struct Running {
+  SequenceId id;
+  Epoch epoch = 0;
+  LaneId lane;
+};
+/// The sequence cannot go on.
+struct SequenceFailed {
+  SequenceId id;
+  Epoch epoch = 0;
+  Error error;
+};
+
+// --- link → executor
+// -------------------------------------------------------------------------------------------------
+
+/// `life` counts the workers of this executor; a message of an earlier one is stale.
+struct FromWorker {
+  std::uint64_t life = 0;
+  wire::ToFront message;
+};
+struct WorkerGone {
+  std::uint64_t life = 0;
+  WorkerExit exit;
+};
+/// The executor to itself: start the next worker. `life` as above.
+struct StartWorker {
+  std::uint64_t life = 0;
+};
+/// The executor to itself: the start-up phase has run out of time.
+struct PhaseTimeout {
+  std::uint64_t life = 0;
+  std::uint32_t phase = 0;
+};
+/// To an executor: end the worker in an orderly way and start another.
+struct RestartWorker {};
+
+/// An actor's periodic message to itself.
+struct Tick {};
+
+}  // namespace sluice
+
+// Append only: ids are positions. Supervision's block ends below +50.
+CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
+  CAF_ADD_TYPE_ID(sluice, (sluice::Submit))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Ended))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Register))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Refused))
+  CAF_ADD_TYPE_ID(sluice, (sluice::DeadlinePassed))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Attend))
+  CAF_ADD_TYPE_ID(sluice, (sluice::ClientGone))
+  CAF_ADD_TYPE_ID(sluice, (sluice::ClientWritable))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Enqueue))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Drop))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Pull))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Batch))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Assign))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneUp))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneDown))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Released))
+  CAF_ADD_TYPE_ID(sluice, (sluice::NoLaneLeft))
+  CAF_ADD_TYPE_ID(sluice, (sluice::TokensArrived))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Running))
+  CAF_ADD_TYPE_ID(sluice, (sluice::SequenceFailed))
+  CAF_ADD_TYPE_ID(sluice, (sluice::FromWorker))
+  CAF_ADD_TYPE_ID(sluice, (sluice::WorkerGone))
+  CAF_ADD_TYPE_ID(sluice, (sluice::StartWorker))
+  CAF_ADD_TYPE_ID(sluice, (sluice::PhaseTimeout))
+  CAF_ADD_TYPE_ID(sluice, (sluice::RestartWorker))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Tick))
+CAF_END_TYPE_ID_BLOCK(sluice)
+
+// Not to be serialised: they carry pointers and stay in this process.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Submit)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Register)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Refused)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::DeadlinePassed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Attend)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ClientGone)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ClientWritable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Enqueue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Drop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Pull)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Assign)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneUp)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneDown)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Released)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::NoLaneLeft)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::TokensArrived)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Running)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::SequenceFailed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::FromWorker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::WorkerGone)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::StartWorker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::PhaseTimeout)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::RestartWorker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Tick)

@@ -1,0 +1,147 @@
+#include "actors/probes.h"
+
+#include "api/errors.h"
+#include "api/json_writer.h"
+#include "api/status_bodies.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+std::int64_t milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+/// Writes one JSON object, member by member.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
+  ~ObjectWriter() { out_ += '}'; }
+  ObjectWriter(const ObjectWriter&) = delete;
+  ObjectWriter& operator=(const ObjectWriter&) = delete;
+
+  void text(std::string_view name, std::string_view value) {
+    key(name);
+    append_json_string(out_, value);
+  }
+  template <std::integral T>
+  void number(std::string_view name, T value) {
+    key(name);
+    append_json_int(out_, value);
+  }
+
+ private:
+  void key(std::string_view name) {
+    if (!first_) out_ += ',';
+    first_ = false;
+    append_json_string(out_, name);
+    out_ += ':';
+  }
+
+  std::string& out_;
+  bool first_ = true;
+};
+
+}  // namespace
+
+Probes::Probes(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options)
+    : front_(std::move(front)), options_(std::move(options)), started_(front_->clock->now()) {}
+
+HttpResponse Probes::health(const std::string& request_id) const {
+  TimePoint now = front_->clock->now();
+  HealthInfo info;
+  info.uptime_s = static_cast<std::uint64_t>(milliseconds(now - started_) / 1000);
+  for (const auto& [name, loop] : options_->loops) {
+    Duration lag = std::max(Duration::zero(), now - loop->last_turn());
+    info.loops.push_back({name, milliseconds(lag)});
+    info.stalled = info.stalled || lag > options_->stall;
+  }
+  for (const LaneStatus& lane : front_->lanes.snapshot()) {
+    if (lane.state == LaneStatus::State::ready)
+      info.engines.push_back({lane.model, lane.running, lane.step_age_ms});
+  }
+  return json_response(info.stalled ? 503 : 200, health_body(info), request_id);
+}
+
+HttpResponse Probes::ready(const std::string& request_id) const {
+  std::vector<std::string> reasons;
+  if (front_->stopping) reasons.emplace_back("the server is shutting down");
+  for (const auto& model : front_->models) {
+    if (front_->lanes.ready(model->name) > 0) continue;
+    std::string reason = "model " + model->name + ":";
+    for (const LaneStatus& lane : front_->lanes.snapshot()) {
+      if (lane.model != model->name) continue;
+      reason +=
+          " lane " + std::to_string(lane.lane.value) + " " + std::string(to_string(lane.state));
+      if (!lane.phase.empty()) reason += " (" + lane.phase + ")";
+    }
+    reasons.push_back(std::move(reason));
+  }
+  return json_response(reasons.empty() ? 200 : 503, ready_body(reasons), request_id);
+}
+
+HttpResponse Probes::version(const std::string& request_id) const {
+  VersionInfo info;
+  info.version = options_->version;
+  info.git = options_->git;
+  info.build = options_->build;
+  info.compiler = "g++ " __VERSION__;
+  return json_response(200, version_body(info), request_id);
+}
+
+HttpResponse Probes::workers(const std::string& request_id) const {
+  std::string body = "{\"workers\":[";
+  bool first = true;
+  for (const LaneStatus& lane : front_->lanes.snapshot()) {
+    if (!std::exchange(first, false)) body += ',';
+    ObjectWriter object(body);
+    object.number("lane", lane.lane.value);
+    object.text("model", lane.model);
+    object.text("state", to_string(lane.state));
+    object.text("phase", lane.phase);
+    object.number("pid", lane.pid);
+    object.number("incarnation", lane.incarnation);
+    object.number("restarts", lane.restarts);
+    object.text("last_exit", lane.last_exit);
+    object.text("kernels", lane.level);
+    object.number("slots", lane.slots);
+    object.number("blocks", lane.blocks);
+    object.number("blocks_free", lane.blocks_free);
+    object.number("leases", lane.leases);
+    object.number("running", lane.running);
+    object.number("waiting", lane.waiting);
+    object.number("steps", lane.steps);
+    object.number("preemptions", lane.preemptions);
+    object.number("step_age_ms", lane.step_age_ms);
+  }
+  body += "],\"tree\":[";
+  first = true;
+  for (const ChildStatus& child : front_->tree->snapshot()) {
+    if (!std::exchange(first, false)) body += ',';
+    ObjectWriter object(body);
+    object.text("path", child.path);
+    object.text("state", to_string(child.state));
+    object.number("incarnation", child.incarnation);
+    object.number("restarts", child.restarts);
+    object.text("last_reason", child.last_reason);
+  }
+  body += "],\"requests\":";
+  {
+    const FrontCounters& counters = front_->counters;
+    ObjectWriter object(body);
+    object.number("accepted", counters.accepted.load());
+    object.number("refused", counters.refused.load());
+    object.number("completed", counters.completed.load());
+    object.number("cancelled", counters.cancelled.load());
+    object.number("deadline", counters.deadline.load());
+    object.number("failed", counters.failed.load());
+    object.number("resumed", counters.resumed.load());
+    object.number("sessions", counters.sessions.load());
+  }
+  body += '}';
+  return json_response(200, std::move(body), request_id);
+}
+
+}  // namespace sluice

@@ -1,0 +1,29 @@
+// What the server says of itself to probes and operators, from cached state alone.
+#pragma once
+
+#include "actors/front.h"
+#include "actors/gateway.h"
+#include "net/http.h"
+
+#include <string>
+
+namespace sluice {
+
+/// GET /health, /ready, /version: liveness, readiness, version.
+class Probes {
+ public:
+  Probes(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options);
+
+  [[nodiscard]] HttpResponse health(const std::string& request_id) const;
+  [[nodiscard]] HttpResponse ready(const std::string& request_id) const;
+  [[nodiscard]] HttpResponse version(const std::string& request_id) const;
+  /// GET /admin/v1/workers: every lane, and the supervision tree.
+  [[nodiscard]] HttpResponse workers(const std::string& request_id) const;
+
+ private:
+  std::shared_ptr<Front> front_;
+  std::shared_ptr<const GatewayOptions> options_;
+  TimePoint started_;
+};
+
+}  // namespace sluice

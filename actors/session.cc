@@ -1,0 +1,488 @@
+#include "actors/session.h"
+
+#include "actors/completion_plan.h"
+#include "actors/hand_over.h"
+#include "api/choice.h"
+#include "api/completion_writer.h"
+#include "api/errors.h"
+
+#include <caf/event_based_actor.hpp>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace sluice {
+namespace {
+
+/// One choice on its way through the front.
+struct SequenceState {
+  SequenceId id;
+  Epoch epoch = 0;
+  std::shared_ptr<const Plan> plan;
+  Choice choice;
+  std::optional<LaneId> lane;  ///< none: queue or batcher hold it
+  bool resumed = false;        ///< it ran on a lane that was lost
+  std::uint32_t resumptions = 0;
+  ChoiceDelta whole;  ///< what was shown so far, for answers that are not streamed
+};
+
+class Session : public caf::event_based_actor {
+ public:
+  Session(caf::actor_config& config,
+          std::shared_ptr<Front> front,
+          std::shared_ptr<ServedModel> model,
+          CompletionRequest request,
+          std::shared_ptr<HttpExchange> exchange)
+      : caf::event_based_actor(config),
+        front_(std::move(front)),
+        model_(std::move(model)),
+        request_(std::move(request)),
+        exchange_(std::move(exchange)),
+        arrival_(front_->clock->now()) {
+    front_->counters.sessions += 1;
+    // A handler that throws ends this session, and on_exit gives the client its one answer.
+    set_exception_handler([this](std::exception_ptr& thrown) -> caf::error {
+      try {
+        std::rethrow_exception(thrown);
+      } catch (const std::exception& exception) {
+        spdlog::error("session {}: {}", request_.request_id, exception.what());
+      } catch (...) {
+        spdlog::error("session {}: unknown exception", request_.request_id);
+      }
+      return caf::make_error(caf::sec::runtime_error);
+    });
+  }
+
+  const char* name() const override { return "sluice.session"; }
+
+  caf::behavior make_behavior() override {
+    if (!start()) return {};
+    return {
+        [this](const TokensArrived& arrived) { on_tokens(arrived); },
+        [this](const Running& running) { on_running(running); },
+        [this](const HolderLost& lost) { on_holder_lost(lost); },
+        [this](const SequenceFailed& failed) { on_sequence_failed(failed); },
+        [this](const Refused& refused) { fail(refusal(refused.decision)); },
+        [this](DeadlinePassed) { on_deadline(); },
+        [this](Attend) { on_attend(); },
+        [this](ClientGone) { on_client_gone(); },
+        [this](ClientWritable) { flush(); },
+    };
+  }
+
+  /// However the session ends: the client has its answer, holders let go, reservations return.
+  void on_exit() override {
+    if (!answered_) answer_error(errors::internal_error(request_.request_id));
+    for (const SequenceState& sequence : sequences_) {
+      if (!sequence.choice.finished()) drop(sequence, sequence.epoch);
+    }
+    if (submitted_) {
+      front_->admission.leases->remove(lease());
+      if (auto admission = front_->tree->registry().find(front_->admission.role)) {
+        caf::anon_send(admission->handle, Ended{number_});
+      }
+    }
+    front_->counters.sessions -= 1;
+    exchange_.reset();
+    sequences_.clear();
+  }
+
+ private:
+  // --- the beginning
+  // -------------------------------------------------------------------------------------------------
+
+  /// False: the request was answered already.
+  bool start() {
+    auto planned =
+        plan_completion(request_, model_->card, model_->default_max_tokens, *front_->random);
+    if (auto* error = std::get_if<ApiError>(&planned)) {
+      answer_error(*error);
+      return false;
+    }
+    auto& plan = std::get<CompletionPlan>(planned);
+    std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
+    number_ = RequestNumber{first};
+    usage_.prompt_tokens = plan.prompt_tokens;
+    deadline_ = arrival_ + request_.timeout.value_or(front_->options.request_timeout);
+    demand_ = {
+        number_, static_cast<std::uint32_t>(plan.plans.size()), plan.total_tokens_max, deadline_};
+    sequences_.reserve(plan.plans.size());
+    for (std::size_t i = 0; i < plan.plans.size(); ++i) {
+      Choice::Options options;
+      options.index = static_cast<std::uint32_t>(i);
+      options.echo = request_.echo;
+      options.echo_text = plan.echo_texts[i / request_.n];
+      options.stop = request_.stop;
+      options.include_stop = request_.include_stop;
+      options.skip_special_tokens = request_.skip_special_tokens;
+      sequences_.push_back({SequenceId{first + i},
+                            0,
+                            plan.plans[i],
+                            Choice(std::move(options), plan.plans[i], model_->card.tokenizer),
+                            std::nullopt,
+                            false,
+                            0,
+                            {}});
+    }
+    // The exchange holds the session weakly: a client that stays must not keep a session that
+    // ended.
+    auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
+    exchange_->on_gone([self] {
+      if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, ClientGone{});
+    });
+    if (request_.stream) {
+      exchange_->on_writable([self] {
+        if (auto session = caf::actor_cast<caf::actor>(self))
+          caf::anon_send(session, ClientWritable{});
+      });
+    }
+    submit();
+    return true;
+  }
+
+  /// Offers the whole request to admission, which holds one lease for it, named like its first
+  /// sequence.
+  void submit() {
+    submitted_ = true;
+    Submit submit{demand_, model_->name, {}};
+    for (SequenceState& sequence : sequences_) {
+      if (!sequence.choice.finished()) submit.works.push_back(work(sequence));
+    }
+    std::vector<Work> lease_only(1);
+    lease_only[0].id = lease();
+    lease_only[0].epoch = submit.works.front().epoch;
+    lease_only[0].session = caf::actor_cast<caf::actor>(this);
+    hand_over(front_->tree->registry(), front_->admission, lease_only, submit);
+  }
+
+  [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
+
+  [[nodiscard]] Work work(const SequenceState& sequence) {
+    Work work;
+    work.id = sequence.id;
+    work.epoch = sequence.epoch;
+    work.session = caf::actor_cast<caf::actor>(this);
+    work.plan = sequence.plan;
+    if (!sequence.choice.emitted().empty()) {
+      work.emitted = std::make_shared<const std::vector<TokenId>>(sequence.choice.emitted());
+    }
+    work.prompt_logprobs_from = sequence.choice.prompt_logprobs_known();
+    work.resumed = sequence.resumed;
+    work.class_index = static_cast<std::uint8_t>(request_.priority_class);
+    work.priority = request_.priority;
+    work.arrival = arrival_;
+    work.deadline = deadline_;
+    return work;
+  }
+
+  // --- what the holders say
+  // ------------------------------------------------------------------------------------------
+
+  SequenceState* find(SequenceId id) {
+    std::uint64_t index = id.value - number_.value;
+    return index < sequences_.size() ? &sequences_[index] : nullptr;
+  }
+
+  void on_running(const Running& running) {
+    SequenceState* sequence = find(running.id);
+    if (!sequence || sequence->choice.finished() || running.epoch != sequence->epoch) {
+      drop_on(running.lane, running.id, running.epoch);
+      return;
+    }
+    sequence->lane = running.lane;
+    entered_ = true;
+  }
+
+  void on_tokens(const TokensArrived& arrived) {
+    const SequenceOutput& output = arrived.output;
+    SequenceState* sequence = find(output.id);
+    if (!sequence || sequence->choice.finished()) return;
+    if (output.epoch != sequence->epoch) {
+      // An old holder that has not heard it yet. What it sends changes nothing.
+      drop_on(arrived.lane, output.id, output.epoch);
+      return;
+    }
+    bool has_delta = false;
+    switch (sequence->choice.accept(output, delta_, has_delta)) {
+      case Choice::Verdict::duplicate:
+        return;
+      case Choice::Verdict::gap:
+        spdlog::error(
+            "session {}: lane {} sent token {} of sequence {}, {} are known; its worker is "
+            "restarted",
+            request_.request_id,
+            arrived.lane.value,
+            output.first_index,
+            output.id.value,
+            sequence->choice.emitted().size());
+        if (auto executor = find_executor(arrived.lane))
+          caf::anon_send(executor->handle, RestartWorker{});
+        return;
+      case Choice::Verdict::accepted:
+        break;
+    }
+    usage_.completion_tokens += output.tokens.size();
+    if (sequence->choice.ended_early()) {
+      usage_.completion_tokens -= output.tokens.size();
+      usage_.completion_tokens += accepted_of(*sequence, output);
+      drop(*sequence, sequence->epoch);
+    }
+    if (has_delta) show(*sequence);
+    if (all_finished()) complete();
+  }
+
+  /// How many of the output's tokens came before its choice ended.
+  static std::size_t accepted_of(const SequenceState& sequence, const SequenceOutput& output) {
+    return sequence.choice.emitted().size() - output.first_index;
+  }
+
+  void on_holder_lost(const HolderLost& lost) {
+    if (lost.role == front_->admission.role) {
+      on_admission_lost();
+      return;
+    }
+    SequenceState* sequence = find(lost.id);
+    if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
+    // While a lane runs it, only that lane's loss counts.
+    if (sequence->lane && lost.role != front_->executors.at(*sequence->lane).role) return;
+    if (++sequence->resumptions > front_->options.resumptions_max) {
+      fail(errors::backend_lost());
+      return;
+    }
+    offer_again(*sequence);
+  }
+
+  void offer_again(SequenceState& sequence) {
+    sequence.epoch += 1;
+    sequence.resumed = sequence.resumed || sequence.lane.has_value();
+    sequence.lane.reset();
+    front_->counters.resumed += 1;
+    std::vector<Work> works{work(sequence)};
+    hand_over(front_->tree->registry(), model_->queue, works, Enqueue{works.front()});
+  }
+
+  /// Running sequences are not touched: the request registers again. One that has not been seen to
+  /// run may have been lost with admission's mailbox, so it is offered anew.
+  void on_admission_lost() {
+    if (entered_) {
+      front_->admission.leases->add(
+          {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this)});
+      if (auto admission = front_->tree->registry().find(front_->admission.role)) {
+        caf::anon_send(admission->handle, Register{demand_, caf::actor_cast<caf::actor>(this)});
+      }
+      return;
+    }
+    for (SequenceState& sequence : sequences_)
+      sequence.epoch += 1;
+    submit();
+  }
+
+  void on_sequence_failed(const SequenceFailed& failed) {
+    SequenceState* sequence = find(failed.id);
+    if (!sequence || sequence->choice.finished() || failed.epoch != sequence->epoch) return;
+    switch (failed.error.code) {
+      case ErrorCode::deadline_exceeded:
+        on_deadline();
+        return;
+      case ErrorCode::unavailable:
+        fail(errors::backend_lost());
+        return;
+      case ErrorCode::resource_exhausted:
+        // The lane had less room than it granted; another attempt may find more.
+        if (++sequence->resumptions > front_->options.resumptions_max) {
+          fail(errors::overloaded(1, failed.error.message));
+        } else {
+          offer_again(*sequence);
+        }
+        return;
+      default:
+        spdlog::error("session {}: {}", request_.request_id, failed.error.message);
+        fail(errors::internal_error(request_.request_id));
+        return;
+    }
+  }
+
+  // --- what the client gets
+  // ------------------------------------------------------------------------------------------
+
+  void show(SequenceState& sequence) {
+    if (request_.stream) {
+      open_stream();
+      stream_->append_chunk(unsent_, delta_, usage_);
+      // The last event waits for usage and [DONE], so that they share its write.
+      if (!all_finished()) flush();
+      return;
+    }
+    ChoiceDelta& whole = sequence.whole;
+    whole.index = delta_.index;
+    whole.text += delta_.text;
+    std::move(delta_.logprobs.begin(), delta_.logprobs.end(), std::back_inserter(whole.logprobs));
+    whole.finish_reason = std::move(delta_.finish_reason);
+    whole.stop_reason = std::move(delta_.stop_reason);
+  }
+
+  void open_stream() {
+    if (stream_) return;
+    stream_.emplace(head(), request_.include_usage, request_.continuous_usage);
+    exchange_->begin_stream(stream_head(request_.request_id, request_.ignored_params));
+  }
+
+  /// Writes what is ready, unless the client is slow: then it waits here, bounded by the request's
+  /// own length.
+  void flush() {
+    if (unsent_.empty() || exchange_->unsent_bytes() > front_->options.stream_buffer) return;
+    last_write_ = front_->clock->now();
+    exchange_->write(std::exchange(unsent_, {}));
+  }
+
+  [[nodiscard]] bool all_finished() const {
+    return std::all_of(sequences_.begin(), sequences_.end(), [](const SequenceState& sequence) {
+      return sequence.choice.finished();
+    });
+  }
+
+  void complete() {
+    if (request_.stream) {
+      open_stream();
+      stream_->append_usage(unsent_, usage_);
+      CompletionStream::append_done(unsent_);
+      exchange_->end_stream(std::exchange(unsent_, {}));
+    } else {
+      std::vector<ChoiceDelta> choices;
+      choices.reserve(sequences_.size());
+      for (SequenceState& sequence : sequences_)
+        choices.push_back(std::move(sequence.whole));
+      exchange_->respond(completion_response(
+          completion_body(head(), choices, usage_), request_.request_id, request_.ignored_params));
+    }
+    answered_ = true;
+    front_->counters.completed += 1;
+    quit();
+  }
+
+  [[nodiscard]] ResponseHead head() const {
+    return ResponseHead::of(
+        request_,
+        model_->name,
+        fmt::format("fp_{:08x}", static_cast<std::uint32_t>(model_->fingerprint.load())));
+  }
+
+  void on_deadline() {
+    front_->counters.deadline += 1;
+    if (request_.partial_ok && !request_.stream && entered_) {
+      for (SequenceState& sequence : sequences_) {
+        if (sequence.choice.finished()) continue;
+        drop(sequence, sequence.epoch);
+        sequence.choice.cut("deadline", delta_);
+        show(sequence);
+      }
+      complete();
+      return;
+    }
+    fail(errors::deadline_exceeded(entered_ ? "generation" : "queue", request_.client_deadline));
+  }
+
+  /// A silent stream gets a comment, so that nothing between here and the client takes it for dead.
+  void on_attend() {
+    TimePoint now = front_->clock->now();
+    TimePoint silent_since = std::max(last_write_, arrival_);
+    if (!request_.stream || now - silent_since < front_->options.keepalive || !unsent_.empty())
+      return;
+    open_stream();
+    unsent_ += ": keep-alive\n\n";
+    flush();
+  }
+
+  void on_client_gone() {
+    answered_ = true;  // nobody is there to hear anything
+    front_->counters.cancelled += 1;
+    quit();
+  }
+
+  static ApiError refusal(const Decision& decision) {
+    switch (*decision.refused) {
+      case Refusal::draining:
+        return errors::draining();
+      case Refusal::queue_full:
+      case Refusal::tokens_exhausted:
+        return errors::overloaded(decision.retry_after_s, decision.message);
+      case Refusal::too_large:
+        return errors::invalid_value("n", decision.message);
+    }
+    return errors::draining();
+  }
+
+  void fail(const ApiError& error) {
+    answer_error(error);
+    front_->counters.failed += 1;
+    quit();
+  }
+
+  void answer_error(const ApiError& error) {
+    if (answered_) return;
+    answered_ = true;
+    if (stream_) {
+      CompletionStream::append_error(unsent_, error);
+      CompletionStream::append_done(unsent_);
+      exchange_->end_stream(std::exchange(unsent_, {}));
+    } else {
+      exchange_->respond(to_response(error, request_.request_id));
+    }
+  }
+
+  // --- letting go
+  // ----------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] std::optional<Peer> find_executor(LaneId lane) const {
+    return front_->tree->registry().find(front_->executors.at(lane).role);
+  }
+
+  void drop_on(LaneId lane, SequenceId id, Epoch epoch) {
+    if (auto executor = find_executor(lane)) caf::anon_send(executor->handle, Drop{id, epoch});
+  }
+
+  /// Tells whoever holds the sequence. While it waits that is the queue, or who the queue gave it
+  /// to.
+  void drop(const SequenceState& sequence, Epoch epoch) {
+    if (!submitted_) return;
+    if (sequence.lane) {
+      drop_on(*sequence.lane, sequence.id, epoch);
+    } else if (auto queue = front_->tree->registry().find(model_->queue.role)) {
+      caf::anon_send(queue->handle, Drop{sequence.id, epoch});
+    }
+  }
+
+  std::shared_ptr<Front> front_;
+  std::shared_ptr<ServedModel> model_;
+  CompletionRequest request_;
+  std::shared_ptr<HttpExchange> exchange_;
+  TimePoint arrival_;
+  TimePoint deadline_;
+  RequestNumber number_;
+  AdmissionController::Demand demand_;
+  std::vector<SequenceState> sequences_;
+  Usage usage_;
+  std::optional<CompletionStream> stream_;  ///< set once the head of the stream is out
+  std::string unsent_;                      ///< events that wait for the socket
+  ChoiceDelta delta_;                       ///< of the output at hand
+  TimePoint last_write_{};
+  bool submitted_ = false;
+  bool entered_ = false;  ///< some sequence has been seen to run
+  bool answered_ = false;
+};
+
+}  // namespace
+
+void spawn_session(caf::actor_system& system,
+                   std::shared_ptr<Front> front,
+                   std::shared_ptr<ServedModel> model,
+                   CompletionRequest request,
+                   std::shared_ptr<HttpExchange> exchange) {
+  system.spawn<Session>(
+      std::move(front), std::move(model), std::move(request), std::move(exchange));
+}
+
+}  // namespace sluice
