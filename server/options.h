@@ -1,0 +1,92 @@
+// What the command line says: the options of every command, with their defaults and limits. START
+// HERE.
+#pragma once
+
+#include "base/clock.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+/// Exit codes of the program; a service manager and scripts read them.
+enum class ExitCode : int {
+  success = 0,
+  usage = 2,
+  invalid_input = 3,  ///< configuration or an input file is wrong
+  load_failed = 6,    ///< a model cannot be loaded
+  drain_timeout = 7,  ///< requests had to be cut
+  bind_failed = 8,    ///< a port is in use or may not be bound
+  internal = 70,
+  interrupted = 130,  ///< a second signal
+};
+
+/// `sluice serve`.
+struct ServeOptions {
+  std::string listen = "127.0.0.1:8000";
+  std::string management_listen = "127.0.0.1:8002";
+  std::vector<std::string> models;      ///< NAME=PATH; none: the model that ships with Sluice
+  std::uint32_t workers = 1;            ///< lanes of each model
+  std::uint32_t threads = 0;            ///< compute threads of a worker; 0: cores / workers
+  std::uint32_t loops = 0;              ///< threads of the data port; 0: min(4, cores)
+  std::uint32_t scheduler_threads = 0;  ///< of the actors; 0: max(2, cores)
+  std::string device = "cpu";
+  std::string kernels = "auto";
+  std::string dtype = "auto";
+  std::uint32_t sequences_max = 64;  ///< sequences a worker runs at once
+  std::uint32_t step_rows = 256;
+  std::uint32_t prefill_chunk = 256;
+  std::uint64_t kv_bytes =
+      0;  ///< KV memory of a worker; 0: what its sequences can need, within reason
+  std::uint32_t default_max_tokens = 16;
+  std::size_t queue_capacity = 1024;
+  std::size_t connections_max = 2048;
+  std::size_t body_bytes_max = std::size_t{8} << 20;
+  std::string keys_file;         ///< lines of "ID SHA256"
+  bool allow_anonymous = false;  ///< permits a public address without keys
+  Duration drain_delay = std::chrono::seconds(5);
+  Duration drain_timeout = std::chrono::seconds(45);
+  Duration request_timeout = std::chrono::seconds(120);
+  std::uint32_t lane_restarts_max = 5;
+  Duration lane_restarts_period = std::chrono::seconds(60);
+  Duration lane_backoff_min = std::chrono::milliseconds(250);
+  Duration lane_backoff_max = std::chrono::seconds(30);
+  std::string ready_file;
+  std::string log_level = "info";
+};
+
+/// `sluice worker`: started by the server only, with its link at descriptor 3.
+struct WorkerCommandOptions {
+  std::int64_t parent = 0;
+  std::string name = "worker";
+  std::string path;
+  std::string device = "cpu";
+  std::string kernels = "auto";
+  std::string dtype = "auto";
+  std::uint32_t threads = 1;
+  std::uint32_t sequences_max = 64;
+  std::uint32_t step_rows = 256;
+  std::uint32_t prefill_chunk = 256;
+  std::uint64_t kv_bytes = 0;
+  std::string log_level = "info";
+};
+
+/// The command that was given.
+struct CommandLine {
+  std::optional<ServeOptions> serve;
+  std::optional<WorkerCommandOptions> worker;
+  std::optional<int> exit;  ///< nothing to run: help, version or an error was printed
+};
+
+/// Parses the command line; prints help and errors itself.
+CommandLine parse_command_line(int argc, char** argv);
+
+/// The arguments (after `worker`) that make a worker of `options` for the model at `path`.
+std::vector<std::string> worker_arguments(const ServeOptions& options,
+                                          const std::string& path,
+                                          std::int64_t parent);
+
+}  // namespace sluice

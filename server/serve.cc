@@ -1,0 +1,399 @@
+#include "server/serve.h"
+
+#include "actors/application.h"
+#include "actors/gateway.h"
+#include "base/random.h"
+#include "net/event_loop.h"
+#include "net/listener.h"
+#include "server/version.h"
+#include "worker/spawn.h"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <sstream>
+#include <thread>
+
+namespace sluice {
+namespace {
+
+/// Ends the start with a message for people and an exit code for scripts.
+struct StartError {
+  ExitCode code;
+  std::string message;
+};
+
+int fail(ExitCode code, const std::string& message) {
+  fmt::print(stderr, "sluice: {}\n", message);
+  return static_cast<int>(code);
+}
+
+std::string program_path() {
+  return std::filesystem::read_symlink("/proc/self/exe").string();
+}
+
+/// The model that ships with Sluice, found from the binary upwards.
+std::optional<std::string> shipped_model() {
+  std::filesystem::path folder = program_path();
+  while (folder.has_relative_path()) {
+    folder = folder.parent_path();
+    auto candidate = folder / "models" / "shipped" / "brook";
+    if (std::filesystem::exists(candidate / "config.json")) return candidate.string();
+  }
+  return std::nullopt;
+}
+
+struct NamedPath {
+  std::string name;
+  std::string path;
+};
+
+Result<std::vector<NamedPath>> model_paths(const ServeOptions& options) {
+  std::vector<NamedPath> models;
+  if (options.models.empty()) {
+    auto path = shipped_model();
+    if (!path)
+      return Error{ErrorCode::not_found,
+                   "the shipped model models/shipped/brook is not near " + program_path() +
+                       "; name one with --model NAME=PATH"};
+    models.push_back({"brook", *path});
+  }
+  for (const std::string& text : options.models) {
+    std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
+      return Error{ErrorCode::invalid_argument, "--model " + text + ": expected NAME=PATH"};
+    }
+    NamedPath model{text.substr(0, equals), text.substr(equals + 1)};
+    for (const NamedPath& other : models) {
+      if (other.name == model.name) {
+        return Error{ErrorCode::invalid_argument,
+                     "--model " + text + ": the name " + model.name + " is given twice"};
+      }
+    }
+    models.push_back(std::move(model));
+  }
+  return models;
+}
+
+/// Reads "ID SHA256" lines; empty lines and those that start with '#' are skipped.
+Result<KeyRing> read_keys(const std::string& file) {
+  if (file.empty()) return KeyRing{};
+  std::ifstream input(file);
+  if (!input) return Error{ErrorCode::not_found, "--api-keys " + file + ": cannot be read"};
+  std::vector<KeyEntry> entries;
+  std::string line;
+  for (int number = 1; std::getline(input, line); ++number) {
+    std::istringstream fields(line);
+    KeyEntry entry;
+    if (!(fields >> entry.id) || entry.id.front() == '#') continue;
+    std::string rest;
+    if (!(fields >> entry.sha256) || (fields >> rest)) {
+      return Error{
+          ErrorCode::invalid_argument,
+          fmt::format("{}:{}: expected 'ID SHA256', a key's name and the digest of its token",
+                      file,
+                      number)};
+    }
+    entries.push_back(std::move(entry));
+  }
+  if (entries.empty()) return Error{ErrorCode::invalid_argument, file + ": holds no key"};
+  auto keys = KeyRing::create(std::move(entries));
+  if (!keys) return Error{keys.error().code, file + ": " + keys.error().message};
+  return keys;
+}
+
+/// The whole server. Members are destroyed in the reverse order of need.
+class Server {
+ public:
+  explicit Server(const ServeOptions& options) : options_(options) {}
+
+  /// Nothing is served yet when this returns; the workers are loading.
+  std::optional<StartError> start() {
+    auto data = ListenAddress::parse(options_.listen);
+    if (!data) return StartError{ExitCode::usage, "--listen: " + data.error().message};
+    auto management = ListenAddress::parse(options_.management_listen);
+    if (!management)
+      return StartError{ExitCode::usage, "--management-listen: " + management.error().message};
+    auto keys = read_keys(options_.keys_file);
+    if (!keys) return StartError{ExitCode::invalid_input, keys.error().message};
+    if (keys->anonymous() && !options_.allow_anonymous && !data->is_loopback()) {
+      return StartError{
+          ExitCode::invalid_input,
+          "--listen " + options_.listen +
+              " is reachable from outside and no API key is configured; give --api-keys FILE, or "
+              "--allow-anonymous if everybody may use this server"};
+    }
+    if (!management->is_loopback() && !options_.allow_anonymous) {
+      return StartError{ExitCode::invalid_input,
+                        "--management-listen " + options_.management_listen +
+                            " is reachable from outside; the management port has no keys yet, so "
+                            "it needs a loopback "
+                            "address (or --allow-anonymous)"};
+    }
+    if (auto error = start_loops()) return error;
+    if (auto error = make_models()) return error;
+    config_ = make_actor_config(options_.scheduler_threads
+                                    ? options_.scheduler_threads
+                                    : std::max(2U, std::thread::hardware_concurrency()));
+    system_ = std::make_unique<caf::actor_system>(*config_);
+    if (auto error = open_listeners(*data, *management, std::move(*keys))) return error;
+    application_ = std::make_unique<Application>(*system_, front_);
+    return std::nullopt;
+  }
+
+  /// None yet, the ready line, or why it will never come.
+  std::variant<std::monostate, std::string, StartError> ready() const {
+    if (application_->failed())
+      return StartError{ExitCode::internal, "the supervision tree gave up"};
+    for (const auto& model : front_->models) {
+      bool serves = front_->lanes.ready(model->name) > 0;
+      for (const LaneStatus& lane : front_->lanes.snapshot()) {
+        if (lane.model != model->name || serves) continue;
+        if (lane.load_failed || lane.state == LaneStatus::State::quarantined) {
+          return StartError{ExitCode::load_failed, "model " + model->name + ": " + lane.last_exit};
+        }
+      }
+      if (!serves) return std::monostate{};
+    }
+    return fmt::format("ready http={} management={}",
+                       data_->address().to_string(),
+                       management_->address().to_string());
+  }
+
+  [[nodiscard]] bool failed() const { return application_->failed(); }
+  [[nodiscard]] std::string address() const { return data_->address().to_string(); }
+  [[nodiscard]] std::int64_t sessions() const { return front_->counters.sessions; }
+
+  void stop_being_ready() { front_->stopping = true; }
+  void drain() {
+    front_->draining = true;
+    data_->drain();
+  }
+
+  /// Ends everything in order: no new requests, no actors, no workers, no loops.
+  void stop() {
+    if (data_) data_->close();
+    if (application_) application_->stop();
+    if (management_) management_->close();
+    application_.reset();
+    // What sessions are left end with the system; their exchanges are closed already.
+    front_.reset();
+    system_.reset();
+  }
+
+ private:
+  std::optional<StartError> start_loops() {
+    std::uint32_t count =
+        options_.loops ? options_.loops : std::clamp(std::thread::hardware_concurrency(), 1U, 4U);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (auto error = start_loop("data-" + std::to_string(i), data_loops_.emplace_back()))
+        return error;
+    }
+    if (auto error = start_loop("management", management_loop_)) return error;
+    return start_loop("workers", worker_loop_);
+  }
+
+  static std::optional<StartError> start_loop(const std::string& name,
+                                              std::unique_ptr<EventLoop>& loop) {
+    auto started = EventLoop::start(name);
+    if (!started) return StartError{ExitCode::internal, started.error().message};
+    loop = std::move(*started);
+    return std::nullopt;
+  }
+
+  std::optional<StartError> make_models() {
+    Front::Options options;
+    options.admission.queue_capacity = options_.queue_capacity;
+    options.request_timeout = options_.request_timeout;
+    options.lane_restarts_max = options_.lane_restarts_max;
+    options.lane_restarts_period = options_.lane_restarts_period;
+    options.lane_backoff.min = options_.lane_backoff_min;
+    options.lane_backoff.max = options_.lane_backoff_max;
+    clock_ = std::make_shared<SystemClock>();
+    front_ = make_front(
+        options, clock_, std::make_shared<SystemRandom>(), make_process_launcher(*worker_loop_));
+    auto paths = model_paths(options_);
+    if (!paths) return StartError{ExitCode::load_failed, paths.error().message};
+    for (const NamedPath& path : *paths) {
+      auto card = load_model_card(path.path);
+      if (!card)
+        return StartError{ExitCode::load_failed,
+                          "model " + path.name + ": " + card.error().message};
+      auto model = std::make_shared<ServedModel>();
+      model->name = path.name;
+      model->card = std::move(*card);
+      model->default_max_tokens = options_.default_max_tokens;
+      model->created =
+          std::chrono::duration_cast<std::chrono::seconds>(clock_->wall().time_since_epoch())
+              .count();
+      WorkerSpec spec{program_path(), worker_arguments(options_, path.path, ::getpid())};
+      add_model(*front_, std::move(model), options_.workers, spec);
+    }
+    return std::nullopt;
+  }
+
+  std::optional<StartError> open_listeners(const ListenAddress& data,
+                                           const ListenAddress& management,
+                                           KeyRing keys) {
+    auto gateway = std::make_shared<GatewayOptions>();
+    gateway->keys = std::move(keys);
+    gateway->limits.default_timeout = options_.request_timeout;
+    gateway->body_bytes_max = options_.body_bytes_max;
+    gateway->version = kVersion;
+    gateway->git = kGitCommit;
+    gateway->build = kBuildType;
+    std::vector<EventLoop*> loops;
+    for (const auto& loop : data_loops_) {
+      gateway->loops.emplace_back("data-" + std::to_string(loops.size()), loop.get());
+      loops.push_back(loop.get());
+    }
+    gateway->loops.emplace_back("workers", worker_loop_.get());
+    gateway_ = make_gateway(*system_, front_, gateway);
+    management_gateway_ = make_management_gateway(front_, gateway);
+    HttpOptions http;
+    http.server_name = std::string("sluice/") + kVersion;
+    http.body_bytes_max = options_.body_bytes_max;
+    http.connections_max = options_.connections_max;
+    auto opened =
+        HttpListener::open(management, {management_loop_.get()}, http, *management_gateway_);
+    if (!opened)
+      return StartError{ExitCode::bind_failed, "--management-listen: " + opened.error().message};
+    management_ = std::move(*opened);
+    opened = HttpListener::open(data, loops, http, *gateway_);
+    if (!opened) return StartError{ExitCode::bind_failed, "--listen: " + opened.error().message};
+    data_ = std::move(*opened);
+    return std::nullopt;
+  }
+
+  ServeOptions options_;
+  std::shared_ptr<const Clock> clock_;
+  std::vector<std::unique_ptr<EventLoop>> data_loops_;
+  std::unique_ptr<EventLoop> management_loop_;
+  std::unique_ptr<EventLoop> worker_loop_;
+  std::shared_ptr<Front> front_;
+  std::unique_ptr<caf::actor_system_config> config_;
+  std::unique_ptr<caf::actor_system> system_;
+  std::unique_ptr<HttpHandler> gateway_;
+  std::unique_ptr<HttpHandler> management_gateway_;
+  std::unique_ptr<HttpListener> management_;
+  std::unique_ptr<HttpListener> data_;
+  std::unique_ptr<Application> application_;
+};
+
+/// The signals the main thread waits for; blocked everywhere else.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    for (int signal : {SIGTERM, SIGINT, SIGHUP})
+      sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+
+  /// Waits for a signal that ends the server. False: the time passed without one.
+  bool wait(Duration timeout) {
+    auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+    timespec time{seconds.count(), (timeout - seconds).count()};
+    int signal = sigtimedwait(&set_, nullptr, &time);
+    return signal == SIGTERM || signal == SIGINT;
+  }
+
+ private:
+  sigset_t set_;
+};
+
+constexpr Duration kPoll = std::chrono::milliseconds(20);
+
+void announce(const ServeOptions& options, const std::string& line, const std::string& address) {
+  fmt::print("{}\n", line);
+  fmt::print(
+      "try: curl -N http://{}/v1/completions -H 'Content-Type: application/json' -d "
+      "'{{\"prompt\":\"In the "
+      "beginning\",\"max_tokens\":64,"
+      "\"stream\":true}}'\n",
+      address);
+  std::fflush(stdout);
+  if (!options.ready_file.empty()) std::ofstream(options.ready_file) << line << '\n';
+}
+
+/// Waits until `done`, a second signal or the time limit. Returns what happened.
+enum class Waited { done, signal, time };
+template <class Done>
+Waited wait_until(Signals& signals, const Clock& clock, Duration limit, Done done) {
+  TimePoint end = clock.now() + limit;
+  while (!done()) {
+    if (signals.wait(kPoll)) return Waited::signal;
+    if (clock.now() >= end) return Waited::time;
+  }
+  return Waited::done;
+}
+
+/// SIGTERM: readiness fails at once, accepting goes on for a while, then what runs may end.
+ExitCode drain(const ServeOptions& options, Server& server, Signals& signals) {
+  SystemClock clock;
+  spdlog::info("shutting down: {} requests are running", server.sessions());
+  server.stop_being_ready();
+  if (wait_until(signals, clock, options.drain_delay, [] { return false; }) == Waited::signal) {
+    return ExitCode::interrupted;
+  }
+  server.drain();
+  switch (
+      wait_until(signals, clock, options.drain_timeout, [&] { return server.sessions() == 0; })) {
+    case Waited::done:
+      return ExitCode::success;
+    case Waited::signal:
+      return ExitCode::interrupted;
+    case Waited::time:
+      break;
+  }
+  spdlog::warn("{} requests did not end in time and are cut", server.sessions());
+  return ExitCode::drain_timeout;
+}
+
+}  // namespace
+
+int serve(const ServeOptions& options) {
+  Signals signals;
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("sluice"));
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  Server server(options);
+  if (auto error = server.start()) {
+    server.stop();
+    return fail(error->code, error->message);
+  }
+  for (;;) {
+    auto state = server.ready();
+    if (auto* error = std::get_if<StartError>(&state)) {
+      server.stop();
+      return fail(error->code, error->message);
+    }
+    if (auto* line = std::get_if<std::string>(&state)) {
+      announce(options, *line, server.address());
+      break;
+    }
+    if (signals.wait(kPoll)) {
+      server.stop();
+      return static_cast<int>(ExitCode::success);
+    }
+  }
+  while (!signals.wait(std::chrono::seconds(1))) {
+    if (server.failed()) {
+      server.stop();
+      return fail(ExitCode::internal, "the supervision tree gave up; see the log");
+    }
+  }
+  ExitCode code = drain(options, server, signals);
+  server.stop();
+  return static_cast<int>(code);
+}
+
+}  // namespace sluice
