@@ -1,0 +1,121 @@
+#include "actors/completion_plan.h"
+
+#include "models/hash/hash_chain.h"
+#include "tests/support/front_world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class CompletionPlanTest : public ::testing::Test {
+ protected:
+  CompletionPlan planned(const CompletionRequest& request) {
+    auto result = plan_completion(request, card_, 16, random_);
+    auto* plan = std::get_if<CompletionPlan>(&result);
+    EXPECT_NE(plan, nullptr);
+    return plan ? *plan : CompletionPlan{};
+  }
+  ApiError refused(const CompletionRequest& request) {
+    auto result = plan_completion(request, card_, 16, random_);
+    auto* error = std::get_if<ApiError>(&result);
+    EXPECT_NE(error, nullptr);
+    return error ? *error : ApiError{};
+  }
+
+  ModelCard card_{"hash", kHashVocabulary, 64, make_byte_tokenizer()};
+  CountingRandom random_;
+};
+
+TEST_F(CompletionPlanTest, MakesOnePlanForEveryChoiceOfEveryPrompt) {
+  auto request = completion("ab", 4);
+  request.prompts.emplace_back(std::vector<TokenId>{1, 2, 3});
+  request.n = 2;
+
+  CompletionPlan plan = planned(request);
+
+  ASSERT_EQ(plan.plans.size(), 4U);
+  EXPECT_THAT(plan.plans[1]->prompt, ElementsAre('a', 'b'));
+  EXPECT_THAT(plan.plans[2]->prompt, ElementsAre(1, 2, 3));
+  EXPECT_EQ(plan.prompt_tokens, 5U) << "once per prompt";
+  EXPECT_EQ(plan.total_tokens_max, 2U * 6 + 2U * 7);
+}
+
+TEST_F(CompletionPlanTest, GivesTheFirstChoiceTheClientsSeedAndTheOthersTheirOwn) {
+  auto request = completion("ab", 4);
+  request.n = 3;
+  request.seed = 7;
+
+  CompletionPlan plan = planned(request);
+
+  EXPECT_EQ(plan.plans[0]->sampling.seed, 7U);
+  EXPECT_NE(plan.plans[1]->sampling.seed, plan.plans[0]->sampling.seed);
+  EXPECT_NE(plan.plans[2]->sampling.seed, plan.plans[1]->sampling.seed);
+  EXPECT_EQ(planned(request).plans[2]->sampling.seed, plan.plans[2]->sampling.seed);
+}
+
+TEST_F(CompletionPlanTest, DrawsASeedWhenTheClientNamesNone) {
+  EXPECT_NE(planned(completion("a", 1)).plans[0]->sampling.seed,
+            planned(completion("a", 1)).plans[0]->sampling.seed);
+}
+
+TEST_F(CompletionPlanTest, StopsAtTheEndOfTextUnlessItIsToBeIgnored) {
+  auto request = completion("a", 1);
+  request.stop_token_ids = {9, 5, 9};
+  EXPECT_THAT(planned(request).plans[0]->stop_tokens, ElementsAre(5, 9));
+
+  request.ignore_eos = false;
+
+  EXPECT_THAT(planned(request).plans[0]->stop_tokens, ElementsAre(5, 9, kHashEos));
+}
+
+TEST_F(CompletionPlanTest, StartsAnEmptyPromptFromTheEndOfTextIfThereIsNoBeginning) {
+  EXPECT_THAT(planned(completion("", 1)).plans[0]->prompt, ElementsAre(kHashEos));
+}
+
+TEST_F(CompletionPlanTest, KeepsTheLastTokensOfATruncatedPrompt) {
+  auto request = completion("abcdef", 1);
+  request.truncate_prompt_tokens = 2;
+  request.echo = true;
+
+  CompletionPlan plan = planned(request);
+
+  EXPECT_THAT(plan.plans[0]->prompt, ElementsAre('e', 'f'));
+  EXPECT_EQ(plan.echo_texts[0], "ef");
+}
+
+TEST_F(CompletionPlanTest, FillsTheContextToItsLastTokenAndNotBeyond) {
+  EXPECT_EQ(planned(completion(std::string(60, 'x'), 4)).plans[0]->max_tokens, 4U);
+
+  EXPECT_EQ(refused(completion(std::string(60, 'x'), 5)).code, "context_length_exceeded");
+  EXPECT_EQ(refused(completion(std::string(64, 'x'), 1)).code, "context_length_exceeded");
+  EXPECT_EQ(planned(completion(std::string(64, 'x'), 0)).plans[0]->max_tokens, 0U);
+}
+
+TEST_F(CompletionPlanTest, RefusesAHugePromptBeforeTokenizingIt) {
+  ApiError error = refused(completion(std::string(1'000'000, 'x'), 1));
+
+  EXPECT_EQ(error.code, "context_length_exceeded");
+  EXPECT_THAT(error.message, HasSubstr("maximum context length is 64 tokens"));
+}
+
+TEST_F(CompletionPlanTest, NamesWhatIsOutsideTheVocabulary) {
+  auto bias = completion("a", 1);
+  bias.sampling.logit_bias = {{257, 1.0F}};
+  EXPECT_EQ(refused(bias).param, "logit_bias.257");
+
+  auto stop = completion("a", 1);
+  stop.stop_token_ids = {-1};
+  EXPECT_EQ(refused(stop).param, "stop_token_ids");
+
+  auto prompt = completion("a", 1);
+  prompt.prompts = {std::string("fine"), std::vector<TokenId>{0, 300}};
+  EXPECT_EQ(refused(prompt).param, "prompt[1]");
+}
+
+}  // namespace
+}  // namespace sluice::testing
