@@ -178,13 +178,24 @@ class Server {
     data_->drain();
   }
 
-  /// Ends everything in order: no new requests, no actors, no workers, no loops.
+  /// Ends everything in order: no new requests, no actors, no workers, no loops, then the actor
+  /// system. The loops' threads must be gone before it, because CAF keeps a reference in every
+  /// thread that ever sent a message.
   void stop() {
     if (data_) data_->close();
     if (application_) application_->stop();
     if (management_) management_->close();
     application_.reset();
-    // What sessions are left end with the system; their exchanges are closed already.
+    data_.reset();
+    management_.reset();
+    gateway_.reset();
+    management_gateway_.reset();
+    data_loops_.clear();
+    management_loop_.reset();
+    if (front_) front_->launcher.reset();
+    worker_loop_.reset();
+    // Sessions whose connections were closed just now have this in their mailboxes, and end with
+    // it.
     front_.reset();
     system_.reset();
   }
