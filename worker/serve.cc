@@ -1,5 +1,6 @@
 #include "worker/serve.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <variant>
@@ -20,8 +21,9 @@ StartSequence sequence_of(wire::Start start, TimePoint now) {
   sequence.plan = std::move(start.plan);
   sequence.emitted = std::move(start.emitted);
   sequence.prompt_logprobs_from = start.prompt_logprobs_from;
-  if (start.time_left_ms > 0 && start.time_left_ms <= kTimeLeftMsMax)
-    sequence.deadline = now + std::chrono::milliseconds(start.time_left_ms);
+  if (start.time_left_ms != 0 && start.time_left_ms <= kTimeLeftMsMax)
+    sequence.deadline =
+        now + std::chrono::milliseconds(std::max<std::int64_t>(start.time_left_ms, 0));
   sequence.urgency = start.urgency;
   return sequence;
 }

@@ -16,7 +16,7 @@ constexpr std::uint32_t kGoldenTokens = 16;
 constexpr std::int32_t kGoldenPrompt = 8;
 /// Two million tokens: a model whose positions cost next to nothing must not touch memory for all
 /// of its context.
-constexpr std::int64_t kPlannedBlocksMax = std::int64_t{1} << 17;
+constexpr std::uint64_t kPlannedBlocksMax = std::uint64_t{1} << 17;
 /// Ids from the end of the range: no request has them.
 constexpr std::uint64_t kFirstId = ~std::uint64_t{0} - 0xFFFFF;
 
@@ -67,12 +67,11 @@ Result<std::vector<std::vector<TokenId>>> run(Engine& engine,
 std::int32_t plan_blocks(const ModelInfo& model,
                          std::int32_t sequences,
                          std::uint64_t kv_bytes_max) {
-  std::int64_t longest = (std::int64_t{model.context} + kBlockTokens - 1) / kBlockTokens;
-  std::int64_t needed = longest * sequences;
-  auto fitting =
-      static_cast<std::int64_t>(kv_bytes_max / std::max<std::size_t>(1, model.kv_block_bytes));
+  auto longest = (static_cast<std::uint64_t>(model.context) + kBlockTokens - 1) / kBlockTokens;
+  std::uint64_t needed = longest * static_cast<std::uint64_t>(sequences);
+  std::uint64_t fitting = kv_bytes_max / std::max<std::size_t>(1, model.kv_block_bytes);
   return static_cast<std::int32_t>(
-      std::clamp<std::int64_t>(std::min(needed, fitting), 1, kPlannedBlocksMax));
+      std::clamp<std::uint64_t>(std::min(needed, fitting), 1, kPlannedBlocksMax));
 }
 
 Result<void> warm_up(Engine& engine, const Engine::Options& options) {

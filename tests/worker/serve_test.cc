@@ -230,7 +230,7 @@ TEST_F(Serve, FailsASequenceWithTokensThatDoNotExist) {
 
 TEST_F(Serve, FailsASequenceWhoseTimeIsOver) {
   wire::Start start = start_of(1, {1}, 2000);
-  start.time_left_ms = 1;
+  start.time_left_ms = -1;
 
   front->send(start);
 

@@ -142,6 +142,28 @@ TEST(StartUp, PassesOnThatTheDeviceIsLost) {
   EXPECT_EQ(warm.error().code, ErrorCode::device_lost);
 }
 
+ModelInfo model_of(std::int32_t context, std::size_t kv_block_bytes) {
+  ModelInfo model;
+  model.context = context;
+  model.kv_block_bytes = kv_block_bytes;
+  return model;
+}
+
+TEST(PlanBlocks, GivesEverySequenceTheWholeContextWhereMemoryAllows) {
+  ModelInfo model = model_of(100, 1000);
+
+  EXPECT_EQ(plan_blocks(model, 4, 1'000'000), 4 * 7);  // 100 tokens take 7 blocks of 16
+  EXPECT_EQ(plan_blocks(model, 4, 10'999), 10);
+}
+
+TEST(PlanBlocks, GivesOneBlockAtTheLeastAndTwoMillionTokensAtMost) {
+  ModelInfo large = model_of(1 << 20, std::size_t{1} << 30);
+  EXPECT_EQ(plan_blocks(large, 64, 1), 1);
+
+  ModelInfo free = model_of(std::numeric_limits<std::int32_t>::max(), 0);
+  EXPECT_EQ(plan_blocks(free, 1000, ~std::uint64_t{0}), 131'072);
+}
+
 // --- progress and heartbeat ----------------------------------------------------------------------
 
 TEST(Progress, TellsHowLongAStepHasBeenRunning) {
