@@ -1,5 +1,7 @@
 #include "models/json_fields.h"
 
+#include "base/utf8.h"
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -106,7 +108,7 @@ Result<json::object> parse_json_object(std::string_view text, const std::string&
   json::error_code error;
   std::size_t used = names.write_some(false, text.data(), text.size(), error);
   const std::string& twice = names.handler().twice;
-  if (!twice.empty() || (error && !names.handler().open.empty() && !twice.empty()))
+  if (!twice.empty())
     return Error{ErrorCode::data_loss, file + ": the name '" + twice + "' stands twice"};
   if (error || used < text.size()) {
     return Error{ErrorCode::data_loss,
@@ -130,8 +132,9 @@ Result<json::object> read_json_object(const std::string& path, std::size_t size_
 std::string describe(const json::value& value) {
   constexpr std::size_t kMax = 80;
   std::string text = json::serialize(value);
-  if (text.size() > kMax) text = text.substr(0, kMax) + "...";
-  return text;
+  if (text.size() <= kMax) return text;
+  std::string_view start = std::string_view(text).substr(0, kMax);
+  return std::string(start.substr(0, valid_utf8_prefix(start))) + "...";
 }
 
 JsonFields::JsonFields(const json::object& object, std::string place)

@@ -31,7 +31,7 @@ float llama3_frequency(const RopeConfig& config, float frequency) {
 /// The dimensions between which yarn passes from kept to stretched frequencies.
 struct YarnRamp {
   float low;
-  float high;
+  float span;
 };
 
 YarnRamp yarn_ramp(const RopeConfig& config, std::int32_t head_dim) {
@@ -48,13 +48,13 @@ YarnRamp yarn_ramp(const RopeConfig& config, std::int32_t head_dim) {
   low = std::max(low, 0.0);
   high = std::min(high, head_dim - 1.0);
   if (low == high) high += 0.001;
-  return {static_cast<float>(low), static_cast<float>(high)};
+  return {static_cast<float>(low), static_cast<float>(high - low)};
 }
 
 float yarn_frequency(const RopeConfig& config, YarnRamp ramp, float period, std::int32_t i) {
   float kept = 1.0F / period;
   float stretched = 1.0F / (static_cast<float>(config.factor) * period);
-  float at = (static_cast<float>(i) - ramp.low) / (ramp.high - ramp.low);
+  float at = (static_cast<float>(i) - ramp.low) / ramp.span;
   float keep = 1.0F - std::clamp(at, 0.0F, 1.0F);
   return stretched * (1.0F - keep) + kept * keep;
 }

@@ -5,6 +5,7 @@
 #include "gpu/arena.h"
 #include "kernels/ops.h"
 #include "models/config.h"
+#include "models/decoder/step_inputs.h"
 #include "models/decoder/weights.h"
 #include "models/json_fields.h"
 #include "models/rope.h"
@@ -24,34 +25,6 @@
 namespace sluice {
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
-
-/// The integers of a step: staged in pinned memory, and copied to the device if that is elsewhere.
-struct StepInputs {
-  std::unique_ptr<Buffer> host;
-  std::unique_ptr<Buffer> device;  // null: the device reads the host's memory
-  std::int32_t rows_max = 0;
-  std::int32_t logit_rows_max = 0;
-
-  // Where each part begins, in integers.
-  [[nodiscard]] std::size_t positions_at() const { return static_cast<std::size_t>(rows_max); }
-  [[nodiscard]] std::size_t sequences_at() const { return 2 * positions_at(); }
-  [[nodiscard]] std::size_t logit_rows_at() const { return 3 * positions_at(); }
-  [[nodiscard]] std::size_t tables_at() const {
-    return logit_rows_at() + static_cast<std::size_t>(logit_rows_max);
-  }
-
-  [[nodiscard]] std::int32_t* at(std::size_t offset) const {
-    return static_cast<std::int32_t*>(host->data()) + offset;
-  }
-  [[nodiscard]] TensorView view(std::size_t offset, std::int64_t count) const {
-    const Buffer& buffer = device ? *device : *host;
-    return {static_cast<std::int32_t*>(buffer.data()) + offset, DType::i32, {count}};
-  }
-};
-
 /// Everything between two layers, for as many rows as a step may have. Inputs of `linear` are in
 /// the storage type, all else is f32.
 struct Activations {
@@ -64,15 +37,6 @@ struct Activations {
   TensorView chosen;             // [logit_rows, width]
   TensorView chosen_normed;      // [logit_rows, width], storage type
   TensorView logits;             // [logit_rows, vocabulary]
-};
-
-/// A step's sizes and plan.
-struct Step {
-  std::int64_t rows = 0;
-  std::int64_t logit_rows = 0;
-  TensorView tokens;  // [rows]
-  TensorView chosen;  // [logit_rows]
-  RowPlan plan;
 };
 
 class Decoder final : public Model {
@@ -91,10 +55,8 @@ class Decoder final : public Model {
   Result<std::span<float>> wait() override;
 
  private:
-  Result<void> allocate_inputs();
   Result<void> allocate_activations();
   Result<void> allocate_rope_table();
-  Result<Step> plan_step(const StepBatch& batch);
   Result<void> run_layer(const Step& step, std::size_t layer);
   Result<void> run_attention(const Step& step, std::size_t layer);
   Result<void> run_feed_forward(const Step& step, const DecoderLayer& weights);
@@ -161,7 +123,7 @@ Result<void> Decoder::allocate(const ModelLimits& limits) {
   if (!kv) return kv.error();
   kv_ = std::move(*kv);
   RETURN_IF_ERROR(allocate_rope_table());
-  RETURN_IF_ERROR(allocate_inputs());
+  RETURN_IF_ERROR(inputs_.allocate(*device_, limits, positions_max_));
   return allocate_activations();
 }
 
@@ -182,22 +144,6 @@ Result<void> Decoder::allocate_rope_table() {
   RETURN_IF_ERROR(device_->copy_to_device(
       *stream_, rope_table_.data, staging.data(), staging.size() * sizeof(float)));
   return stream_->synchronize();
-}
-
-Result<void> Decoder::allocate_inputs() {
-  inputs_.rows_max = limits_.rows;
-  inputs_.logit_rows_max = limits_.logit_rows;
-  std::size_t table = static_cast<std::size_t>(ceil_div(positions_max_, kBlockTokens));
-  std::size_t bytes = (inputs_.tables_at() + table * static_cast<std::size_t>(limits_.sequences)) *
-                      sizeof(std::int32_t);
-  auto host = device_->allocate_pinned(bytes);
-  if (!host) return host.error();
-  inputs_.host = std::move(*host);
-  if (device_->is_host()) return {};
-  auto device = device_->allocate(bytes);
-  if (!device) return device.error();
-  inputs_.device = std::move(*device);
-  return {};
 }
 
 Result<void> Decoder::allocate_activations() {
@@ -258,65 +204,11 @@ KvCache Decoder::cache_of(std::size_t layer) const {
   return {view(keys), view(keys + half)};
 }
 
-Result<Step> Decoder::plan_step(const StepBatch& batch) {
-  auto within = [](std::size_t count, std::int32_t limit) {
-    return count <= static_cast<std::size_t>(limit);
-  };
-  CHECK(within(batch.tokens.size(), limits_.rows));
-  CHECK(within(batch.segments.size(), limits_.sequences));
-  CHECK(within(batch.logit_rows.size(), limits_.logit_rows));
-  // The tables are as wide as the longest sequence of this step needs.
-  std::int64_t table = 1;
-  for (const StepBatch::Segment& segment : batch.segments) {
-    CHECK(segment.rows >= 1 && segment.first_position >= 0);
-    CHECK(segment.first_position <= positions_max_ - segment.rows);
-    std::int64_t needed = ceil_div(segment.first_position + segment.rows, kBlockTokens);
-    CHECK(static_cast<std::size_t>(needed) <= segment.blocks.size());
-    table = std::max(table, needed);
-  }
-  std::int32_t* positions = inputs_.at(inputs_.positions_at());
-  std::int32_t* sequences = inputs_.at(inputs_.sequences_at());
-  std::int32_t* tables = inputs_.at(inputs_.tables_at());
-  std::size_t row = 0;
-  for (std::size_t s = 0; s < batch.segments.size(); ++s) {
-    const StepBatch::Segment& segment = batch.segments[s];
-    CHECK(static_cast<std::size_t>(segment.rows) <= batch.tokens.size() - row);
-    for (std::int32_t i = 0; i < segment.rows; ++i, ++row) {
-      positions[row] = segment.first_position + i;
-      sequences[row] = static_cast<std::int32_t>(s);
-    }
-    std::int32_t* line = tables + s * static_cast<std::size_t>(table);
-    auto copied = std::min(segment.blocks.size(), static_cast<std::size_t>(table));
-    std::copy_n(segment.blocks.begin(), copied, line);
-    std::fill(line + copied, line + table, 0);
-  }
-  CHECK(row == batch.tokens.size());
-  std::copy(batch.tokens.begin(), batch.tokens.end(), inputs_.at(0));
-  std::copy(batch.logit_rows.begin(), batch.logit_rows.end(), inputs_.at(inputs_.logit_rows_at()));
-  if (inputs_.device) {
-    std::size_t used =
-        inputs_.tables_at() + batch.segments.size() * static_cast<std::size_t>(table);
-    RETURN_IF_ERROR(device_->copy_to_device(
-        *stream_, inputs_.device->data(), inputs_.host->data(), used * sizeof(std::int32_t)));
-  }
-  Step step;
-  step.rows = static_cast<std::int64_t>(batch.tokens.size());
-  step.logit_rows = static_cast<std::int64_t>(batch.logit_rows.size());
-  step.tokens = inputs_.view(0, step.rows);
-  step.chosen = inputs_.view(inputs_.logit_rows_at(), step.logit_rows);
-  step.plan.positions = inputs_.view(inputs_.positions_at(), step.rows);
-  step.plan.sequences = inputs_.view(inputs_.sequences_at(), step.rows);
-  step.plan.block_tables = {inputs_.view(inputs_.tables_at(), 0).data,
-                            DType::i32,
-                            {static_cast<std::int64_t>(batch.segments.size()), table}};
-  return step;
-}
-
 Result<void> Decoder::launch(const StepBatch& batch) {
   CHECK(kv_ != nullptr);
   logit_count_ = 0;
   if (batch.tokens.empty()) return {};
-  Result<Step> step = plan_step(batch);
+  Result<Step> step = inputs_.stage(batch, *device_, *stream_);
   if (!step) return step.error();
   TensorView hidden = activations_.hidden.rows(0, step->rows);
   RETURN_IF_ERROR(ops_->embed(*stream_, hidden, weights_.embedding, step->tokens));

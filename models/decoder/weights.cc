@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <utility>
@@ -13,16 +12,17 @@ namespace sluice {
 namespace {
 
 /// The float a half-precision number stands for; exact.
-float from_f16(std::uint16_t bits) {
-  constexpr int kBias = 15;
-  constexpr int kFractionBits = 10;
-  int exponent = bits >> kFractionBits & 0x1F;
-  int fraction = bits & 0x3FF;
-  float sign = (bits & 0x8000) != 0 ? -1.0F : 1.0F;
-  if (exponent == 0x1F) return fraction != 0 ? NAN : sign * INFINITY;
-  if (exponent == 0)
-    return sign * std::ldexp(static_cast<float>(fraction), 1 - kBias - kFractionBits);
-  return sign * std::ldexp(static_cast<float>(fraction + 0x400), exponent - kBias - kFractionBits);
+float from_f16(std::uint16_t half) {
+  std::uint32_t sign = std::uint32_t{half} << 16 & 0x8000'0000;
+  std::uint32_t exponent = half >> 10 & 0x1F;
+  std::uint32_t fraction = half & 0x3FF;
+  if (exponent == 0) {
+    float magnitude = static_cast<float>(fraction) * 0x1p-24F;
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  // The exponent's bias is 127 instead of 15; all ones stay all ones (infinity and NaN).
+  std::uint32_t widened = exponent == 0x1F ? 0xFF : exponent + 127 - 15;
+  return std::bit_cast<float>(sign | widened << 23 | fraction << 13);
 }
 
 /// Element `i` of weights that may be aligned to nothing.

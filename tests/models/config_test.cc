@@ -1,0 +1,186 @@
+#include "models/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace sluice {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+/// A small valid file of a class, with more fields, each followed by a comma.
+std::string config_of(const std::string& class_name, const std::string& more = "") {
+  return R"({"architectures": [")" + class_name + R"("], )" + more +
+         R"("vocab_size": 512, "hidden_size": 64, "intermediate_size": 160,
+            "num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": 1024})";
+}
+
+DecoderConfig parsed(const std::string& text) {
+  auto config = parse_decoder_config(text);
+  EXPECT_TRUE(config) << config.error().message;
+  return config ? *config : DecoderConfig{};
+}
+
+std::string refusal(const std::string& text) {
+  auto config = parse_decoder_config(text);
+  EXPECT_FALSE(config) << text;
+  return config ? "" : config.error().message;
+}
+
+TEST(DecoderConfig, TakesTheDefaultsOfTheFamilyWhereAFileIsSilent) {
+  DecoderConfig config = parsed(config_of("LlamaForCausalLM"));
+
+  EXPECT_EQ(config.architecture, "llama");
+  EXPECT_EQ(config.vocabulary, 512);
+  EXPECT_EQ(config.context, 1024);
+  EXPECT_EQ(config.kv_heads, 4);
+  EXPECT_EQ(config.head_dim, 16);
+  EXPECT_FLOAT_EQ(config.norm_epsilon, 1e-6F);
+  EXPECT_FALSE(config.tied_embeddings);
+  EXPECT_FALSE(config.qkv_bias || config.output_bias || config.mlp_bias || config.qk_norm);
+  EXPECT_THAT(config.windows, Each(0));
+  EXPECT_EQ(config.rope.type, RopeConfig::Type::plain);
+  EXPECT_EQ(config.rope.theta, 10000.0);
+}
+
+TEST(DecoderConfig, KnowsWhereEachArchitectureHasBiasesAndNorms) {
+  DecoderConfig llama =
+      parsed(config_of("LlamaForCausalLM", R"("attention_bias": true, "mlp_bias": true, )"));
+  EXPECT_TRUE(llama.qkv_bias && llama.output_bias && llama.mlp_bias && !llama.qk_norm);
+  DecoderConfig mistral = parsed(config_of("MistralForCausalLM"));
+  EXPECT_FALSE(mistral.qkv_bias || mistral.output_bias || mistral.qk_norm);
+  DecoderConfig qwen2 = parsed(config_of("Qwen2ForCausalLM"));
+  EXPECT_TRUE(qwen2.qkv_bias && !qwen2.output_bias && !qwen2.qk_norm);
+  DecoderConfig qwen3 = parsed(config_of("Qwen3ForCausalLM"));
+  EXPECT_TRUE(!qwen3.qkv_bias && !qwen3.output_bias && qwen3.qk_norm);
+  EXPECT_EQ(qwen3.head_dim, 128);
+}
+
+TEST(DecoderConfig, DerivesTheHeadSizeWhenItIsNull) {
+  EXPECT_EQ(parsed(config_of("MistralForCausalLM", R"("head_dim": null, )")).head_dim, 16);
+  EXPECT_EQ(parsed(config_of("MistralForCausalLM", R"("head_dim": 48, )")).head_dim, 48);
+}
+
+TEST(DecoderConfig, SlidesTheWindowOfTheRightLayers) {
+  auto windows = [](const std::string& name, const std::string& more) {
+    return parsed(config_of(name, more)).windows;
+  };
+
+  EXPECT_THAT(windows("MistralForCausalLM", ""), Each(4096));
+  EXPECT_THAT(windows("MistralForCausalLM", R"("sliding_window": null, )"), Each(0));
+  EXPECT_THAT(windows("MistralForCausalLM", R"("sliding_window": 64, )"), Each(64));
+  EXPECT_THAT(windows("LlamaForCausalLM", R"("sliding_window": 64, )"), Each(0));
+  EXPECT_THAT(windows("Qwen2ForCausalLM", R"("sliding_window": 64, "max_window_layers": 0, )"),
+              Each(0));
+  EXPECT_EQ(windows("Qwen2ForCausalLM",
+                    R"("use_sliding_window": true, "sliding_window": 64,
+                       "max_window_layers": 2, )"),
+            (std::vector<std::int32_t>{0, 0, 64}));
+  EXPECT_EQ(windows("Qwen3ForCausalLM",
+                    R"("use_sliding_window": true, "sliding_window": 64, "layer_types":
+                       ["sliding_attention", "full_attention", "sliding_attention"], )"),
+            (std::vector<std::int32_t>{64, 0, 64}));
+}
+
+TEST(DecoderConfig, ReadsBothSpellingsOfPositions) {
+  const std::string kLlama3 =
+      R"("factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+         "original_max_position_embeddings": 256)";
+  DecoderConfig classic = parsed(config_of("LlamaForCausalLM",
+                                           R"("rope_theta": 500000, "rope_scaling":
+                                              {"rope_type": "llama3", )" +
+                                               kLlama3 + "}, "));
+  DecoderConfig recent = parsed(config_of("LlamaForCausalLM",
+                                          R"("rope_parameters": {"rope_theta": 500000.0,
+                                             "rope_type": "llama3", )" +
+                                              kLlama3 + "}, "));
+
+  for (const DecoderConfig& config : {classic, recent}) {
+    EXPECT_EQ(config.rope.type, RopeConfig::Type::llama3);
+    EXPECT_EQ(config.rope.theta, 500000.0);
+    EXPECT_EQ(config.rope.factor, 8.0);
+    EXPECT_EQ(config.rope.low_freq_factor, 1.0);
+    EXPECT_EQ(config.rope.high_freq_factor, 4.0);
+    EXPECT_EQ(config.rope.original_context, 256);
+  }
+  DecoderConfig old =
+      parsed(config_of("LlamaForCausalLM", R"("rope_scaling": {"type": "linear", "factor": 2}, )"));
+  EXPECT_EQ(old.rope.type, RopeConfig::Type::linear);
+  EXPECT_EQ(old.rope.factor, 2.0);
+}
+
+TEST(DecoderConfig, InfersWhatYarnLeavesUnsaid) {
+  RopeConfig rope = parsed(config_of("Qwen2ForCausalLM",
+                                     R"("rope_scaling": {"type": "yarn",
+                                        "original_max_position_embeddings": 256}, )"))
+                        .rope;
+
+  EXPECT_EQ(rope.type, RopeConfig::Type::yarn);
+  EXPECT_EQ(rope.factor, 4.0);
+  EXPECT_NEAR(rope.attention_factor, 1.1386294361, 1e-9);
+  EXPECT_EQ(rope.beta_fast, 32.0);
+  EXPECT_EQ(rope.beta_slow, 1.0);
+  EXPECT_TRUE(rope.truncate);
+}
+
+TEST(DecoderConfig, NamesTheFileTheKeyAndTheValueOfAWrongField) {
+  auto llama = [](const std::string& more) { return refusal(config_of("LlamaForCausalLM", more)); };
+
+  EXPECT_EQ(llama(R"("rms_norm_eps": "small", )"),
+            "config.json: rms_norm_eps is \"small\", must be a number; it must be in [0, 1]");
+  EXPECT_EQ(llama(R"("num_key_value_heads": 0, )"),
+            "config.json: num_key_value_heads is 0, must be an integer in [1, 4096]");
+  EXPECT_EQ(llama(R"("num_key_value_heads": 3, )"),
+            "config.json: num_attention_heads is 4, not a multiple of num_key_value_heads, which "
+            "is 3");
+  EXPECT_EQ(llama(R"("head_dim": 7, )"),
+            "config.json: head_dim is 7, must be even and in [2, 1024]");
+  EXPECT_EQ(llama(R"("tie_word_embeddings": 1, )"),
+            "config.json: tie_word_embeddings is 1, must be true or false");
+  EXPECT_EQ(llama(R"("hidden_act": "gelu", )"),
+            "config.json: hidden_act is \"gelu\", only silu is supported");
+  EXPECT_EQ(llama(R"("rope_scaling": {"type": "dynamic", "factor": 2.0}, )"),
+            "config.json: rope_scaling: type is \"dynamic\", known are default, linear, llama3, "
+            "yarn");
+  EXPECT_EQ(llama(R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0}, )"),
+            "config.json: rope_scaling: low_freq_factor is missing");
+  EXPECT_EQ(llama(R"("rope_scaling": {"rope_type": "linear"}, )"),
+            "config.json: rope_scaling: factor is missing");
+  EXPECT_EQ(llama(R"("rope_scaling": 3, )"), "config.json: rope_scaling is 3, must be an object");
+  EXPECT_THAT(llama(R"("rope_theta": -1, )"), HasSubstr("config.json: rope_theta is -1, must be"));
+  EXPECT_THAT(llama(R"("partial_rotary_factor": 0.5, )"), HasSubstr("only 1 is supported"));
+  EXPECT_THAT(llama(R"("quantization_config": {"bits": 4}, )"),
+              HasSubstr("quantized checkpoints are not supported"));
+  EXPECT_EQ(llama(R"("torch_dtype": "float8", )"),
+            "config.json: torch_dtype is \"float8\", known are float32, bfloat16, float16");
+  EXPECT_THAT(llama(R"("eos_token_id": [2, "x"], )"),
+              HasSubstr("config.json: eos_token_id is [2,\"x\"]"));
+  EXPECT_THAT(refusal(config_of("Qwen3ForCausalLM", R"("layer_types": ["full_attention"], )")),
+              HasSubstr("config.json: layer_types has 1 entries, num_hidden_layers is 3"));
+}
+
+TEST(DecoderConfig, NamesTheArchitecturesItKnows) {
+  EXPECT_EQ(refusal(config_of("BertModel")),
+            "config.json: architectures is [\"BertModel\"], known are LlamaForCausalLM, "
+            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM");
+  EXPECT_THAT(refusal("{}"), HasSubstr("config.json: architectures is missing"));
+}
+
+TEST(DecoderConfig, RefusesWhatIsNoJson) {
+  EXPECT_THAT(refusal(R"({"vocab_size": )"), HasSubstr("config.json: not valid JSON at byte"));
+  EXPECT_EQ(refusal(R"({"a": 1, "a": 2})"), "config.json: the name 'a' stands twice");
+}
+
+TEST(DecoderConfig, SaysWhichFieldIsMissing) {
+  std::string text = config_of("LlamaForCausalLM");
+  std::size_t at = text.find(R"("vocab_size": 512, )");
+  text.erase(at, std::string(R"("vocab_size": 512, )").size());
+
+  EXPECT_EQ(refusal(text), "config.json: vocab_size is missing");
+}
+
+}  // namespace
+}  // namespace sluice
