@@ -21,15 +21,16 @@ std::string prompt_name(const CompletionRequest& request, std::size_t i) {
 
 std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& request,
                                                  std::size_t i,
-                                                 const ModelCard& model) {
+                                                 const ModelCard& model,
+                                                 std::int32_t context) {
   const Tokenizer& tokenizer = *model.tokenizer;
   TokenizedPrompt result;
   if (const auto* text = std::get_if<std::string>(&request.prompts[i])) {
     // A text that is too long for any tokenization is refused before it costs anything.
     std::size_t tokens_min = text->size() / std::max<std::size_t>(1, tokenizer.token_bytes_max());
-    if (!request.truncate_prompt_tokens && tokens_min > static_cast<std::size_t>(model.context)) {
+    if (!request.truncate_prompt_tokens && tokens_min > static_cast<std::size_t>(context)) {
       return errors::context_length_exceeded(
-          static_cast<std::uint64_t>(model.context), tokens_min, request.max_tokens.value_or(0));
+          static_cast<std::uint64_t>(context), tokens_min, request.max_tokens.value_or(0));
     }
     auto ids = tokenizer.encode(*text, true, true);
     if (!ids) return errors::invalid_value(prompt_name(request, i), ids.error().message);
@@ -71,6 +72,7 @@ std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& reques
 
 std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& request,
                                                        const ModelCard& model,
+                                                       std::int32_t context,
                                                        std::uint32_t default_max_tokens,
                                                        Random& random) {
   for (const auto& [id, bias] : request.sampling.logit_bias) {
@@ -98,19 +100,19 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
   stop_tokens.erase(std::unique(stop_tokens.begin(), stop_tokens.end()), stop_tokens.end());
 
   std::uint64_t seed = request.seed ? static_cast<std::uint64_t>(*request.seed) : random.next();
-  auto context = static_cast<std::uint64_t>(model.context);
+  auto room = static_cast<std::uint64_t>(context);
   CompletionPlan result;
   for (std::size_t p = 0; p < request.prompts.size(); ++p) {
-    auto tokenized = tokenize(request, p, model);
+    auto tokenized = tokenize(request, p, model, context);
     if (auto* error = std::get_if<ApiError>(&tokenized)) return std::move(*error);
     auto& prompt = std::get<TokenizedPrompt>(tokenized);
     std::uint64_t prompt_tokens = prompt.tokens.size();
     std::uint64_t wanted = request.max_tokens.value_or(default_max_tokens);
     // Without a number from the client the default is cut to the room that is left.
-    if (!request.max_tokens && prompt_tokens < context)
-      wanted = std::min(wanted, context - prompt_tokens);
-    if (prompt_tokens + wanted > context || prompt_tokens >= context + (wanted == 0 ? 1 : 0)) {
-      return errors::context_length_exceeded(context, prompt_tokens, wanted);
+    if (!request.max_tokens && prompt_tokens < room)
+      wanted = std::min(wanted, room - prompt_tokens);
+    if (prompt_tokens + wanted > room || prompt_tokens >= room + (wanted == 0 ? 1 : 0)) {
+      return errors::context_length_exceeded(room, prompt_tokens, wanted);
     }
     for (std::uint32_t choice = 0; choice < request.n; ++choice) {
       auto plan = std::make_shared<Plan>();

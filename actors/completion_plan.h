@@ -23,11 +23,13 @@ struct CompletionPlan {
   std::uint64_t total_tokens_max = 0;   ///< prompt and output over all choices
 };
 
-/// Draws up the plans. Pure but for `random`, which gives the seed when the client named none.
+/// Draws up the plans. `context`: tokens a sequence may have in all.
+/// Pure but for `random`, which gives the seed when the client named none.
 /// The error is what the client sees: a token or bias outside the vocabulary, a context that is too
 /// short.
 std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& request,
                                                        const ModelCard& model,
+                                                       std::int32_t context,
                                                        std::uint32_t default_max_tokens,
                                                        Random& random);
 

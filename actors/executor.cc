@@ -212,6 +212,7 @@ class Executor : public caf::event_based_actor {
       return;
     }
     model_->fingerprint = ready.fingerprint;
+    model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
     credit_ = {ready.slots, ready.blocks};
     status_.state = LaneStatus::State::ready;
     status_.load_failed = false;

@@ -11,6 +11,7 @@
 #include "supervision/tree.h"
 #include "worker/link.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -74,8 +75,17 @@ struct ServedModel {
   Holder batcher;
   std::vector<LaneId> lanes;
   std::atomic<std::uint64_t> fingerprint{0};  ///< of the lane that became ready last
-  std::atomic<std::size_t> slots{
-      0};  ///< sequences its lanes can run at once, as the batcher sees them
+  /// Sequences its lanes can run at once, as the batcher sees them.
+  std::atomic<std::size_t> slots{0};
+  /// Tokens that the KV cache of the lane that became ready last can hold; 0: not known yet.
+  std::atomic<std::uint64_t> kv_tokens{0};
+
+  /// Tokens one sequence may have: the model's context, or what the KV cache holds if that is less.
+  [[nodiscard]] std::int32_t context() const {
+    std::uint64_t held = kv_tokens;
+    auto longest = static_cast<std::uint64_t>(card.context);
+    return static_cast<std::int32_t>(held == 0 ? longest : std::min(held, longest));
+  }
 };
 
 /// Numbers of requests and what became of them, since the start.

@@ -119,7 +119,7 @@ class Gateway final : public HttpHandler {
     ListedModel listed;
     listed.id = model.name;
     listed.created = model.created;
-    listed.max_model_len = static_cast<std::uint32_t>(model.card.context);
+    listed.max_model_len = static_cast<std::uint32_t>(model.context());
     listed.root = model.name;
     bool ready = front_->lanes.ready(model.name) > 0;
     listed.state = ready                                       ? "ready"

@@ -96,8 +96,8 @@ class Session : public caf::event_based_actor {
 
   /// False: the request was answered already.
   bool start() {
-    auto planned =
-        plan_completion(request_, model_->card, model_->default_max_tokens, *front_->random);
+    auto planned = plan_completion(
+        request_, model_->card, model_->context(), model_->default_max_tokens, *front_->random);
     if (auto* error = std::get_if<ApiError>(&planned)) {
       answer_error(*error);
       return false;
@@ -347,7 +347,10 @@ class Session : public caf::event_based_actor {
   void complete() {
     if (request_.stream) {
       open_stream();
+      // An event is a chunk of its own; posted together, they share one write.
+      if (!unsent_.empty()) exchange_->write(std::exchange(unsent_, {}));
       stream_->append_usage(unsent_, usage_);
+      if (!unsent_.empty()) exchange_->write(std::exchange(unsent_, {}));
       CompletionStream::append_done(unsent_);
       exchange_->end_stream(std::exchange(unsent_, {}));
     } else {
@@ -426,6 +429,7 @@ class Session : public caf::event_based_actor {
     answered_ = true;
     if (stream_) {
       CompletionStream::append_error(unsent_, error);
+      exchange_->write(std::exchange(unsent_, {}));
       CompletionStream::append_done(unsent_);
       exchange_->end_stream(std::exchange(unsent_, {}));
     } else {

@@ -15,13 +15,13 @@ using ::testing::HasSubstr;
 class CompletionPlanTest : public ::testing::Test {
  protected:
   CompletionPlan planned(const CompletionRequest& request) {
-    auto result = plan_completion(request, card_, 16, random_);
+    auto result = plan_completion(request, card_, card_.context, 16, random_);
     auto* plan = std::get_if<CompletionPlan>(&result);
     EXPECT_NE(plan, nullptr);
     return plan ? *plan : CompletionPlan{};
   }
   ApiError refused(const CompletionRequest& request) {
-    auto result = plan_completion(request, card_, 16, random_);
+    auto result = plan_completion(request, card_, card_.context, 16, random_);
     auto* error = std::get_if<ApiError>(&result);
     EXPECT_NE(error, nullptr);
     return error ? *error : ApiError{};

@@ -63,7 +63,7 @@ TEST_F(SessionTest, StreamsTheSameTextPieceByPiece) {
 
   EXPECT_EQ(streamed_text(client->answer.body), hash_text("hello", 20));
   EXPECT_THAT(client->answer.body, EndsWith("data: [DONE]\n\n"));
-  EXPECT_EQ(client->pieces.size(), 20U) << "one write a token, the last one with the end";
+  EXPECT_EQ(client->pieces.size(), 21U) << "one event a token, and the end";
   expect_idle();
 }
 
@@ -122,6 +122,18 @@ TEST_F(SessionTest, RefusesAPromptOverTheContextWithTheWordsClientsKnow) {
           "prompt, 7 in the completion). Please reduce the length of the prompt or completion."));
   EXPECT_THAT(client->answer.body, HasSubstr("\"code\":\"context_length_exceeded\""));
   expect_idle();
+}
+
+TEST_F(SessionTest, KnowsThatTheKvCacheMayHoldLessThanTheContext) {
+  advance(std::chrono::seconds(1));
+  launcher->alive()[0]->hello();
+  launcher->alive()[0]->ready(8, 2);
+  settle();
+
+  auto client = ask(completion("0123456789", 23));
+
+  EXPECT_EQ(client->answer.status, 400);
+  EXPECT_THAT(client->answer.body, HasSubstr("This model's maximum context length is 32 tokens."));
 }
 
 TEST_F(SessionTest, CutsTheDefaultLengthToTheRoomThatIsLeft) {
