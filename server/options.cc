@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <iostream>
 #include <map>
 #include <thread>
 
@@ -164,6 +165,13 @@ CommandLine parse_command_line(int argc, char** argv) {
   add_serve(serve_command, serve);
   add_worker(worker_command, worker);
   CommandLine line;
+  // CLI11 would say that a command is required, which hides the typing error.
+  std::string command = argc > 1 ? argv[1] : "";
+  if (!command.empty() && command.front() != '-' && command != "serve" && command != "worker") {
+    std::cerr << "sluice: unknown command '" << command << "'; there is: serve\n";
+    line.exit = static_cast<int>(ExitCode::usage);
+    return line;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

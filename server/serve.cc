@@ -232,7 +232,10 @@ class Server {
     front_ = make_front(
         options, clock_, std::make_shared<SystemRandom>(), make_process_launcher(*worker_loop_));
     auto paths = model_paths(options_);
-    if (!paths) return StartError{ExitCode::load_failed, paths.error().message};
+    if (!paths) {
+      bool usage = paths.error().code == ErrorCode::invalid_argument;
+      return StartError{usage ? ExitCode::usage : ExitCode::load_failed, paths.error().message};
+    }
     for (const NamedPath& path : *paths) {
       auto card = load_model_card(path.path);
       if (!card)

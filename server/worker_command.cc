@@ -1,9 +1,9 @@
 #include "server/worker_command.h"
 
-#include <algorithm>
-
 #include "server/version.h"
 #include "worker/worker_main.h"
+
+#include <algorithm>
 
 namespace sluice {
 
