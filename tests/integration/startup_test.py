@@ -1,0 +1,401 @@
+"""Starting and stopping: what is wrong is said in words and numbers, and nothing is left behind."""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from damage import DAMAGES
+from raw_http import assert_error, exchange, head, post
+from sluice_server import (
+    BINARY,
+    BROOK,
+    ROOT,
+    SANITIZER_REPORTS,
+    Server,
+    Stream,
+    complete,
+    process_alive,
+    request,
+    seconds,
+    serve,
+    wait_until,
+)
+
+LONG = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "seed": 1}
+
+
+def run_sluice(*arguments, deadline=30):
+    """Runs the binary to its end, which must come by itself and be no crash: (exit code, what it said)."""
+    run = subprocess.run(
+        [str(BINARY), *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds(deadline),
+    )
+    assert run.returncode >= 0, f"ended by signal {-run.returncode}:\n{run.stdout}"
+    assert not any(report in run.stdout for report in SANITIZER_REPORTS), run.stdout
+    return run.returncode, run.stdout
+
+
+def serve_fails(*arguments):
+    return run_sluice("serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", *arguments)
+
+
+# --- it does not start -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("listener", ["--listen", "--management-listen"])
+def test_a_port_in_use_is_named(listener):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        listens = {"--listen": "127.0.0.1:0", "--management-listen": "127.0.0.1:0", listener: address}
+
+        code, said = run_sluice("serve", "--model", "hash=hash", *[word for pair in listens.items() for word in pair])
+
+    assert code == 8, said
+    assert address in said
+
+
+def test_the_port_of_another_server_is_in_use():
+    with serve("--model", "hash=hash") as first:
+        address = f"{first.http[0]}:{first.http[1]}"
+        code, said = run_sluice(
+            "serve", "--model", "hash=hash", "--listen", address, "--management-listen", "127.0.0.1:0"
+        )
+
+        assert code == 8, said
+        assert address in said
+        assert complete(first, prompt="x", max_tokens=1)["model"] == "hash"
+
+
+def test_a_missing_model_folder_is_named(tmp_path):
+    code, said = serve_fails("--model", f"m={tmp_path}/nowhere")
+
+    assert code == 6, said
+    assert f"{tmp_path}/nowhere" in said
+
+
+def test_a_file_in_place_of_the_model_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+
+    code, said = serve_fails("--model", f"m={tmp_path}/file")
+
+    assert code == 6, said
+    assert f"{tmp_path}/file" in said
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_model_is_named_with_file_tensor_and_numbers(brook_copy, damage):
+    damage.do(brook_copy)
+
+    code, said = serve_fails("--model", f"m={brook_copy}")
+
+    assert code == 6, said
+    lines = [line for line in said.splitlines() if all(re.search(name, line) for name in damage.names)]
+    assert lines, f"no line names {damage.names}:\n{said}"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+def test_a_public_address_without_keys_is_refused(address):
+    code, said = run_sluice("serve", "--model", "hash=hash", "--listen", address, "--management-listen", "127.0.0.1:0")
+
+    assert code == 3, said
+    assert "key" in said and address.rpartition(":")[0] in said
+
+
+@pytest.mark.parametrize("content", [None, b"\x00\xff\x00 not a key", b""], ids=["missing", "binary", "empty"])
+def test_a_wrong_file_of_keys_is_named(tmp_path, content):
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+
+    code, said = serve_fails("--model", "hash=hash", "--api-keys", path)
+
+    assert code == 3, said
+    assert str(path) in said
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["--no-such-flag"], "--no-such-flag"),
+        (["--listen", "not an address"], "not an address"),
+        (["--listen", "127.0.0.1:99999"], "99999"),
+        (["--workers", "many"], "many"),
+        (["--workers", "-1"], "-1"),
+        (["--dtype", "f13"], "f13"),
+        (["--model", "no-equals-sign"], "no-equals-sign"),
+        (["--kv-memory", "lots"], "lots"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_flag_is_named(arguments, named):
+    code, said = run_sluice("serve", *arguments)
+
+    assert code == 2, said
+    assert named in said
+
+
+def test_an_unknown_command_is_a_usage_error():
+    code, said = run_sluice("sreve")
+
+    assert code == 2, said
+    assert "sreve" in said
+
+
+def test_help_and_version_succeed():
+    for flag, expected in (("--help", "serve"), ("--version", ".")):
+        code, said = run_sluice(flag)
+        assert code == 0 and expected in said, said
+
+
+def test_a_worker_is_not_started_by_hand():
+    code, said = run_sluice("worker")
+
+    assert code != 0
+    assert said
+
+
+@pytest.mark.parametrize("script", ["setup", "python-env"])
+def test_an_unwritable_cache_is_named(script):
+    run = subprocess.run(
+        [str(ROOT / "scripts" / script)],
+        env=dict(os.environ, SLUICE_CACHE="/proc/nope"),
+        capture_output=True,
+        text=True,
+        timeout=seconds(60),
+    )
+
+    assert run.returncode != 0
+    assert "/proc/nope" in run.stderr
+    assert run.stdout == ""
+
+
+# --- it starts ---------------------------------------------------------------------------------------------------
+
+
+def test_the_ready_line_comes_first_and_a_curl_line_to_try_follows():
+    with serve("--model", "hash=hash") as server:
+        # The ready line may come alone in the pipe.
+        wait_until(lambda: _read_more(server) or b"curl" in server.output, "the curl line", 10)
+        lines = server.output.decode().splitlines()
+
+        assert re.match(r"ready http=127\.0\.0\.1:\d+ management=127\.0\.0\.1:\d+", lines[0])
+        command = next(line[line.index("curl") :] for line in lines[1:] if "curl" in line)
+        run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=seconds(30))
+        assert run.returncode == 0, run.stderr
+        assert "text_completion" in run.stdout
+
+
+def _read_more(server):
+    if select.select([server.process.stdout], [], [], 0)[0]:
+        server.output += os.read(server.process.stdout.fileno(), 65536)
+
+
+def test_keys_are_asked_for_on_every_path_that_is_not_for_probes(tmp_path):
+    keys = tmp_path / "keys"
+    digests = {name: hashlib.sha256(token.encode()).hexdigest() for name, token in (("a", "token-a"), ("b", "token-b"))}
+    keys.write_text("# two clients\n" + "".join(f"{name} {digest}\n" for name, digest in digests.items()))
+    body = {"prompt": "x", "max_tokens": 1}
+    with serve("--model", "hash=hash", "--api-keys", keys, listen="0.0.0.0:0") as server:
+        address = ("127.0.0.1", server.http[1])
+        for data in (post(body), head("GET", "/v1/models"), head("GET", "/v1/models/hash"), head("GET", "/nowhere")):
+            assert exchange(address, data).status in (401, 404)
+        refused = exchange(address, post(body))
+        assert_error(refused, 401, "missing_api_key", "invalid_request_error")
+        assert refused.header("www-authenticate") == 'Bearer realm="sluice"'
+        for wrong in ("Authorization: Bearer token-c", "Authorization: Bearer token-", "x-api-key: a"):
+            assert_error(exchange(address, post(body, wrong)), 401, "invalid_api_key", "invalid_request_error")
+        assert exchange(address, post(body, "Authorization: Bearer token-a", "x-api-key: token-b")).status == 400
+        for right in ("Authorization: Bearer token-a", "authorization: bearer  token-b", "X-Api-Key: token-b"):
+            assert exchange(address, post(body, right)).status == 200
+            assert exchange(address, head("GET", "/v1/models", right)).status == 200
+        for path in ("/health", "/ready", "/version"):
+            assert exchange(address, head("GET", path)).status == 200
+
+
+def test_a_ready_file_is_written_when_the_server_serves(tmp_path):
+    path = tmp_path / "ready"
+    with serve("--model", "hash=hash", "--ready-file", path) as server:
+        wait_until(path.exists, "the ready file")
+        assert f"{server.http[0]}:{server.http[1]}" in path.read_text()
+
+
+def test_two_models_serve_side_by_side():
+    with serve("--model", f"brook={BROOK}", "--model", "hash=hash") as server:
+        _, _, body = request(server.http, "GET", "/v1/models")
+        assert sorted(model["id"] for model in json.loads(body)["data"]) == ["brook", "hash"]
+        assert complete(server, model="hash", prompt="x", max_tokens=1)["model"] == "hash"
+        assert complete(server, model="brook", prompt="It", max_tokens=1)["model"] == "brook"
+        assert complete(server, prompt="It", max_tokens=1)["model"] == "brook", "the first one is the default"
+        assert sorted(lane["model"] for lane in server.lanes()) == ["brook", "hash"]
+
+
+def test_health_ready_and_version_answer_on_both_listeners():
+    with serve("--model", "hash=hash") as server:
+        for address in (server.http, server.management):
+            health = exchange(address, head("GET", "/health"))
+            assert health.status == 200 and health.json()["status"] == "ok"
+            assert exchange(address, head("GET", "/ready")).status == 200
+            assert "version" in exchange(address, head("GET", "/version")).json()
+        assert_error(exchange(server.http, head("GET", "/admin/v1/workers")), 404, "unknown_url")
+
+
+# --- it stops ----------------------------------------------------------------------------------------------------
+
+
+def test_an_idle_server_stops_with_success_and_takes_its_workers_along():
+    with serve("--workers", 2, "--drain-delay", "0s") as server:
+        server.wait_lanes_ready()
+        workers = server.worker_pids()
+        assert len(workers) == 2
+
+        server.terminate()
+
+        assert server.wait() == 0
+        server.assert_gone(workers)
+
+
+def test_interrupt_stops_like_terminate():
+    with serve("--model", "hash=hash", "--drain-delay", "0s") as server:
+        server.process.send_signal(signal.SIGINT)
+
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("moment", ["first worker", "lanes load"])
+def test_a_server_that_still_loads_stops_too(moment):
+    server = Server("--workers", 3, "--drain-delay", "0s", wait=False)
+    try:
+        wait_until(lambda: len(server.worker_pids()) >= {"first worker": 1, "lanes load": 3}[moment], "workers start")
+        workers = server.worker_pids()
+        server.terminate()
+        code = server.wait()
+        server.assert_gone(workers)
+
+        assert code == 0, server.log_text()
+        server.assert_no_sanitizer_report()
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("delay", ["0s", "2s"])
+def test_streams_run_to_their_end_while_the_server_stops(delay):
+    with serve("--drain-delay", delay) as server:
+        undisturbed = Stream(server, **LONG).read()
+        streams = [Stream(server, **LONG) for _ in range(8)]
+        readers = [iter(stream) for stream in streams]
+        for reader in readers:
+            next(reader)
+        workers = server.worker_pids()
+
+        server.terminate()
+
+        assert [stream.read() for stream in streams] == [undisturbed] * 8
+        assert all(stream.done for stream in streams)
+        assert server.wait() == 0
+        server.assert_gone(workers)
+
+
+def test_a_server_that_stops_is_not_ready_but_serves_for_its_delay():
+    with serve("--drain-delay", "3s") as server:
+        stream = Stream(server, **LONG)
+        next(iter(stream))
+        server.terminate()
+
+        wait_until(lambda: exchange(server.management, head("GET", "/ready")).status == 503, "readiness fails", 2)
+
+        assert exchange(server.http, head("GET", "/ready")).status == 503
+        answer = exchange(server.http, post({"prompt": "It", "max_tokens": 2}))
+        assert answer.status == 200
+        stream.read()
+        assert server.wait() == 0
+
+
+def test_idle_connections_do_not_hold_up_a_stop():
+    with serve("--model", "hash=hash", "--drain-delay", "0s") as server:
+        with socket.create_connection(server.http) as silent, socket.create_connection(server.http) as used:
+            used.sendall(head("GET", "/health"))
+            assert used.recv(100)
+            server.terminate()
+            assert server.wait(20) == 0
+            silent.settimeout(seconds(5))
+            assert silent.recv(1) == b""
+
+
+def test_requests_beyond_the_drain_timeout_are_aborted_and_the_exit_code_says_so():
+    with serve("--max-sequences", 4, "--drain-delay", "0s", "--drain-timeout", "1s") as server:
+        # More than can be computed in a second.
+        streams = [Stream(server, **LONG, n=16) for _ in range(16)]
+        next(iter(streams[0]))
+        server.terminate()
+
+        assert server.wait(20) == 7
+        for stream in streams:
+            stream.close()
+
+
+def test_a_second_signal_stops_at_once():
+    with serve("--max-sequences", 4, "--drain-delay", "0s") as server:
+        workers = server.worker_pids()
+        streams = [Stream(server, **LONG, n=16) for _ in range(16)]
+        next(iter(streams[0]))
+        server.terminate()
+        wait_until(lambda: exchange(server.management, head("GET", "/ready")).status == 503, "it drains", 5)
+
+        server.terminate()
+
+        assert server.wait(10) == 130
+        server.assert_gone(workers)
+        for stream in streams:
+            stream.close()
+
+
+def test_a_stream_that_is_cut_off_has_no_clean_end():
+    """Clients take a clean end for success, so a stream that is not finished must not have one."""
+    with serve("--max-sequences", 4, "--drain-delay", "0s", "--drain-timeout", "1s") as server:
+        others = [Stream(server, **LONG, n=16) for _ in range(16)]
+        stream = Stream(server, **LONG, n=4)
+        next(iter(others[0]))
+        server.terminate()
+        server.wait(20)
+
+        try:
+            text = stream.connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            text = None  # cut off, visibly: that is right
+        if text is not None:
+            assert b"[DONE]" in text and (b'"error"' in text or text.count(b'"length"') == 4), text[-300:]
+        for other in others:
+            other.close()
+
+
+def test_no_worker_outlives_a_front_that_is_killed():
+    server = Server("--workers", 2)
+    try:
+        server.wait_lanes_ready()
+        stream = Stream(server, **LONG)
+        next(iter(stream))
+        workers = server.worker_pids()
+        assert len(workers) == 2
+
+        server.process.kill()
+        server.process.wait()
+
+        wait_until(lambda: not any(map(process_alive, workers)), "the workers end with their parent", 2)
+        stream.close()
+    finally:
+        server.close()
