@@ -1,0 +1,127 @@
+"""What the server costs: requests a second beside the ceiling of bare HTTP, idle CPU, memory of idle connections.
+
+    build/venv/bin/python bench/server_bench.py [--binary build/sluice] [--rounds 3] [--seconds 5] [--connections 64]
+
+Ends with lines like those of the other benchmarks: name value unit ceiling ratio, medians over the rounds. The model is
+`hash`, which costs nothing, so the time is the server's own: HTTP, parsing, admission, queue, the worker's
+link and the answer. The same wrk asks for GET /health in turn, round by round, so both see the same machine.
+"""
+
+import argparse
+import json
+import pathlib
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.dont_write_bytecode = True
+import sluice_server  # noqa: E402  (its path stands above)
+
+TICKS_PER_SECOND = 100
+
+
+def load(server, what, seconds, connections):
+    """One round of wrk: what it reports, as completion.lua prints it."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "completion.lua"), server.url]
+    run = subprocess.run([*command, "--", what], capture_output=True, text=True, check=True)
+    result = json.loads(run.stdout.splitlines()[-1])
+    result["per_second"] = result["requests"] / result["seconds"]
+    return result
+
+
+def measure_requests(server, rounds, seconds, connections):
+    """Medians over rounds that alternate between completions and the ceiling; prints each round."""
+    load(server, "completion", 1, connections)  # warms up both
+    load(server, "health", 1, connections)
+    results = []
+    for number in range(1, rounds + 1):
+        completion = load(server, "completion", seconds, connections)
+        ceiling = load(server, "health", seconds, connections)
+        failed = completion["not_2xx"] + completion["socket_errors"]
+        results.append((completion["per_second"], completion["p50_ms"], completion["p99_ms"], ceiling["per_second"]))
+        per_second, p50, p99, health = results[-1]
+        print(
+            f"round {number}: {per_second:,.0f} completions/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, {failed} failed; "
+            f"{health:,.0f} health/s"
+        )
+        if failed:
+            sys.exit(f"server_bench: {failed} of {completion['requests']} requests failed; see {server.log.name}")
+    per_second, p50, p99, health = (statistics.median(column) for column in zip(*results))
+    return {"completions_per_second": per_second, "p50_ms": p50, "p99_ms": p99, "health_per_second": health}
+
+
+def measure_idle_cpu(server, seconds):
+    """Share of one core that the front and its workers use while nothing is asked, in percent."""
+    server.wait_idle()
+    before = sum(map(sluice_server.cpu_ticks, server.pids()))
+    start = time.monotonic()
+    time.sleep(seconds)
+    used = sum(map(sluice_server.cpu_ticks, server.pids())) - before
+    return 100 * used / TICKS_PER_SECOND / (time.monotonic() - start)
+
+
+def measure_idle_connections(server, count):
+    """MiB that `count` connections cost the front, each of which has made one request and waits."""
+    before = sluice_server.resident_bytes(server.pid)
+    connections = []
+    try:
+        for _ in range(count):
+            connection = socket.create_connection(server.http)
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: bench\r\n\r\n")
+            if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"connection {len(connections) + 1} was not served")
+            connections.append(connection)
+        return (sluice_server.resident_bytes(server.pid) - before) / 2**20
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def print_line(name, value, unit, ceiling=None):
+    beside = "- -" if ceiling is None else f"{ceiling:8.2f} {value / ceiling:.3f}"
+    print(f"{name:<34} {value:8.2f} {unit} {beside}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "sluice")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5, help="of each round and kind")
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--idle-connections", type=int, default=10_000)
+    parser.add_argument("--idle-seconds", type=int, default=10)
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures there too")
+    arguments = parser.parse_args()
+
+    if shutil.which("wrk") is None:
+        sys.exit("server_bench: needs wrk; on Debian: apt-get install wrk")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    sluice_server.BINARY = arguments.binary
+
+    options = ("--model", "hash=hash", "--max-connections", arguments.idle_connections + 1000)
+    with sluice_server.serve(*options) as server:
+        figures = measure_requests(server, arguments.rounds, arguments.seconds, arguments.connections)
+        figures["idle_cpu_percent"] = measure_idle_cpu(server, arguments.idle_seconds)
+    # A fresh server: the load above has already grown the heap of the other one.
+    with sluice_server.serve(*options) as server:
+        figures["idle_connections_mib"] = measure_idle_connections(server, arguments.idle_connections)
+
+    print_line("one-token completions", figures["completions_per_second"], "/s", figures["health_per_second"])
+    print_line(f"p50 at {arguments.connections} connections", figures["p50_ms"], "ms")
+    print_line(f"p99 at {arguments.connections} connections", figures["p99_ms"], "ms")
+    print_line("idle CPU of all processes", figures["idle_cpu_percent"], "%")
+    print_line(f"{arguments.idle_connections} idle connections", figures["idle_connections_mib"], "MiB")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
