@@ -138,6 +138,7 @@ void EventLoop::Impl::run(const std::string& name) {
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
   mailbox_->thread_.store(std::this_thread::get_id());
   uv_run(&uv_, UV_RUN_DEFAULT);
+  mailbox_->thread_.store(std::thread::id());  // the system may give the same one again
 }
 
 EventLoop::Impl::~Impl() {

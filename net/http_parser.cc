@@ -7,6 +7,7 @@
 
 #include <boost/beast/http/basic_parser.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -22,6 +23,20 @@ constexpr std::size_t kChunkHeadBytesMax = std::size_t{4} << 10;
 
 std::string_view view(string_view text) {
   return {text.data(), text.size()};
+}
+
+/// What the parser holds back begins a chunk's line that is none. It reads "0x5" as the last chunk
+/// and would wait for the end of the trailers before it looks at the rest of the line.
+bool is_broken_chunk_line(std::string_view pending) {
+  if (pending.starts_with("\r\n")) pending.remove_prefix(2);  // of the chunk before
+  const std::size_t end = pending.find("\r\n");
+  if (end == std::string_view::npos) return false;
+  const std::string_view line = pending.substr(0, end);
+  const std::size_t digits = static_cast<std::size_t>(
+      std::find_if(line.begin(), line.end(), [](char c) { return ascii::hex_value(c) < 0; }) -
+      line.begin());
+  const std::string_view rest = ascii::trim(line.substr(digits));
+  return digits == 0 || (!rest.empty() && rest.front() != ';');
 }
 
 class Parser final : public http::basic_parser<true> {
@@ -144,7 +159,8 @@ HttpParser::BodyStep HttpParser::parse_body(std::string_view bytes,
     step.state = Body::malformed;
   } else if (parser.is_done()) {
     step.state = Body::done;
-  } else if (bytes.size() - step.consumed > kChunkHeadBytesMax) {
+  } else if (const auto pending = bytes.substr(step.consumed);
+             pending.size() > kChunkHeadBytesMax || is_broken_chunk_line(pending)) {
     step.state = Body::malformed;
   }
   return step;
