@@ -39,12 +39,15 @@ function(sluice_library name)
 endfunction()
 
 # One executable of tests a folder; CTest lists each test as <folder>/Type.SentenceAboutBehaviour.
-# MAIN replaces GoogleTest's main (tests of actors initialise CAF's meta objects in theirs).
+# MAIN replaces GoogleTest's main (tests of actors initialise CAF's meta objects in theirs). READS_TREE names the sources
+# that look for files of the repository: only they are told where it lies, so that the others compile to the same bytes
+# in every clone.
 function(sluice_test name)
-  cmake_parse_arguments(ARG "MAIN" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "MAIN" "" "SOURCES;READS_TREE;USES;LIBRARIES" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
   target_compile_options(${name}_test PRIVATE ${SLUICE_WARNINGS})
-  target_compile_definitions(${name}_test PRIVATE SLUICE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  set_source_files_properties(${ARG_READS_TREE} PROPERTIES
+    COMPILE_DEFINITIONS SLUICE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   list(TRANSFORM ARG_USES PREPEND sluice::)
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
   if(ARG_MAIN)
