@@ -92,11 +92,12 @@ class Ops {
 
   /// Causal attention of each row over positions [max(0, p - window + 1), p] of its sequence, read
   /// from the cache (the row's own key included). Grouped heads: query head h uses kv head h /
-  /// (heads / kv_heads). Walks the cache in blocks of kBlockTokens at absolute positions, in
-  /// ascending order, with a running softmax.
-  ///   output [rows, heads, head_dim] f32 | bf16    queries [rows, heads, head_dim] f32    window
-  ///   0: none Source: Milakov and Gimelshein 2018 (online softmax); Kwon et al. 2023 (paged
-  ///   cache).
+  /// (heads / kv_heads). Walks the cache in spans of a fixed number of blocks at absolute
+  /// positions, in ascending order, with a running softmax.
+  ///   output [rows, heads, head_dim] f32 | bf16
+  ///   queries [rows, heads, head_dim] f32
+  ///   window  0: none
+  /// Source: Milakov and Gimelshein 2018 (online softmax); Kwon et al. 2023 (paged cache).
   virtual Result<void> attention(Stream& stream,
                                  TensorView output,
                                  TensorView queries,

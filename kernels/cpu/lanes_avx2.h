@@ -18,7 +18,9 @@ struct Pairs {
   F even, odd;
 };
 
+/// How many input rows of a product, and how many vectors of a head's values, the registers hold.
 constexpr int kTileRows = 1;
+constexpr int kValueVectors = 1;
 
 SLUICE_INLINE F splat(float x) {
   return F{_mm256_set1_ps(x), _mm256_set1_ps(x)};

@@ -15,7 +15,9 @@ struct F {
   __m512 all;
 };
 
+/// How many input rows of a product, and how many vectors of a head's values, the registers hold.
 constexpr int kTileRows = 6;
+constexpr int kValueVectors = 4;
 
 SLUICE_INLINE F splat(float x) {
   return F{_mm512_set1_ps(x)};

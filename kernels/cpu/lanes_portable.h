@@ -25,7 +25,9 @@ struct Pairs {
   F even, odd;
 };
 
+/// How many input rows of a product, and how many vectors of a head's values, the registers hold.
 constexpr int kTileRows = 2;
+constexpr int kValueVectors = 1;
 
 template <class Function>
 SLUICE_INLINE F each_quad(Function function) {

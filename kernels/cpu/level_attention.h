@@ -1,44 +1,49 @@
 // Causal attention over the paged cache. Part of level_kernels.h.
 //
-// Each row walks blocks of sixteen positions at absolute places in ascending order with a running
-// softmax: the scores of a block are one vector. Positions a row must not see are never read; their
-// weight is an exact zero. The query heads that share a kv head are computed side by side while the
-// keys and values are in registers.
+// Each row walks spans of eight blocks at absolute positions, in ascending order, with a running
+// softmax: first all scores of a span, then its weights, then its values. A span is long enough
+// that the steps that wait for each other (largest score, exponential, sum) are few beside those
+// that do not. Positions a row must not see are never read; their weight is an exact zero. The
+// query heads that share a kv head are computed side by side while the keys and values are in
+// registers.
 #pragma once
 
 namespace sluice {
 namespace {
 
 constexpr float kMinusInfinity = -__builtin_inff();
+constexpr int kSpanBlocks = 8;
+constexpr std::int64_t kSpanTokens = kSpanBlocks * kTableBlockTokens;
 
-/// The positions of a block that a row sees: [first, last).
-struct BlockRange {
+/// Where a block's keys and values of one head begin in the cache, and which of its positions a row
+/// sees: [first, last).
+struct BlockPlace {
+  std::int64_t at;
   int first, last;
 };
 
-/// scores[g][t] = query g times key t, for t in `range`. `queries` is padded with zeros to `padded`
-/// elements a head.
+/// scores[g][t] = query g times key t, for the visible t. `queries` is padded with zeros to
+/// `padded` elements a head.
 template <int kHeads>
 SLUICE_INLINE void block_scores(const float* queries,
                                 std::int64_t padded,
                                 const void* keys,
                                 bool bf16,
-                                std::int64_t at,
                                 std::int64_t head_dim,
-                                BlockRange range,
+                                const BlockPlace& block,
                                 F* scores) {
   F sums[kHeads][kTableBlockTokens];
-#pragma GCC unroll 8
-  for (int g = 0; g < kHeads; ++g)
-    for (int t = 0; t < kTableBlockTokens; ++t)
-      sums[g][t] = zero();
+  if (block.last - block.first < kTableBlockTokens)
+    for (int g = 0; g < kHeads; ++g)
+      for (int t = 0; t < kTableBlockTokens; ++t)
+        sums[g][t] = zero();
   const std::int64_t whole = head_dim - head_dim % kLanes;
-  for (int t = range.first; t < range.last; ++t) {
+  for (int t = block.first; t < block.last; ++t) {
     F acc[kHeads];
 #pragma GCC unroll 8
     for (int g = 0; g < kHeads; ++g)
       acc[g] = zero();
-    const std::int64_t key = at + t * head_dim;
+    const std::int64_t key = block.at + t * head_dim;
     for (std::int64_t i = 0; i < whole; i += kLanes) {
       F k = load_any(keys, bf16, key + i);
 #pragma GCC unroll 8
@@ -55,44 +60,47 @@ SLUICE_INLINE void block_scores(const float* queries,
     for (int g = 0; g < kHeads; ++g)
       sums[g][t] = acc[g];
   }
-#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
     scores[g] = sum16(sums[g]);
 }
 
-/// outputs[g] = outputs[g] * keep[g] + sum over t of weights[g][t] * value t, ascending.
+/// outputs[g] = outputs[g] * keep[g] + sum over t of weights[g][t] * value t, ascending; kVectors
+/// vectors of each head, the last of which has `left` elements if that is less than kLanes.
 template <int kHeads, int kVectors>
 SLUICE_INLINE void add_values(float* outputs,
                               std::int64_t padded,
                               const void* values,
                               bool bf16,
-                              std::int64_t at,
+                              std::int64_t offset,
                               std::int64_t head_dim,
-                              BlockRange range,
-                              const float (*weights)[kTableBlockTokens],
-                              const F* keep,
-                              std::int64_t left) {
+                              const BlockPlace* blocks,
+                              int count,
+                              const float (*weights)[kSpanTokens],
+                              const F* keep) {
+  const std::int64_t left = head_dim - offset;
   F acc[kHeads][kVectors];
 #pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
-      acc[g][v] = mul(load(outputs + g * padded + v * kLanes), keep[g]);
-  for (int t = range.first; t < range.last; ++t)
+      acc[g][v] = mul(load(outputs + g * padded + offset + v * kLanes), keep[g]);
+  for (int b = 0; b < count; ++b)
+    for (int t = blocks[b].first; t < blocks[b].last; ++t) {
+      const std::int64_t from = blocks[b].at + t * head_dim + offset;
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      const std::int64_t from = at + t * head_dim + v * kLanes;
-      F value =
-          left >= kLanes ? load_any(values, bf16, from) : load_any_first(values, bf16, from, left);
+      for (int v = 0; v < kVectors; ++v) {
+        F value = kVectors > 1 || left >= kLanes ? load_any(values, bf16, from + v * kLanes)
+                                                 : load_any_first(values, bf16, from, left);
 #pragma GCC unroll 8
-      for (int g = 0; g < kHeads; ++g)
-        acc[g][v] = fma(splat(weights[g][t]), value, acc[g][v]);
+        for (int g = 0; g < kHeads; ++g)
+          acc[g][v] = fma(splat(weights[g][b * kTableBlockTokens + t]), value, acc[g][v]);
+      }
     }
 #pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
-      store(outputs + g * padded + v * kLanes, acc[g][v]);
+      store(outputs + g * padded + offset + v * kLanes, acc[g][v]);
 }
 
 /// kHeads query heads from `head` on, of one row.
@@ -104,7 +112,6 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
   float* queries = args.scratch;
   float* outputs = queries + kHeads * padded;
   const float* from = args.queries + (row * args.heads + head) * head_dim;
-#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
     for (std::int64_t i = 0; i < padded; i += kLanes) {
       F query = i < whole ? load(from + g * head_dim + i)
@@ -115,7 +122,6 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
 
   F most[kHeads];   // the largest score so far, in all lanes
   F total[kHeads];  // the sum of weights so far, in all lanes
-#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g) {
     most[g] = splat(kMinusInfinity);
     total[g] = zero();
@@ -124,56 +130,68 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
   const std::int64_t begin =
       args.window > 0 && position >= args.window ? position - args.window + 1 : 0;
   const std::int32_t* table = args.tables + args.sequences[row] * args.table_blocks;
-  for (std::int64_t block = begin / kTableBlockTokens; block <= position / kTableBlockTokens;
-       ++block) {
-    const std::int64_t start = block * kTableBlockTokens;
-    BlockRange range{0, static_cast<int>(kTableBlockTokens)};
-    if (begin > start) range.first = static_cast<int>(begin - start);
-    if (position - start < kTableBlockTokens) range.last = static_cast<int>(position - start + 1);
-    const std::int64_t at = (table[block] * args.kv_heads + kv_head) * kTableBlockTokens * head_dim;
+  std::int64_t block = begin / kTableBlockTokens;
+  while (block <= position / kTableBlockTokens) {
+    BlockPlace blocks[kSpanBlocks];
+    float weights[kHeads][kSpanTokens];
+    F span_most[kHeads];
+    for (int g = 0; g < kHeads; ++g)
+      span_most[g] = splat(kMinusInfinity);
+    int count = 0;
+    // A span ends at an absolute position, wherever this row's window began.
+    do {
+      const std::int64_t start = block * kTableBlockTokens;
+      BlockPlace& place = blocks[count];
+      place.at = (table[block] * args.kv_heads + kv_head) * kTableBlockTokens * head_dim;
+      place.first = begin > start ? static_cast<int>(begin - start) : 0;
+      place.last = position - start < kTableBlockTokens ? static_cast<int>(position - start + 1)
+                                                        : static_cast<int>(kTableBlockTokens);
+      F scores[kHeads];
+      block_scores<kHeads>(queries, padded, args.keys, args.cache_bf16, head_dim, place, scores);
+      for (int g = 0; g < kHeads; ++g) {
+        F score = choose_range(
+            mul(scores[g], splat(args.scale)), splat(kMinusInfinity), place.first, place.last);
+        span_most[g] = maximum(span_most[g], score);
+        store(weights[g] + count * kTableBlockTokens, score);
+      }
+      ++count;
+      ++block;
+    } while (block % kSpanBlocks != 0 && block <= position / kTableBlockTokens);
 
-    F scores[kHeads];
-    block_scores<kHeads>(queries, padded, args.keys, args.cache_bf16, at, head_dim, range, scores);
     F keep[kHeads];
-    float weights[kHeads][kTableBlockTokens];
-#pragma GCC unroll 8
     for (int g = 0; g < kHeads; ++g) {
-      F score = choose_range(
-          mul(scores[g], splat(args.scale)), splat(kMinusInfinity), range.first, range.last);
-      F now = maximum(most[g], splat(largest(score)));
-      F weight = exponential(sub(score, now));
+      F now = maximum(most[g], splat(largest(span_most[g])));
       keep[g] = exponential(sub(most[g], now));
-      total[g] = add(mul(total[g], keep[g]), splat(sum(weight)));
+      F sums = zero();
+      for (int b = 0; b < count; ++b) {
+        float* at = weights[g] + b * kTableBlockTokens;
+        F weight = exponential(sub(load(at), now));
+        sums = add(sums, weight);
+        store(at, weight);
+      }
+      total[g] = add(mul(total[g], keep[g]), splat(sum(sums)));
       most[g] = now;
-      store(weights[g], weight);
     }
+    auto add_some = [&]<int kVectors>(std::int64_t offset) __attribute__((always_inline)) {
+      add_values<kHeads, kVectors>(outputs,
+                                   padded,
+                                   args.values,
+                                   args.cache_bf16,
+                                   offset,
+                                   head_dim,
+                                   blocks,
+                                   count,
+                                   weights,
+                                   keep);
+    };
     std::int64_t i = 0;
-    for (; i + 4 * kLanes <= head_dim; i += 4 * kLanes)
-      add_values<kHeads, 4>(outputs + i,
-                            padded,
-                            args.values,
-                            args.cache_bf16,
-                            at + i,
-                            head_dim,
-                            range,
-                            weights,
-                            keep,
-                            kLanes);
+    for (; i + kValueVectors * kLanes <= head_dim; i += kValueVectors * kLanes)
+      add_some.template operator()<kValueVectors>(i);
     for (; i < head_dim; i += kLanes)
-      add_values<kHeads, 1>(outputs + i,
-                            padded,
-                            args.values,
-                            args.cache_bf16,
-                            at + i,
-                            head_dim,
-                            range,
-                            weights,
-                            keep,
-                            head_dim - i);
+      add_some.template operator()<1>(i);
   }
 
   const std::int64_t to = (row * args.heads + head) * head_dim;
-#pragma GCC unroll 8
   for (int g = 0; g < kHeads; ++g)
     for (std::int64_t i = 0; i < head_dim; i += kLanes) {
       F value = div(load(outputs + g * padded + i), total[g]);

@@ -170,7 +170,7 @@ class VectorOps final : public Ops {
     check_silu_mul(output, gate, up);
     std::size_t element_bytes = size_bytes(output.dtype);
     // Cut anywhere, rows or not: elements do not see each other.
-    share(output.elements(), 64, 8 * output.elements(), [&](Span span) {
+    share(output.elements(), 64, 2 * output.elements(), [&](Span span) {
       table_.silu_mul(static_cast<std::byte*>(output.data) +
                           static_cast<std::size_t>(span.begin) * element_bytes,
                       output.dtype == DType::bf16,

@@ -200,32 +200,36 @@ TEST_P(Levels, AttentionMatchesTheReference) {
                                          {8, 2, 32, 5, DType::f32},
                                          {4, 4, 128, 0, DType::bf16},
                                          {14, 2, 64, 40, DType::bf16},
+                                         {4, 1, 32, 130, DType::f32},
                                          {5, 1, 24, 16, DType::f32},
                                          {6, 3, 80, 33, DType::bf16},
                                          {2, 1, 7, 1, DType::f32}};
   for (const AttentionCase& test : cases) {
     SCOPED_TRACE(testing::Message() << test.heads << "/" << test.kv_heads << "x" << test.head_dim
                                     << " window " << test.window);
-    constexpr std::int64_t kBlocks = 7;
+    // Two sequences: 145 tokens, which is more than one span of attention, and 20.
+    constexpr std::int64_t kBlocks = 12;
+    constexpr std::int32_t kRows = 165;
     // The cache holds NaN wherever no row may look.
     Tensor keys(test.cache, {kBlocks, test.kv_heads, kBlockTokens, test.head_dim});
     keys.fill(std::numeric_limits<double>::quiet_NaN());
     Tensor values = keys;
-    Tensor positions(DType::i32, {70});
-    Tensor sequences(DType::i32, {70});
-    for (std::int32_t row = 0; row < 70; ++row) {
-      bool second = row >= 50;
-      positions.view().as<std::int32_t>()[row] = second ? row - 50 : row;
+    Tensor positions(DType::i32, {kRows});
+    Tensor sequences(DType::i32, {kRows});
+    for (std::int32_t row = 0; row < kRows; ++row) {
+      bool second = row >= 145;
+      positions.view().as<std::int32_t>()[row] = second ? row - 145 : row;
       sequences.view().as<std::int32_t>()[row] = second ? 1 : 0;
     }
-    Tensor tables = Tensor::integers({2, 4}, {5, 0, 3, 6, 1, 2, -1, -1});
+    Tensor tables = Tensor::integers(
+        {2, 10}, {5, 0, 3, 6, 9, 7, 4, 8, 11, 10, 1, 2, -1, -1, -1, -1, -1, -1, -1, -1});
     RowPlan plan{positions, sequences, tables};
-    Tensor new_keys = Tensor::random(DType::f32, {70, test.kv_heads, test.head_dim}, 11, 2);
-    Tensor new_values = Tensor::random(DType::f32, {70, test.kv_heads, test.head_dim}, 12);
-    Tensor queries = Tensor::random(DType::f32, {70, test.heads, test.head_dim}, 13, 2);
-    Tensor expected(DType::f32, {70, test.heads, test.head_dim});
-    Tensor actual(DType::f32, {70, test.heads, test.head_dim});
-    Tensor narrow(DType::bf16, {70, test.heads, test.head_dim});
+    Tensor new_keys = Tensor::random(DType::f32, {kRows, test.kv_heads, test.head_dim}, 11, 2);
+    Tensor new_values = Tensor::random(DType::f32, {kRows, test.kv_heads, test.head_dim}, 12);
+    Tensor queries = Tensor::random(DType::f32, {kRows, test.heads, test.head_dim}, 13, 2);
+    Tensor expected(DType::f32, {kRows, test.heads, test.head_dim});
+    Tensor actual(DType::f32, {kRows, test.heads, test.head_dim});
+    Tensor narrow(DType::bf16, {kRows, test.heads, test.head_dim});
     float scale = 1 / std::sqrt(static_cast<float>(test.head_dim));
 
     ASSERT_TRUE(level_.ops->store_kv(*level_.stream, {keys, values}, new_keys, new_values, plan));

@@ -82,6 +82,12 @@ class Tensor {
     std::memcpy(row.data(), bytes_.data() + static_cast<std::size_t>(i) * row.size(), row.size());
     return row;
   }
+  /// The first `count` rows of a matrix.
+  [[nodiscard]] Tensor first_rows(std::int64_t count) const {
+    Tensor rows(shape_.dtype, {count, shape_.shape[1]});
+    std::memcpy(rows.bytes_.data(), bytes_.data(), rows.bytes_.size());
+    return rows;
+  }
   void set_row_bytes(std::int64_t i, const std::vector<std::byte>& row) {
     std::memcpy(bytes_.data() + static_cast<std::size_t>(i) * row.size(), row.data(), row.size());
   }

@@ -61,7 +61,9 @@ TEST(ThreadPool, AnIdleWorkerFallsAsleepAndIsWokenByWork) {
     // Nobody gives the other worker anything to do, so its spinning ends.
     while (pool.stats().worker_sleeps < round)
       std::this_thread::yield();
-    pool.run([&](std::uint32_t worker) { ran += worker == 1 ? 1 : 0; });
+    pool.run([&](std::uint32_t worker) {
+      if (worker == 1) ++ran;
+    });
   }
 
   EXPECT_EQ(ran, 3);
