@@ -99,6 +99,18 @@ def test_one_stream_survives_several_deaths_of_its_worker(undisturbed):
         wait_until(lambda: server.restarts() == 2, "both restarts show")
 
 
+def test_a_stream_survives_a_worker_that_dies_again_while_it_starts(undisturbed):
+    with serve("--lane-restarts", 100, *QUICK) as server:
+        stream = Stream(server, **request_of("seeded", "brook", TOKENS["brook"]))
+        next(iter(stream))
+        for _ in range(4):
+            pid = wait_until(server.worker_pids, "a worker was started", 30)[0]
+            kill_worker(server, pid)  # the first one computes, the others still load
+
+        assert stream.read() == undisturbed["brook", "seeded"]
+        assert server.restarts() == 4
+
+
 def test_the_hash_model_survives_a_kill_too(undisturbed):
     with serve("--model", "hash=hash", *QUICK) as server:
         for round in range(3):

@@ -91,6 +91,8 @@ class Server:
         self.log = tempfile.NamedTemporaryFile(mode="w+", prefix="sluice-server-", suffix=".log")
         self.arguments = [str(BINARY), "serve", "--listen", listen, "--management-listen", "127.0.0.1:0"]
         self.arguments += [str(argument) for argument in arguments]
+        if "--model" not in self.arguments and ROOT not in BINARY.resolve().parents:
+            self.arguments += ["--model", f"brook={BROOK}"]  # a build outside the tree does not find it by itself
         if "--drain-delay" not in self.arguments:
             self.arguments += ["--drain-delay", "0s"]
         self.process = subprocess.Popen(

@@ -1,0 +1,88 @@
+"""More than the server can take: what is refused is refused at once, in words; what was accepted is served."""
+
+import collections
+import http.client
+
+import pytest
+
+from raw_http import Wire, assert_error, exchange, head, post
+from sluice_server import complete, in_parallel, request, serve
+
+LONG = {"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": True, "seed": 1}
+
+
+def test_what_does_not_fit_into_the_queue_is_refused_with_429_and_the_rest_is_served():
+    with serve("--queue-capacity", 4, "--max-sequences", 2) as server:
+        expected = complete(server, **LONG)["choices"]
+
+        answers = in_parallel([lambda: exchange(server.http, post(LONG), timeout=120) for _ in range(40)])
+
+        statuses = collections.Counter(answer.status for answer in answers)
+        assert set(statuses) == {200, 429} and statuses[200] >= 6, statuses
+        for answer in answers:
+            if answer.status == 200:
+                assert answer.json()["choices"] == expected
+            else:
+                assert_error(answer, 429, "overloaded", "rate_limit_error")
+                assert 1 <= int(answer.header("retry-after")) <= 60
+                assert answer.header("connection") != "close"
+        server.wait_idle()
+        assert complete(server, **LONG)["choices"] == expected
+
+
+def test_a_thousand_clients_at_once_are_all_served():
+    with serve("--model", "hash=hash") as server:
+        expected = complete(server, prompt="x", max_tokens=5, seed=1)["choices"]
+        connections = [http.client.HTTPConnection(*server.http, timeout=60) for _ in range(1000)]
+        body = b'{"prompt": "x", "max_tokens": 5, "seed": 1}'
+        for connection in connections:
+            connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+
+        answers = [connection.getresponse() for connection in connections]
+
+        assert {answer.status for answer in answers} == {200}
+        assert all(b'"finish_reason"' in answer.read() for answer in answers)
+        for connection in connections:
+            connection.close()
+        assert complete(server, prompt="x", max_tokens=5, seed=1)["choices"] == expected
+
+
+def test_a_request_for_more_choices_than_the_server_can_ever_hold_is_a_bad_request():
+    with serve("--model", "hash=hash", "--queue-capacity", 8, "--max-sequences", 8) as server:
+        answer = exchange(server.http, post({"prompt": ["a"] * 17, "max_tokens": 1}))
+
+        error = assert_error(answer, 400, "invalid_value", "invalid_request_error")
+        assert "17" in error["message"] and "16" in error["message"]
+
+
+def test_a_connection_over_the_limit_is_told_so_and_the_others_are_not_touched():
+    with serve("--model", "hash=hash", "--max-connections", 8) as server:
+        wires = [Wire(server.http) for _ in range(8)]
+        for wire in wires:
+            wire.send(head("GET", "/health"))
+            assert wire.response().status == 200
+
+        with Wire(server.http) as ninth:
+            assert_error(ninth.response(), 503, "overloaded")
+            ninth.assert_closed()
+        for wire in wires:
+            wire.send(post({"prompt": "x", "max_tokens": 1}))
+            assert wire.response().status == 200
+            wire.socket.close()
+        assert request(server.management, "GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize("timeout_ms", [1, 150])
+def test_requests_that_run_out_of_time_end_in_504_and_leave_nothing_behind(timeout_ms):
+    with serve("--max-sequences", 2) as server:
+        body = dict(LONG, max_tokens=900)
+        jobs = [lambda: exchange(server.http, post(body, f"x-request-timeout-ms: {timeout_ms}")) for _ in range(12)]
+
+        answers = in_parallel(jobs)
+
+        for answer in answers:
+            error = assert_error(answer, 504, "deadline_exceeded", "timeout_error")
+            assert error["param"] in ("queue", "generation")
+            assert answer.header("x-should-retry") == "false"
+        server.wait_idle()
+        assert server.state()["requests"]["deadline"] == 12
