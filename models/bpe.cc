@@ -223,20 +223,35 @@ void Bpe::encode_word(std::string_view word, Workspace& space, std::vector<Token
   if (symbols.empty()) return;
   symbols.back().next = -1;
   // Merge the pair of lowest rank, the leftmost among equals, until none is left. Each merge takes
-  // one symbol away and adds at most two candidates, so the heap sees at most 3n of them.
+  // one symbol away and adds at most two candidates, so there are at most 3n of them. Those known
+  // at the start are sorted and wait in a row; new ones wait in a heap, and become the row when
+  // that is used up: a long word of one character would otherwise pull all its pairs through the
+  // heap.
   auto later = [](const Workspace::Candidate& a, const Workspace::Candidate& b) {
     return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
   };
+  auto& row = space.row;
   auto& heap = space.heap;
+  row.clear();
   heap.clear();
   for (std::size_t i = 0; i + 1 < symbols.size(); ++i)
     push_candidate(space, static_cast<std::int32_t>(i));
-  std::make_heap(heap.begin(), heap.end(), later);
   constexpr TokenId kGone = -1;
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), later);
-    Workspace::Candidate top = heap.back();
-    heap.pop_back();
+  for (std::size_t used = 0; used < row.size() || !heap.empty();) {
+    if (used == row.size()) {
+      row.swap(heap);
+      heap.clear();
+      std::sort(row.begin(), row.end(), [&](const auto& a, const auto& b) { return later(b, a); });
+      used = 0;
+    }
+    Workspace::Candidate top = row[used];
+    if (!heap.empty() && later(top, heap.front())) {
+      std::pop_heap(heap.begin(), heap.end(), later);
+      top = heap.back();
+      heap.pop_back();
+    } else {
+      ++used;
+    }
     Workspace::Symbol& left = symbols[static_cast<std::size_t>(top.at)];
     if (left.id == kGone || left.next < 0) continue;
     Workspace::Symbol& right = symbols[static_cast<std::size_t>(left.next)];

@@ -42,6 +42,7 @@ class Bpe {
       TokenId merged;
     };
     std::vector<Symbol> symbols;
+    std::vector<Candidate> row;
     std::vector<Candidate> heap;
   };
 

@@ -1,5 +1,6 @@
 #include "models/tokenizer.h"
 
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "models/bpe.h"
 #include "tests/models/model_files.h"
@@ -193,6 +194,60 @@ TEST(Bpe, MergesAWordOfAMillionBytes) {
   std::vector<TokenId> ids = encoded(bpe, std::string(1 << 20, 'a'));
 
   EXPECT_EQ(ids, std::vector<TokenId>((1 << 20) / 128, 7));
+}
+
+/// The definition, without any cleverness: look for the best pair, merge it, begin again.
+std::vector<std::string> merged_naively(
+    std::string word, const std::vector<std::pair<std::string, std::string>>& merges) {
+  std::vector<std::string> parts;
+  for (char c : word)
+    parts.emplace_back(1, c);
+  while (true) {
+    std::size_t best = merges.size();
+    std::size_t best_at = 0;
+    for (std::size_t at = 0; at + 1 < parts.size(); ++at) {
+      for (std::size_t rank = 0; rank < best; ++rank) {
+        if (merges[rank].first != parts[at] || merges[rank].second != parts[at + 1]) continue;
+        best = rank;
+        best_at = at;
+      }
+    }
+    if (best == merges.size()) return parts;
+    parts[best_at] += parts[best_at + 1];
+    parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(best_at) + 1);
+  }
+}
+
+TEST(Bpe, MergesRandomWordsAsItsDefinitionDoes) {
+  // Merges that overlap in every way; each makes a token of its own.
+  const std::vector<std::pair<std::string, std::string>> kMerges = {{"b", "a"},
+                                                                    {"a", "a"},
+                                                                    {"aa", "ba"},
+                                                                    {"a", "b"},
+                                                                    {"aa", "aa"},
+                                                                    {"ba", "ba"},
+                                                                    {"b", "b"},
+                                                                    {"bb", "aa"},
+                                                                    {"ab", "ba"}};
+  std::string vocabulary = R"("a":0,"b":1)";
+  std::string merges;
+  std::vector<std::string> spellings = {"a", "b"};
+  for (const auto& [left, right] : kMerges) {
+    vocabulary += ",\"" + left + right + "\":" + std::to_string(spellings.size());
+    spellings.push_back(left + right);
+    merges += (merges.empty() ? "[\"" : ",[\"") + left + "\",\"" + right + "\"]";
+  }
+  Bpe bpe = bpe_of(R"({"vocab":{)" + vocabulary + R"(},"merges":[)" + merges + "]}");
+
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    std::string word;
+    for (std::uint64_t i = 0; i < 1 + seed % 40; ++i)
+      word.push_back(mix64(seed * 64 + i) % 3 == 0 ? 'b' : 'a');
+    std::vector<std::string> parts;
+    for (TokenId id : encoded(bpe, word))
+      parts.push_back(spellings[static_cast<std::size_t>(id)]);
+    ASSERT_EQ(parts, merged_naively(word, kMerges)) << word;
+  }
 }
 
 /// A small valid tokenizer.json whose parts can be replaced.
