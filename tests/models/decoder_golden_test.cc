@@ -140,6 +140,7 @@ TEST_P(DecoderGolden, GivesTheLogitsOfTransformersInBf16) {
     EXPECT_LE(error, 2e-2) << "prompt " << prompt;
     worst = std::max(worst, error);
     double exact = error_of(*model, reference, prompt, "logits_fp32.");
+    EXPECT_LE(exact, 2e-2) << "prompt " << prompt << ", against the f32 run";
     worst_exact = std::max(worst_exact, exact);
   }
   RecordProperty("worst_exact", std::to_string(worst_exact));
