@@ -6,7 +6,16 @@ import time
 import pytest
 
 from raw_http import Wire, post
-from sluice_server import Stream, complete, open_descriptors, request, resident_bytes, serve, wait_until
+from sluice_server import (
+    Stream,
+    assert_not_grown,
+    complete,
+    open_descriptors,
+    request,
+    resident_bytes,
+    serve,
+    wait_until,
+)
 
 TOKENS = 400
 
@@ -101,7 +110,7 @@ def test_many_vanishing_clients_leave_nothing_behind(server):
 
     server.wait_idle(30)
     wait_until(lambda: open_descriptors(server.pid) <= descriptors, "all connections are closed")
-    assert resident_bytes(server.pid) - memory < 40 << 20
+    assert_not_grown(server.pid, memory, 40)
     assert complete(server, prompt="x", max_tokens=4, ignore_eos=True)["usage"]["completion_tokens"] == 4
 
 

@@ -76,6 +76,12 @@ def resident_bytes(pid):
     raise AssertionError(f"process {pid} has no VmRSS")
 
 
+def assert_not_grown(pid, before, mebibytes):
+    """The process has not become larger by more than this. Sanitizers keep what was freed, so they are not asked."""
+    grown = (resident_bytes(pid) - before) / 2**20
+    assert SANITIZER or grown < mebibytes, f"process {pid} has grown by {grown:.1f} MiB"
+
+
 def open_descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
