@@ -140,6 +140,12 @@ Application::~Application() {
   stop();
 }
 
+void Application::end_requests() {
+  // Admission holds a lease of every request that is inside.
+  for (const Lease& lease : front_->admission.leases->entries())
+    caf::anon_send(lease.session, EndNow{});
+}
+
 void Application::stop() {
   if (std::exchange(stopped_, true) || ended_->load()) return;
   caf::scoped_actor self{system_};

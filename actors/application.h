@@ -42,6 +42,8 @@ class Application {
   /// Stops it if it still runs.
   ~Application();
 
+  /// Ends every request that still runs with the error `draining`. Returns at once.
+  void end_requests();
   /// Stops every actor of the tree, right to left; workers end with their executors. Blocks until
   /// all are down.
   void stop();

@@ -79,6 +79,9 @@ struct DeadlinePassed {};
 /// reader.
 struct Attend {};
 
+/// The server ends and cannot wait longer: the request gets its one answer now.
+struct EndNow {};
+
 // --- gateway → session
 // -----------------------------------------------------------------------------------------------
 
@@ -207,6 +210,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::PhaseTimeout))
   CAF_ADD_TYPE_ID(sluice, (sluice::RestartWorker))
   CAF_ADD_TYPE_ID(sluice, (sluice::Tick))
+  CAF_ADD_TYPE_ID(sluice, (sluice::EndNow))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -236,3 +240,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::StartWorker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::PhaseTimeout)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::RestartWorker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::EndNow)

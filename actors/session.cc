@@ -67,6 +67,7 @@ class Session : public caf::event_based_actor {
         [this](const SequenceFailed& failed) { on_sequence_failed(failed); },
         [this](const Refused& refused) { fail(refusal(refused.decision)); },
         [this](DeadlinePassed) { on_deadline(); },
+        [this](EndNow) { fail(errors::draining()); },
         [this](Attend) { on_attend(); },
         [this](ClientGone) { on_client_gone(); },
         [this](ClientWritable) { flush(); },

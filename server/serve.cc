@@ -178,6 +178,8 @@ class Server {
     data_->drain();
   }
 
+  void end_requests() { application_->end_requests(); }
+
   /// Ends everything in order: no new requests, no actors, no workers, no loops, then the actor
   /// system. The loops' threads must be gone before it, because CAF keeps a reference in every
   /// thread that ever sent a message.
@@ -326,6 +328,7 @@ class Signals {
 };
 
 constexpr Duration kPoll = std::chrono::milliseconds(20);
+constexpr Duration kLastWords = std::chrono::seconds(1);
 
 void announce(const ServeOptions& options, const std::string& line, const std::string& address) {
   fmt::print("{}\n", line);
@@ -369,7 +372,11 @@ ExitCode drain(const ServeOptions& options, Server& server, Signals& signals) {
     case Waited::time:
       break;
   }
-  spdlog::warn("{} requests did not end in time and are cut", server.sessions());
+  spdlog::warn("{} requests did not end in time and are ended with an error", server.sessions());
+  server.end_requests();
+  // Their last events need a moment to reach the sockets.
+  wait_until(signals, clock, kLastWords, [&] { return server.sessions() == 0; });
+  wait_until(signals, clock, kPoll, [] { return false; });
   return ExitCode::drain_timeout;
 }
 

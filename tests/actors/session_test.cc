@@ -357,6 +357,25 @@ TEST_F(SessionTest, AnswersBackendLostWhenItsOnlyLaneIsQuarantined) {
   expect_idle();
 }
 
+TEST_F(SessionTest, EndsARequestThatTheServerCannotWaitForWithOneError) {
+  bring_up();
+  auto request = completion("cut", 100);
+  request.stream = true;
+  auto streamed = ask(request);
+  launcher->alive()[0]->step();
+  settle();
+  auto waiting = ask(completion("cut too", 100));
+
+  for (const Lease& lease : front->admission.leases->entries())
+    caf::anon_send(lease.session, EndNow{});
+  settle();
+
+  EXPECT_THAT(streamed->answer.body, HasSubstr("\"code\":\"draining\""));
+  EXPECT_THAT(streamed->answer.body, EndsWith("data: [DONE]\n\n"));
+  EXPECT_EQ(waiting->answer.status, 503);
+  expect_idle();
+}
+
 TEST_F(SessionTest, RefusesWhatTheQueueCannotHold) {
   front->options.admission.queue_capacity = 2;  // read by the next incarnation
   kill(peer("admission"));
