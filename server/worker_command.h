@@ -5,7 +5,8 @@
 
 namespace sluice {
 
-/// Serves the front at the other end of descriptor 3 until it is gone. Does not return: a worker ends without cleanup.
+/// Serves the front at the other end of descriptor 3 until it is gone. Does not return: a worker
+/// ends without cleanup.
 int run_worker(const WorkerCommandOptions& options);
 
 }  // namespace sluice
