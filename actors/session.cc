@@ -225,19 +225,11 @@ class Session : public caf::event_based_actor {
       case Choice::Verdict::accepted:
         break;
     }
-    usage_.completion_tokens += output.tokens.size();
-    if (sequence->choice.ended_early()) {
-      usage_.completion_tokens -= output.tokens.size();
-      usage_.completion_tokens += accepted_of(*sequence, output);
-      drop(*sequence, sequence->epoch);
-    }
+    // Tokens behind a stop string are not taken and do not count.
+    usage_.completion_tokens += sequence->choice.emitted().size() - output.first_index;
+    if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
     if (has_delta) show(*sequence);
     if (all_finished()) complete();
-  }
-
-  /// How many of the output's tokens came before its choice ended.
-  static std::size_t accepted_of(const SequenceState& sequence, const SequenceOutput& output) {
-    return sequence.choice.emitted().size() - output.first_index;
   }
 
   void on_holder_lost(const HolderLost& lost) {
