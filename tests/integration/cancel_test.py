@@ -57,7 +57,7 @@ def test_work_stops_when_its_client_leaves_in_mid_stream(server, undisturbed_sec
 def test_work_stops_when_a_client_leaves_that_waits_for_a_whole_answer(server, undisturbed_seconds):
     with Wire(server.http) as wire:
         wire.send(post(long_request()))
-        wait_until(lambda: server.running() == 8, "the request runs")
+        wait_until(lambda: server.lanes()[0]["leases"] == 8, "the request runs")
         start = time.monotonic()
     server.wait_idle()
 

@@ -140,11 +140,11 @@ def test_a_stream_ends_with_an_error_when_its_last_lane_is_given_up(undisturbed)
     with serve("--lane-restarts", 1, *QUICK) as server:
         with Wire(server.http) as wire:
             wire.send(post(request_of("greedy", "brook", 600)))
-            wait_until(lambda: server.running() > 0, "the stream runs")
+            wire.peek(b"data: ")  # the stream runs
             first = server.worker_pids()[0]
             kill_worker(server, first)
-            wait_until(lambda: server.worker_pids() and server.running() > 0, "the stream runs again", 30)
-            kill_worker(server, server.worker_pids()[0])
+            second = wait_until(server.worker_pids, "a second worker was started", 30)[0]
+            kill_worker(server, second)  # it still loads, so the stream cannot have ended on it
             answer = wire.response()
 
         *events, error, done, rest = answer.body.decode().split("\n\n")

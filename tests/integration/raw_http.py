@@ -63,6 +63,11 @@ class Wire:
             raise EOFError(f"the connection ended; not yet read: {self.buffer!r}")
         self.buffer += piece
 
+    def peek(self, mark):
+        """Waits until `mark` has arrived, and reads nothing."""
+        while mark not in self.buffer:
+            self._more()
+
     def line(self):
         while b"\r\n" not in self.buffer:
             self._more()
