@@ -73,7 +73,9 @@ else
       'Created-By: Packages' | awk '!/security/ && !n++')
     [ -n "$MIRROR" ] || { say 'no Debian mirror configured; set SLUICE_CAF_ARCHIVE'; exit 1; }
     echo "deb-src [signed-by=$KEYRING] $MIRROR $SUITE main" > "$WORK/caf.list"
+    # A mirror's copy of the suite may be older than its release file allows; what counts is the pinned digest.
     APT=(-o "Dir::Etc::sourcelist=$WORK/caf.list" -o Dir::Etc::sourceparts=/dev/null
+         -o Acquire::Check-Valid-Until=false
          -o "Dir::State::lists=$WORK/lists" -o "Dir::Cache=$WORK/cache"
          -o "APT::Sandbox::User=$(id -un)")
     apt-get "${APT[@]}" -qq update >&2
