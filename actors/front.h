@@ -11,6 +11,8 @@
 #include "supervision/tree.h"
 #include "worker/link.h"
 
+#include "trace/event.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -121,6 +123,7 @@ struct Front {
   std::shared_ptr<Random> random;
   std::shared_ptr<WorkerLauncher> launcher;
   std::shared_ptr<Tree> tree;
+  std::shared_ptr<trace::Sink> trace;  ///< may be null: nobody judges this run
   Holder admission;
   std::vector<std::shared_ptr<ServedModel>> models;  ///< the first is the default
   std::map<LaneId, Holder> executors;
@@ -131,6 +134,12 @@ struct Front {
   std::atomic<std::uint64_t> next_sequence{1};
   std::atomic<bool> stopping{false};  ///< readiness fails; requests are still taken
   std::atomic<bool> draining{false};  ///< new requests are refused
+
+  /// Tells the trace, if there is one.
+  template <class Body>
+  void record(Body body) const {
+    if (trace) trace->record({clock->now(), std::move(body)});
+  }
 
   /// The model of that name, or the default one if none is given; null if there is none.
   [[nodiscard]] std::shared_ptr<ServedModel> find_model(

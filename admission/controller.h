@@ -13,9 +13,6 @@
 
 namespace sluice {
 
-/// Names one request inside the front.
-using RequestNumber = Id<struct RequestNumberTag>;
-
 /// Counts what is inside and refuses what would not fit: everything a request will take is reserved
 /// when it enters and returned when it ends, however it ends. Pure; owner: the admission actor.
 class AdmissionController {

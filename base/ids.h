@@ -17,6 +17,8 @@ struct Id {
 /// One sequence of tokens: one choice of one prompt of a request. What queues hold, lanes run and
 /// leases name. Unique for the life of the front.
 using SequenceId = Id<struct SequenceTag>;
+/// One request: the number of its first sequence; the others follow it.
+using RequestNumber = Id<struct RequestNumberTag>;
 /// One worker's place, numbered from 0 over all models.
 using LaneId = Id<struct LaneTag, std::uint32_t>;
 

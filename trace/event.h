@@ -1,0 +1,229 @@
+// What happened, in the words in which a run is judged. START HERE.
+//
+// The front's actors record events where the truth changes hands; the checker (checker.h) reads
+// them, whether they come from a simulation, from a chaos run with real processes or from a server
+// in production. Events hold numbers, never text of clients or models: only a client that takes
+// part in a test records what it was given.
+#pragma once
+
+#include "base/clock.h"
+#include "base/ids.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace sluice::trace {
+
+// --- a request, from the door to its one outcome
+// ------------------------------------------------------------------
+
+/// How a request ends (RESILIENCE.md, I1). A refused one was never accepted.
+enum class Outcome : std::uint8_t { completed, cancelled, deadline, shed, poison, error };
+
+/// Admission let it in. A request is named like its first sequence; its sequences are numbered from
+/// there.
+struct Accepted {
+  RequestNumber request;
+  std::uint32_t sequences = 0;
+  std::uint64_t tokens = 0;  ///< reserved for it
+  TimePoint deadline = TimePoint::max();
+};
+/// It was turned away at the door: nothing was reserved, nothing will be generated.
+struct Refused {
+  RequestNumber request;
+  std::string reason;
+};
+/// Its session ended. The last thing that is ever recorded of an accepted request but for Released
+/// and Stopped.
+struct Ended {
+  RequestNumber request;
+  Outcome outcome = Outcome::error;
+};
+/// Admission took back what it had reserved.
+struct Released {
+  RequestNumber request;
+};
+
+// --- a sequence and its epochs
+// ------------------------------------------------------------------------------------
+
+/// Why a session offers a sequence.
+enum class Why : std::uint8_t {
+  first,        ///< it is new
+  holder_lost,  ///< a queue, a batcher or admission lost it before it ran
+  lane_lost,    ///< its worker ended
+  retry,        ///< it failed by itself and is tried again: counts against the budget of retries
+};
+/// The session gives it to the holders under this epoch; frames of older epochs change nothing from
+/// now on.
+struct Offered {
+  RequestNumber request;
+  SequenceId sequence;
+  Epoch epoch = 0;
+  Why why = Why::first;
+  std::uint32_t attempt = 0;         ///< of `retry`: 1, 2, ...
+  std::uint32_t retries_active = 0;  ///< of `retry`: in the whole front, this one included
+  std::uint32_t running = 0;         ///< of `retry`: sequences running in the whole front
+};
+/// The session took tokens as its truth: ids[0] is generated token number `first`.
+struct Emitted {
+  SequenceId sequence;
+  Epoch epoch = 0;
+  std::uint32_t first = 0;
+  std::vector<TokenId> ids;
+  bool finished = false;
+};
+/// A test's client read this much of a choice: `text` follows what it had read before.
+struct Read {
+  RequestNumber request;
+  std::uint32_t choice = 0;
+  std::string text;
+  bool finished = false;
+};
+
+// --- lanes
+// --------------------------------------------------------------------------------------------------------
+
+/// A process was started for the lane; `worker` counts them: 1, 2, ...
+struct WorkerStarted {
+  LaneId lane;
+  std::uint64_t worker = 0;
+};
+/// It serves and grants this much in all.
+struct LaneReady {
+  LaneId lane;
+  std::uint64_t worker = 0;
+  std::uint32_t slots = 0;
+  std::uint32_t blocks = 0;
+  std::uint64_t fingerprint = 0;
+};
+/// The worker is gone, or given up; what it held is Stopped by this.
+struct WorkerLost {
+  LaneId lane;
+  std::uint64_t worker = 0;
+  bool blamed = false;       ///< what ran in it is suspect: its end came from inside
+  bool charged = true;       ///< it counts against the lane's budget of restarts
+  bool quarantined = false;  ///< no other will be started
+  std::string why;
+};
+/// The executor sent the sequence to its worker.
+struct Started {
+  LaneId lane;
+  std::uint64_t worker = 0;
+  SequenceId sequence;
+  Epoch epoch = 0;
+  std::uint32_t emitted = 0;  ///< tokens it brings
+  std::uint32_t blocks = 0;   ///< KV blocks reserved for it
+  TimePoint deadline = TimePoint::max();
+  bool probe = false;  ///< a golden prompt, not a user's
+};
+/// It left the lane: finished, failed, dropped.
+struct Stopped {
+  LaneId lane;
+  SequenceId sequence;
+  Epoch epoch = 0;
+};
+/// A breaker decided how much its lane may take.
+struct Gate {
+  LaneId lane;
+  std::uint64_t generation = 0;
+  double weight = 0;          ///< [0, 1]; 0: no request of a user
+  std::uint32_t permits = 0;  ///< sequences at once
+  bool closed = false;        ///< the breaker is CLOSED: all is well
+};
+/// A probe's permit: leased, and then exactly one of returned and expired.
+struct Probe {
+  enum class Step : std::uint8_t { leased, returned, expired };
+  LaneId lane;
+  std::uint64_t number = 0;
+  Step step = Step::leased;
+};
+
+// --- poison, the ladder, supervision
+// ------------------------------------------------------------------------------
+
+/// The sequence was in a worker that ended from inside.
+struct Suspected {
+  SequenceId sequence;
+  std::uint32_t count = 0;  ///< so often now
+  bool alone = false;       ///< nothing else ran there
+};
+/// It ended its workers, the last one alone: its request ends, and equal ones are refused.
+struct Convicted {
+  SequenceId sequence;
+  std::uint64_t fingerprint = 0;
+};
+/// The degradation ladder moved.
+struct Ladder {
+  std::uint32_t level = 0;
+};
+/// A supervisor restarted a child.
+struct Restarted {
+  std::string path;
+};
+
+// --- the run itself
+// -----------------------------------------------------------------------------------------------
+
+/// The limits the run is judged by; first in every trace.
+struct Limits {
+  std::uint32_t lane_restarts = 5;  ///< charged ones, in `lane_period`
+  Duration lane_period = std::chrono::seconds(60);
+  Duration start_spacing = std::chrono::milliseconds(250);  ///< between two starts on the host
+  std::uint32_t retries_min = 3;  ///< active retries that are always allowed
+  double retries_share = 0.1;     ///< of what runs
+  std::uint32_t attempts = 3;     ///< of one sequence, the first included
+  std::uint32_t incarnations_per_poison = 3;
+  Duration ladder_dwell = std::chrono::seconds(5);
+  Duration deadline_grace =
+      std::chrono::milliseconds(50);  ///< beyond a deadline, for one step and one tick
+  std::uint64_t requests = 0;         ///< accepted at once; 0: no limit known
+  std::uint64_t tokens = 0;           ///< reserved at once; 0: no limit known
+};
+/// Faults are over: from here on everything has to become well.
+struct Healing {};
+/// The run is over. `settled`: it must have come to rest: nothing accepted is open, nothing
+/// reserved.
+struct End {
+  bool settled = true;
+};
+
+using Body = std::variant<Limits,
+                          Accepted,
+                          Refused,
+                          Ended,
+                          Released,
+                          Offered,
+                          Emitted,
+                          Read,
+                          WorkerStarted,
+                          LaneReady,
+                          WorkerLost,
+                          Started,
+                          Stopped,
+                          Gate,
+                          Probe,
+                          Suspected,
+                          Convicted,
+                          Ladder,
+                          Restarted,
+                          Healing,
+                          End>;
+
+struct Event {
+  TimePoint at;
+  Body body;
+};
+
+/// Where events go. Thread-safe; must not block for long and must not call back.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void record(Event event) = 0;
+};
+
+}  // namespace sluice::trace
