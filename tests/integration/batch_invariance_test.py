@@ -1,11 +1,13 @@
 """The same request gives the same bytes whoever stands beside it and however its prompt is cut into chunks."""
 
+import contextlib
 import random
+import threading
 
 import pytest
 
 from requests_of_all_kinds import TEXT, request_of
-from sluice_server import SANITIZER, Stream, choices_of, in_parallel, serve
+from sluice_server import SANITIZER, choices_of, complete, in_parallel, serve, wait_until
 
 KINDS = ["greedy", "logprobs", "penalties", "long prompt"]
 TOKENS = 48
@@ -23,24 +25,38 @@ def server(request):
         yield server
 
 
+@contextlib.contextmanager
+def company(server, count):
+    """So many neighbours at any time: each asks for something else as soon as it has its answer."""
+    done = threading.Event()
+
+    def neighbour(number):
+        dice = random.Random(number)
+        while not done.is_set():
+            start = dice.randrange(len(TEXT) - 300)
+            prompt = TEXT[start : start + dice.randrange(5, 250)]
+            complete(server, model="brook", prompt=prompt, temperature=1, ignore_eos=True, max_tokens=150)
+
+    accepted = server.state()["requests"]["accepted"]
+    threads = [threading.Thread(target=neighbour, args=[number]) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: server.state()["requests"]["accepted"] >= accepted + count, "all neighbours are inside")
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
 @pytest.mark.parametrize("count", [0, 7] if SANITIZER else NEIGHBOURS, ids=lambda count: f"{count} neighbours")
 def test_a_request_gives_the_same_bytes_whoever_stands_beside_it(server, count):
-    dice = random.Random(count)
     targets = [request_of(kind, "brook", TOKENS, stream=False) | {"logprobs": 5} for kind in KINDS]
-    neighbours = []
-    for number in range(count):
-        start = dice.randrange(len(TEXT) - 300)
-        prompt = TEXT[start : start + dice.randrange(5, 250)]
-        arguments = {"temperature": 1, "seed": number, "ignore_eos": True, "max_tokens": 800}
-        neighbours.append(Stream(server, model="brook", prompt=prompt, **arguments))
-        if number % 2 == 0:  # the others begin while the targets run
-            next(iter(neighbours[-1]))
 
-    answers = in_parallel([lambda target=target: choices_of(server, **target) for target in targets])
+    with company(server, count):
+        answers = in_parallel([lambda target=target: choices_of(server, **target) for target in targets])
 
-    assert count == 0 or server.running() > 0, "the neighbours did not stay beside the request"
-    for neighbour in neighbours:
-        neighbour.reset()
     for kind, answer in zip(KINDS, answers):
         assert answer == first_answers.setdefault(kind, answer), kind
     assert len({answer[0]["text"] for answer in first_answers.values()}) == len(KINDS)
