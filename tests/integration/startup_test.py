@@ -338,8 +338,9 @@ def test_idle_connections_do_not_hold_up_a_stop():
 def test_requests_beyond_the_drain_timeout_are_aborted_and_the_exit_code_says_so():
     with serve("--max-sequences", 4, "--drain-delay", "0s", "--drain-timeout", "1s") as server:
         # More than can be computed in a second.
-        streams = [Stream(server, **LONG, n=16) for _ in range(16)]
-        next(iter(streams[0]))
+        streams = [Stream(server, **LONG, n=16)]
+        next(iter(streams[0]))  # before the others come, or it might stand behind them
+        streams += [Stream(server, **LONG, n=16) for _ in range(15)]
         server.terminate()
 
         assert server.wait(20) == 7
@@ -350,8 +351,9 @@ def test_requests_beyond_the_drain_timeout_are_aborted_and_the_exit_code_says_so
 def test_a_second_signal_stops_at_once():
     with serve("--max-sequences", 4, "--drain-delay", "0s") as server:
         workers = server.worker_pids()
-        streams = [Stream(server, **LONG, n=16) for _ in range(16)]
-        next(iter(streams[0]))
+        streams = [Stream(server, **LONG, n=16)]
+        next(iter(streams[0]))  # before the others come, or it might stand behind them
+        streams += [Stream(server, **LONG, n=16) for _ in range(15)]
         server.terminate()
         wait_until(lambda: exchange(server.management, head("GET", "/ready")).status == 503, "it drains", 5)
 
@@ -366,9 +368,10 @@ def test_a_second_signal_stops_at_once():
 def test_what_cannot_be_waited_for_ends_with_an_error():
     """Clients take a clean end for success, so a stream that is not finished must not have one."""
     with serve("--max-sequences", 4, "--drain-delay", "0s", "--drain-timeout", "1s") as server:
-        others = [Stream(server, **LONG, n=16) for _ in range(16)]
-        stream = Stream(server, **LONG, n=4)
+        others = [Stream(server, **LONG, n=16)]
         next(iter(others[0]))
+        others += [Stream(server, **LONG, n=16) for _ in range(15)]
+        stream = Stream(server, **LONG, n=4)
         server.terminate()
         server.wait(20)
 
