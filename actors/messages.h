@@ -23,6 +23,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,12 @@ struct Work {
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const std::vector<TokenId>> emitted;  ///< null: it has not run yet
   std::uint32_t prompt_logprobs_from = 0;
-  bool resumed = false;  ///< a lane lost it: goes to the front of its class
+  bool resumed = false;         ///< a lane lost it: goes to the front of its class
+  bool probe = false;           ///< the prober's golden prompt: passes the breaker's gate
+  std::optional<LaneId> avoid;  ///< it failed there by itself: another lane if there is one
+  std::uint32_t suspicion = 0;  ///< workers that ended with it; > 0: on trial (admission/poison.h)
+  std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
+  std::uint32_t cohort_max = 0;   ///< suspects that may run with it, itself included
   std::uint8_t class_index = 0;
   std::int32_t priority = 0;
   TimePoint arrival;  ///< of the request; kept over epochs
@@ -129,6 +135,17 @@ struct Released {
   LaneId lane;
   std::vector<SequenceId> ids;
 };
+/// Executor to batcher: these got through their trial and run on as any other.
+struct Cleared {
+  LaneId lane;
+  std::vector<SequenceId> ids;
+};
+/// Executor to batcher, about once a second: how long its steps take.
+struct LanePace {
+  LaneId lane;
+  double step_base_us = 0;     ///< of a step with one row
+  double step_per_row_us = 0;  ///< more for each further row
+};
 /// Batcher to queue: no lane of the model is left, nor will one come.
 struct NoLaneLeft {};
 
@@ -145,6 +162,15 @@ struct Running {
   SequenceId id;
   Epoch epoch = 0;
   LaneId lane;
+};
+/// The sequence's worker is gone; it ran there.
+struct LaneLost {
+  SequenceId id;
+  Epoch epoch = 0;
+  LaneId lane;
+  bool blamed = false;         ///< the worker ended from inside, maybe by this sequence
+  bool alone = false;          ///< nothing else ran there
+  std::uint32_t together = 0;  ///< sequences blamed for this end
 };
 /// The sequence cannot go on.
 struct SequenceFailed {
@@ -176,6 +202,13 @@ struct PhaseTimeout {
 };
 /// To an executor: end the worker in an orderly way and start another.
 struct RestartWorker {};
+/// Session to executor: a request was convicted of having ended a worker of this lane, so that
+/// restart is not charged to the lane.
+struct Forgive {};
+/// The executor to itself: look at the worker's clocks.
+struct WatchTick {
+  std::uint64_t life = 0;
+};
 
 /// An actor's periodic message to itself.
 struct Tick {};
@@ -211,6 +244,11 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::RestartWorker))
   CAF_ADD_TYPE_ID(sluice, (sluice::Tick))
   CAF_ADD_TYPE_ID(sluice, (sluice::EndNow))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Cleared))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LanePace))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneLost))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Forgive))
+  CAF_ADD_TYPE_ID(sluice, (sluice::WatchTick))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -241,3 +279,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::PhaseTimeout)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::RestartWorker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::EndNow)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Cleared)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LanePace)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneLost)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Forgive)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::WatchTick)

@@ -37,11 +37,19 @@ struct Refused {
   RequestNumber request;
   std::string reason;
 };
-/// Its session ended. The last thing that is ever recorded of an accepted request but for Released
-/// and Stopped.
+/// Its session ended. The last thing that is ever recorded of an accepted request but for Released,
+/// Stopped and what a client still reads. One that ends before admission saw it is never accepted.
 struct Ended {
   RequestNumber request;
   Outcome outcome = Outcome::error;
+};
+/// A new incarnation of admission: nothing is reserved until accepted requests register again.
+struct AdmissionBorn {};
+/// An accepted request is reserved for again, by a new incarnation of admission.
+struct Registered {
+  RequestNumber request;
+  std::uint32_t sequences = 0;
+  std::uint64_t tokens = 0;
 };
 /// Admission took back what it had reserved.
 struct Released {
@@ -196,6 +204,8 @@ using Body = std::variant<Limits,
                           Accepted,
                           Refused,
                           Ended,
+                          AdmissionBorn,
+                          Registered,
                           Released,
                           Offered,
                           Emitted,
