@@ -179,6 +179,71 @@ struct SequenceFailed {
   Error error;
 };
 
+// --- breaker, prober and their lane
+// ---------------------------------------------------------------------------------------------
+
+/// Executor to breaker: a worker serves; `worker` counts them.
+struct LaneServes {
+  LaneId lane;
+  std::uint64_t worker = 0;
+  std::uint32_t slots = 0;
+  std::uint64_t fingerprint = 0;
+  std::uint64_t golden = 0;     ///< hash of the golden prompt's tokens, as its self-test had it
+  std::int32_t vocabulary = 0;  ///< with context and blocks: what the golden prompt is made from
+  std::int32_t context = 0;
+  std::uint32_t blocks = 0;
+};
+/// Executor to breaker: it serves no longer.
+struct LaneDied {
+  enum class Kind : std::uint8_t { fatal, poison, planned };
+  LaneId lane;
+  std::uint64_t worker = 0;
+  std::string why;
+  Kind kind = Kind::fatal;
+};
+/// Executor to breaker, at most once a tick: what happened since the last one under a generation.
+struct LaneEvidence {
+  LaneId lane;
+  std::uint64_t generation = 0;
+  std::uint32_t ok = 0;      ///< requests that finished
+  std::uint32_t failed = 0;  ///< requests the lane failed
+  std::uint32_t slow = 0;    ///< of `steps`
+  std::uint32_t steps = 0;
+};
+/// Executor to breaker: the watchdog suspects the worker, or does so no longer.
+struct LaneSuspect {
+  LaneId lane;
+  std::uint64_t worker = 0;
+  bool suspected = false;
+};
+/// Breaker to executor and batcher, at every change: how much the lane may take.
+struct LaneGate {
+  LaneId lane;
+  std::uint64_t generation = 0;
+  double weight = 0;          ///< [0, 1]; 0: no request of a user
+  std::uint32_t permits = 0;  ///< sequences of users at once
+  bool closed = false;        ///< the breaker is CLOSED
+};
+/// Breaker to prober: run the golden prompt once under this permit.
+struct ProbeLane {
+  LaneServes worker;
+  std::uint64_t generation = 0;
+  std::uint64_t number = 0;
+};
+/// Prober to breaker.
+struct ProbeDone {
+  enum class Kind : std::uint8_t { golden, wrong, failed };
+  std::uint64_t generation = 0;
+  std::uint64_t number = 0;
+  Kind kind = Kind::failed;
+  Duration duration = Duration::zero();
+  std::string why;  ///< unless golden
+};
+/// Breaker to executor: the lane cannot be trusted any more; an operator has to look at it.
+struct QuarantineLane {
+  std::string why;
+};
+
 // --- link → executor
 // -------------------------------------------------------------------------------------------------
 
@@ -249,6 +314,14 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::LaneLost))
   CAF_ADD_TYPE_ID(sluice, (sluice::Forgive))
   CAF_ADD_TYPE_ID(sluice, (sluice::WatchTick))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneServes))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneDied))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneEvidence))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneSuspect))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneGate))
+  CAF_ADD_TYPE_ID(sluice, (sluice::ProbeLane))
+  CAF_ADD_TYPE_ID(sluice, (sluice::ProbeDone))
+  CAF_ADD_TYPE_ID(sluice, (sluice::QuarantineLane))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -284,3 +357,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LanePace)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneLost)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Forgive)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::WatchTick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneServes)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneDied)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneEvidence)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneSuspect)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneGate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ProbeLane)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ProbeDone)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::QuarantineLane)
