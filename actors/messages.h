@@ -219,6 +219,7 @@ struct LaneSuspect {
 /// Breaker to executor and batcher, at every change: how much the lane may take.
 struct LaneGate {
   LaneId lane;
+  std::uint64_t worker = 0;  ///< the one it is meant for, as LaneServes named it; 0: none serves
   std::uint64_t generation = 0;
   double weight = 0;          ///< [0, 1]; 0: no request of a user
   std::uint32_t permits = 0;  ///< sequences of users at once
