@@ -189,8 +189,10 @@ struct Limits {
   Duration ladder_dwell = std::chrono::seconds(5);
   Duration deadline_grace =
       std::chrono::milliseconds(50);  ///< beyond a deadline, for one step and one tick
-  std::uint64_t requests = 0;         ///< accepted at once; 0: no limit known
-  std::uint64_t tokens = 0;           ///< reserved at once; 0: no limit known
+  /// Between what threads of a real process know of each other; in a simulation there is none.
+  Duration skew = std::chrono::milliseconds(20);
+  std::uint64_t requests = 0;  ///< accepted at once; 0: no limit known
+  std::uint64_t tokens = 0;    ///< reserved at once; 0: no limit known
 };
 /// Faults are over: from here on everything has to become well.
 struct Healing {};

@@ -1,0 +1,75 @@
+// Reads a trace and says which invariants it breaks: one program for simulations, for chaos with
+// real processes and for servers in production.
+#pragma once
+
+#include "trace/event.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice::trace {
+
+/// What an undisturbed run would give. Only tests know it.
+class Reference {
+ public:
+  virtual ~Reference() = default;
+  /// All tokens that the session takes for a sequence that ends by itself: a stop token included,
+  /// none behind a stop string. Null: not known.
+  [[nodiscard]] virtual const std::vector<TokenId>* tokens(SequenceId sequence) const = 0;
+  /// All that a client reads of a choice that ends by itself. Null: not known.
+  [[nodiscard]] virtual const std::string* text(RequestNumber request,
+                                                std::uint32_t choice) const = 0;
+};
+
+/// A broken invariant.
+struct Violation {
+  std::string invariant;    ///< "C1" ... "C17", as in RESILIENCE.md, section 16
+  TimePoint at;             ///< of the event that broke it
+  std::uint64_t event = 0;  ///< its number in the trace, from 1
+  std::string what;         ///< a sentence that names things and numbers
+};
+/// The violation in a line, times in seconds.
+std::string to_string(const Violation& violation);
+
+/// Takes the events of one run in order, each in constant time; remembers a constant amount for
+/// every request, sequence and lane that is alive, and the last 65 536 requests that ended.
+///
+///   C1   an accepted request ends exactly once, and nothing follows
+///   C2   a refused request has no token and no reservation
+///   C3   tokens are a prefix of the plan's output, in order, none twice; a completed one is whole;
+///        a resumed sequence brings exactly the tokens that were emitted
+///   C4   what a client reads is a prefix of the text, and whole when it ends by itself
+///   C5   nothing of an old epoch changes anything
+///   C6   what is reserved returns exactly once and never exceeds what there is
+///   C11  nothing starts after its deadline
+///   C12  no user's work on a closed lane, none beyond its permits; probes' permits return
+///   C13  starts and restarts of workers keep their budgets
+///   C14  the ladder goes down one step at a time and rests between
+///   C16  a poison request ends no more workers than it may, the last one alone
+///   C17  retries keep their budget
+///
+/// Without a reference C3 and C4 check order and contiguity only. A trace begins with the start of
+/// the front. Not thread-safe.
+class Checker {
+ public:
+  /// `reference` may be null and must outlive the checker.
+  explicit Checker(const Reference* reference = nullptr);
+  ~Checker();
+
+  void on(const Event& event);
+
+  /// The first 100 violations.
+  [[nodiscard]] const std::vector<Violation>& violations() const;
+  [[nodiscard]] std::uint64_t violations_in_all() const;
+  [[nodiscard]] std::uint64_t events() const;
+  /// Requests, sequences and lanes that are alive: what the checker remembers.
+  [[nodiscard]] std::size_t remembered() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::trace
