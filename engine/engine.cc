@@ -13,6 +13,9 @@
 namespace sluice {
 namespace {
 
+/// Good steps after which a device that was out of memory is trusted with twice the rows.
+constexpr std::int32_t kStepsUntilMore = 16;
+
 /// Rows of logits a step may have beside one for each sequence: what prompt log probabilities need.
 constexpr std::int32_t kPromptLogitRows = 64;
 
@@ -70,7 +73,7 @@ class Engine::Impl {
 
   Result<void> add(StartSequence start);
   void cancel(SequenceId id, Epoch epoch);
-  Result<void> step(StepResult& result);
+  Result<void> step(StepResult& result, const std::function<void(std::int32_t rows)>& launching);
 
   [[nodiscard]] bool idle() const { return sequences_.empty(); }
   [[nodiscard]] EngineStats stats() const {
@@ -91,6 +94,9 @@ class Engine::Impl {
   SequenceOutput make_output(const Sequence& sequence);
   void finish_complete(StepResult& result);
   void expire(StepResult& result);
+  Result<std::span<float>> compute(const std::vector<Sequence*>& picked,
+                                   const std::function<void(std::int32_t rows)>& launching);
+  void relieve(const std::vector<Sequence*>& picked, const Error& why, StepResult& result);
   void build_batch(const std::vector<Sequence*>& picked);
   void read_logits(Sequence& sequence,
                    std::int32_t rows,
@@ -115,6 +121,8 @@ class Engine::Impl {
   std::vector<SequenceOutput> spare_;  // outputs of earlier steps, for their memory
   std::uint64_t steps_ = 0;
   std::uint64_t preemptions_ = 0;
+  std::int32_t rows_most_ = options_.step_rows_max;  // what the device had memory for, we think
+  std::int32_t steps_until_more_ = 0;                // before it is trusted with twice as many
 };
 
 // --- taking and forgetting sequences ---
@@ -205,28 +213,73 @@ void Engine::Impl::fail(Sequence& sequence, Error error, StepResult& result) {
 
 // --- the step ---
 
-Result<void> Engine::Impl::step(StepResult& result) {
+Result<void> Engine::Impl::step(StepResult& result,
+                                const std::function<void(std::int32_t rows)>& launching) {
   renew(result);
   finish_complete(result);
   expire(result);
   const std::vector<Sequence*>& picked = scheduler_.pick();
+  if (rows_most_ < options_.step_rows_max) scheduler_.limit(rows_most_);
   result.preempted = scheduler_.preempted();
   preemptions_ += static_cast<std::uint64_t>(result.preempted);
   if (picked.empty()) return {};
-  build_batch(picked);
-  if (auto launched = model_->launch(batch_); !launched) return launched;
-  auto logits = model_->wait();
-  if (!logits) return logits.error();
+  auto logits = compute(picked, launching);
+  if (!logits && logits.error().code == ErrorCode::resource_exhausted) {
+    auto rows = static_cast<std::int32_t>(batch_.tokens.size());
+    rows_most_ = std::max(1, rows / 2);
+    steps_until_more_ = kStepsUntilMore;
+    scheduler_.limit(rows_most_);
+    logits = compute(picked, launching);
+  }
+  if (!logits) {
+    if (logits.error().code != ErrorCode::resource_exhausted) return logits.error();
+    relieve(picked, logits.error(), result);
+    return {};
+  }
   auto vocabulary = static_cast<std::size_t>(model_->info().vocabulary);
   CHECK(logits->size() == batch_.logit_rows.size() * vocabulary);
   scheduler_.advance();
   ++steps_;
+  if (rows_most_ < options_.step_rows_max && --steps_until_more_ <= 0) {
+    rows_most_ = std::min(2 * rows_most_, options_.step_rows_max);
+    steps_until_more_ = kStepsUntilMore;
+  }
   result.rows = static_cast<std::int32_t>(batch_.tokens.size());
   std::span<float> rest = *logits;
   for (auto [sequence, rows] : ran_)
     read_logits(*sequence, rows, rest, result);
   CHECK(rest.empty());
   return {};
+}
+
+/// One pass over the picked rows. Errors: device_lost; resource_exhausted: nothing has changed.
+Result<std::span<float>> Engine::Impl::compute(
+    const std::vector<Sequence*>& picked, const std::function<void(std::int32_t rows)>& launching) {
+  build_batch(picked);
+  if (launching) launching(static_cast<std::int32_t>(batch_.tokens.size()));
+  if (auto launched = model_->launch(batch_); !launched) return launched.error();
+  return model_->wait();
+}
+
+/// The device had no memory for half of a step either. Every call either halves the rows of the
+/// next step or ends a sequence, so it comes to an end.
+void Engine::Impl::relieve(const std::vector<Sequence*>& picked,
+                           const Error& why,
+                           StepResult& result) {
+  auto rows = static_cast<std::int32_t>(batch_.tokens.size());
+  if (rows == 1) {
+    Sequence& alone = *picked.front();
+    std::string message = "the device has no memory for one row after " +
+                          std::to_string(alone.computed) + " tokens: " + why.message;
+    fail(alone, {ErrorCode::resource_exhausted, std::move(message)}, result);
+    return;
+  }
+  rows_most_ = rows / 2;
+  if (scheduler_.preempt_longest()) {
+    ++result.preempted;
+    ++preemptions_;
+  }
+  scheduler_.withdraw();
 }
 
 /// Empties the result, and keeps the memory of its outputs for those to come.
@@ -398,8 +451,9 @@ Result<void> Engine::add(StartSequence sequence) {
 void Engine::cancel(SequenceId id, Epoch epoch) {
   impl_->cancel(id, epoch);
 }
-Result<void> Engine::step(StepResult& result) {
-  return impl_->step(result);
+Result<void> Engine::step(StepResult& result,
+                          const std::function<void(std::int32_t rows)>& launching) {
+  return impl_->step(result, launching);
 }
 bool Engine::idle() const {
   return impl_->idle();

@@ -8,6 +8,7 @@
 #include "models/model.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,7 +45,7 @@ struct SequenceFailure {
   SequenceId id;
   Epoch epoch = 0;
   Error error;  ///< deadline_exceeded; data_loss (its logits are not finite); resource_exhausted
-                ///< (can never fit)
+                ///< (the device has no memory even for it alone)
 };
 
 struct StepResult {
@@ -97,9 +98,16 @@ class Engine {
   /// Forgets a sequence before the next step; its blocks are free at once. Unknown or newer:
   /// nothing happens.
   void cancel(SequenceId id, Epoch epoch);
-  /// One forward pass over what can run, and the tokens it gave. Errors: device_lost: the process
-  /// must end.
-  Result<void> step(StepResult& result);
+  /// One forward pass over what can run, and the tokens it gave.
+  ///
+  /// A device that is out of memory is not lost: the pass is tried once more with half of its rows.
+  /// Fails that too, then the longest sequence gives its blocks back and is computed again later,
+  /// and the following steps have few rows, more again with time. A sequence whose single row
+  /// finds no memory fails by itself.
+  ///   launching  hears the number of rows before each pass
+  /// Errors: device_lost: the process must end.
+  Result<void> step(StepResult& result,
+                    const std::function<void(std::int32_t rows)>& launching = {});
 
   [[nodiscard]] bool idle() const;
   [[nodiscard]] EngineStats stats() const;

@@ -74,6 +74,46 @@ void Scheduler::advance() {
   picked_.clear();
 }
 
+void Scheduler::limit(std::int32_t rows) {
+  CHECK(rows >= 1);
+  if (picked_.empty()) return;
+  std::int32_t left = rows - 1;  // the first has its row
+  for (Sequence* sequence : picked_) {
+    if (sequence == picked_.front() || sequence->rows > 1) continue;
+    sequence->rows = std::min(sequence->rows, left);
+    left -= sequence->rows;
+  }
+  for (Sequence* sequence : picked_) {
+    bool first = sequence == picked_.front();
+    if (!first && sequence->rows <= 1) continue;
+    sequence->rows = std::min(sequence->rows, left + first);
+    left -= sequence->rows - first;
+  }
+  for (Sequence* sequence : picked_)
+    trim(*sequence);
+  std::erase_if(picked_, [](const Sequence* sequence) { return sequence->rows == 0; });
+}
+
+void Scheduler::withdraw() {
+  for (Sequence* sequence : picked_) {
+    sequence->rows = 0;
+    trim(*sequence);
+  }
+  picked_.clear();
+}
+
+bool Scheduler::preempt_longest() {
+  Sequence* longest = nullptr;
+  for (Sequence* sequence : picked_) {
+    if (sequence == order_.front() || sequence->computed == 0) continue;
+    if (longest == nullptr || sequence->computed >= longest->computed) longest = sequence;
+  }
+  if (longest == nullptr) return false;
+  preempt(*longest);
+  std::erase(picked_, longest);
+  return true;
+}
+
 std::int32_t Scheduler::running() const {
   return static_cast<std::int32_t>(std::count_if(
       order_.begin(), order_.end(), [](const Sequence* s) { return !s->blocks.empty(); }));
@@ -212,6 +252,15 @@ void Scheduler::preempt(Sequence& sequence) {
   sequence.rows = 0;
   ++sequence.preemptions;
   ++preempted_;
+}
+
+/// Gives back the blocks beyond the rows of this step.
+void Scheduler::trim(Sequence& sequence) {
+  if (sequence.computed + sequence.rows == 0) return release_blocks(sequence);
+  while (held(sequence) > blocks_for(sequence.computed + sequence.rows)) {
+    pool_.release(sequence.blocks.back());
+    sequence.blocks.pop_back();
+  }
 }
 
 void Scheduler::release_blocks(Sequence& sequence) {

@@ -48,8 +48,16 @@ class Scheduler {
   /// Decides the next step: sets `rows` of every sequence and extends the block tables to hold
   /// them. Returns those with rows, in order; valid until the next call.
   const std::vector<Sequence*>& pick();
+  /// Cuts what was picked down to `rows` rows, at least 1: decodes stay before prefill, and the
+  /// first in order keeps a row. What `pick` returned is cut with it.
+  void limit(std::int32_t rows);
   /// The picked rows are computed.
   void advance();
+  /// The picked rows are not computed: nothing is picked.
+  void withdraw();
+  /// Of several that were picked, the one with the most computed tokens loses its blocks. Never the
+  /// first in order. False: there was none.
+  bool preempt_longest();
 
   /// Sequences that lost their blocks in the last `pick`.
   [[nodiscard]] std::int32_t preempted() const { return preempted_; }
@@ -70,6 +78,7 @@ class Scheduler {
   bool is_better_victim(const Sequence& a, const Sequence& b) const;
   void preempt(Sequence& sequence);
   void release_blocks(Sequence& sequence);
+  void trim(Sequence& sequence);
 
   Options options_;
   BlockPool& pool_;

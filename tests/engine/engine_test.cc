@@ -541,5 +541,140 @@ TEST_F(EngineTest, PreemptsTheLessUrgentForTheUrgent) {
   EXPECT_EQ(said[2].tokens, greedy(prompt(20), 10));
 }
 
+// --- a device without memory --------------------------------------------------------------------
+
+TEST_F(EngineTest, TriesAStepThatFoundNoMemoryAgainWithHalfOfItsRows) {
+  std::vector<std::size_t> rows;
+  script->out_of_memory = [&](const StepBatch& batch) {
+    rows.push_back(batch.tokens.size());
+    return rows.size() == 1;
+  };
+  ASSERT_TRUE(engine->add(start(1, prompt(12), 5)));
+  ASSERT_TRUE(engine->add(start(2, prompt(8), 5)));
+  std::vector<std::int32_t> told;
+
+  ASSERT_TRUE(engine->step(result, [&](std::int32_t count) { told.push_back(count); }));
+
+  EXPECT_EQ(rows, (std::vector<std::size_t>{20, 10}));
+  EXPECT_EQ(told, (std::vector<std::int32_t>{20, 10}));
+  EXPECT_EQ(result.rows, 10);
+  EXPECT_TRUE(result.failures.empty());
+  run();
+  EXPECT_EQ(said[1].tokens, greedy(prompt(12), 5));
+  EXPECT_EQ(said[2].tokens, greedy(prompt(8), 5));
+  EXPECT_EQ(engine->stats().preemptions, 0U);
+}
+
+TEST_F(EngineTest, TriesASingleRowThatFoundNoMemoryOnceMore) {
+  int launches = 0;
+  script->out_of_memory = [&](const StepBatch&) { return ++launches == 1; };
+  ASSERT_TRUE(engine->add(start(1, prompt(1), 5)));
+
+  run();
+
+  EXPECT_EQ(said[1].tokens, greedy(prompt(1), 5));
+  EXPECT_TRUE(failed.empty());
+}
+
+TEST_F(EngineTest, LivesWithinTheRowsTheDeviceHasMemoryFor) {
+  std::size_t most = 0;
+  int refused = 0;
+  script->out_of_memory = [&](const StepBatch& batch) {
+    if (batch.tokens.size() > 3) return ++refused > 0;
+    most = std::max(most, batch.tokens.size());
+    return false;
+  };
+  for (std::uint64_t id = 1; id <= 4; ++id)
+    ASSERT_TRUE(engine->add(start(id, prompt(static_cast<std::int32_t>(10 * id)), 20)));
+
+  run();
+
+  for (std::uint64_t id = 1; id <= 4; ++id)
+    EXPECT_EQ(said[id].tokens, greedy(prompt(static_cast<std::int32_t>(10 * id)), 20));
+  EXPECT_TRUE(failed.empty());
+  EXPECT_LE(most, 3U);
+  EXPECT_GT(refused, 2) << "it tries more rows from time to time";
+  EXPECT_LT(static_cast<std::uint64_t>(refused), engine->stats().steps / 4);
+}
+
+TEST_F(EngineTest, TrustsTheDeviceAgainAfterAWhile) {
+  int launches = 0;
+  std::size_t most = 0;
+  script->out_of_memory = [&](const StepBatch& batch) {
+    if (++launches > 100) most = std::max(most, batch.tokens.size());
+    return launches <= 2;
+  };
+  ASSERT_TRUE(engine->add(start(1, prompt(16), 110)));
+  for (int i = 0; i < 110; ++i)
+    step();
+
+  ASSERT_TRUE(engine->add(start(2, prompt(16), 5)));
+  run();
+
+  EXPECT_EQ(most, 17U) << "a whole chunk beside the decode";
+  EXPECT_EQ(said[2].tokens, greedy(prompt(16), 5));
+}
+
+TEST_F(EngineTest, TakesTheBlocksOfTheLongestWhenHalfOfAStepFindsNoMemoryEither) {
+  bool out_of_memory = false;
+  script->out_of_memory = [&](const StepBatch&) { return out_of_memory; };
+  ASSERT_TRUE(engine->add(start(1, prompt(2), 40)));
+  ASSERT_TRUE(engine->add(start(2, prompt(30), 40)));
+  ASSERT_TRUE(engine->add(start(3, prompt(3), 40)));
+  ASSERT_TRUE(engine->add(start(4, prompt(4), 40)));
+  for (int i = 0; i < 6; ++i)
+    step();
+  std::int32_t blocks_free = engine->stats().blocks_free;
+
+  out_of_memory = true;
+  step();
+
+  EXPECT_EQ(result.preempted, 1);
+  EXPECT_EQ(result.rows, 0);
+  EXPECT_TRUE(result.failures.empty());
+  EXPECT_EQ(engine->stats().blocks_free, blocks_free + 3) << "of 30 tokens and a few more";
+  out_of_memory = false;
+  run();
+  EXPECT_EQ(said[1].tokens, greedy(prompt(2), 40));
+  EXPECT_EQ(said[2].tokens, greedy(prompt(30), 40));
+  EXPECT_EQ(said[3].tokens, greedy(prompt(3), 40));
+  EXPECT_EQ(said[4].tokens, greedy(prompt(4), 40));
+}
+
+TEST_F(EngineTest, FailsOnlyTheSequenceThatFindsNoMemoryAlone) {
+  // Whoever computes position 40 or more takes too much, whatever else is in the step.
+  script->out_of_memory = [](const StepBatch& batch) {
+    for (const StepBatch::Segment& segment : batch.segments)
+      if (segment.first_position + segment.rows > 40) return true;
+    return false;
+  };
+  ASSERT_TRUE(engine->add(start(1, prompt(20), 15)));
+  ASSERT_TRUE(engine->add(start(2, prompt(30), 30)));
+  ASSERT_TRUE(engine->add(start(3, prompt(10), 15)));
+
+  run();
+
+  EXPECT_EQ(said[1].tokens, greedy(prompt(20), 15));
+  EXPECT_EQ(said[3].tokens, greedy(prompt(10), 15));
+  ASSERT_EQ(failed.size(), 1U);
+  EXPECT_EQ(failed.at(2).error.code, ErrorCode::resource_exhausted);
+  EXPECT_THAT(failed.at(2).error.message, HasSubstr("after 40 tokens"));
+  EXPECT_EQ(said[2].tokens, greedy(prompt(30), 11));
+}
+
+TEST_F(EngineTest, FailsEverySequenceOfADeviceThatNeverHasMemoryAndStaysAlive) {
+  script->out_of_memory = [](const StepBatch&) { return true; };
+  for (std::uint64_t id = 1; id <= 4; ++id)
+    ASSERT_TRUE(engine->add(start(id, prompt(30), 5)));
+
+  run();
+
+  EXPECT_EQ(failed.size(), 4U);
+  script->out_of_memory = nullptr;
+  ASSERT_TRUE(engine->add(start(9, prompt(30), 5)));
+  run();
+  EXPECT_EQ(said[9].tokens, greedy(prompt(30), 5));
+}
+
 }  // namespace
 }  // namespace sluice

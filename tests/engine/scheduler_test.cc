@@ -362,5 +362,54 @@ TEST(Scheduler, KeepsItsBooksAndItsProgressThroughARandomTrace) {
   }
 }
 
+TEST(Scheduler, CutsAStepDownToItsFirstAndItsDecodes) {
+  Bench bench(small(), 64);
+  Sequence& b = bench.add(1, 8);
+  Sequence& c = bench.add(1, 8);
+  bench.step();
+  Sequence& late = bench.add(30, 8);
+  Sequence& first = bench.add(30, 8, 0);
+  const std::vector<Sequence*>& picked = bench.scheduler.pick();
+  ASSERT_EQ(picked, (std::vector<Sequence*>{&first, &b, &c, &late}));
+
+  bench.scheduler.limit(20);
+  bench.check(picked);
+  EXPECT_EQ(first.rows, 16);
+  EXPECT_EQ(late.rows, 2);
+  EXPECT_EQ(late.blocks.size(), 1U);
+
+  bench.scheduler.limit(5);
+  bench.check(picked);
+  EXPECT_EQ(picked, (std::vector<Sequence*>{&first, &b, &c}));
+  EXPECT_EQ(first.rows, 3);
+  EXPECT_TRUE(late.blocks.empty());
+
+  bench.scheduler.limit(2);
+  bench.check(picked);
+  EXPECT_EQ(picked, (std::vector<Sequence*>{&first, &b}));
+  EXPECT_EQ(first.rows, 1);
+
+  bench.scheduler.limit(1);
+  bench.check(picked);
+  EXPECT_EQ(picked, (std::vector<Sequence*>{&first}));
+}
+
+TEST(Scheduler, GivesBackTheBlocksOfAStepThatIsWithdrawn) {
+  Bench bench(small(), 64);
+  Sequence& first = bench.add(17, 8);
+  bench.step();
+  Sequence& second = bench.add(30, 8);
+  bench.scheduler.pick();
+  std::int32_t free_before = bench.pool.free();
+
+  bench.scheduler.withdraw();
+
+  EXPECT_EQ(first.blocks.size(), 1U);
+  EXPECT_TRUE(second.blocks.empty());
+  EXPECT_EQ(bench.pool.free(), free_before + 2);
+  bench.step();
+  EXPECT_EQ(first.computed, 17);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -33,6 +34,8 @@ struct ModelScript {
   std::optional<TokenId> poison;    ///< rows after this token have NaN among their logits
   bool refuses_allocation = false;  ///< `allocate` answers resource_exhausted
   std::int32_t steps_until_lost = std::numeric_limits<std::int32_t>::max();  ///< then device_lost
+  /// Whether the device has no memory for a step; asked before each, from `launch`.
+  std::function<bool(const StepBatch& batch)> out_of_memory;
 };
 
 /// Its logits are a function of all tokens up to the row, chained through the paged state: a wrong
@@ -75,6 +78,8 @@ class ScriptedModel final : public Model {
   Result<void> launch(const StepBatch& batch) override {
     if (--script_->steps_until_lost < 0) return Error{ErrorCode::device_lost, "the script says so"};
     check(batch);
+    if (script_->out_of_memory && script_->out_of_memory(batch))
+      return Error{ErrorCode::resource_exhausted, "the script has no memory"};
     logits_.resize(batch.logit_rows.size() * static_cast<std::size_t>(info_.vocabulary));
     std::span<float> logits = logits_;
     auto wanted = batch.logit_rows.begin();
