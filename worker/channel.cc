@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
 namespace sluice {
 namespace {
@@ -17,16 +18,20 @@ constexpr std::size_t kWholeWriteBytes = 1024;
 
 }  // namespace
 
-WorkerChannel::WorkerChannel(int fd) : fd_(fd), frames_(wire::kFrameBytesMax) {}
+WorkerChannel::WorkerChannel(int fd, LinkTap* tap) : fd_(fd), writer_(0, tap) {}
 
 WorkerChannel::~WorkerChannel() {
   ::close(fd_);
 }
 
-bool WorkerChannel::send(std::string_view frames) {
+bool WorkerChannel::send(std::span<const wire::ToFront> messages) {
   std::lock_guard guard(mutex_);
-  while (!frames.empty()) {
-    ssize_t put = ::send(fd_, frames.data(), frames.size(), MSG_NOSIGNAL);
+  outbox_.clear();
+  for (const wire::ToFront& message : messages)
+    writer_.append(message, outbox_);
+  std::string_view rest = outbox_;
+  while (!rest.empty()) {
+    ssize_t put = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
     if (put < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
@@ -34,24 +39,24 @@ bool WorkerChannel::send(std::string_view frames) {
       ::poll(&room, 1, -1);
       continue;
     }
-    frames.remove_prefix(static_cast<std::size_t>(put));
+    rest.remove_prefix(static_cast<std::size_t>(put));
   }
   return true;
 }
 
-bool WorkerChannel::send(const wire::ToFront& message) {
-  std::string frame;
-  encode(message, frame);
-  return send(frame);
-}
-
-bool WorkerChannel::try_send(std::string_view frame) {
-  CHECK(frame.size() <= kWholeWriteBytes);
+bool WorkerChannel::try_send(const wire::ToFront& message) {
   std::unique_lock guard(mutex_, std::try_to_lock);
   if (!guard) return false;  // somebody waits for room
-  ssize_t put = ::send(fd_, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (put < 0) return false;
-  CHECK(static_cast<std::size_t>(put) == frame.size());
+  outbox_.clear();
+  writer_.append(message, outbox_);
+  if (outbox_.empty()) return true;  // a tap keeps it back
+  CHECK(outbox_.size() <= kWholeWriteBytes);
+  ssize_t put = ::send(fd_, outbox_.data(), outbox_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (put < 0) {
+    writer_.take_back();
+    return false;
+  }
+  CHECK(static_cast<std::size_t>(put) == outbox_.size());
   return true;
 }
 

@@ -1,12 +1,12 @@
 // The worker's end of the link: whole frames out, messages in.
 #pragma once
 
-#include "net/frame.h"
+#include "worker/link_codec.h"
 #include "worker/protocol.h"
 
 #include <mutex>
+#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -14,17 +14,19 @@ namespace sluice {
 /// Owns the descriptor of the link. One thread receives; any thread sends.
 class WorkerChannel {
  public:
-  explicit WorkerChannel(int fd);
+  /// `tap`, if any, must outlive the channel; it is called with the lock of sending held.
+  explicit WorkerChannel(int fd, LinkTap* tap = nullptr);
   ~WorkerChannel();
   WorkerChannel(const WorkerChannel&) = delete;
   WorkerChannel& operator=(const WorkerChannel&) = delete;
 
-  /// Writes whole frames, and waits while the front does not read. False: the link is gone.
-  bool send(std::string_view frames);
-  bool send(const wire::ToFront& message);
-  /// Writes one small frame if that needs no waiting, or skips it: never a part of it. False: it
-  /// was skipped.
-  bool try_send(std::string_view frame);
+  /// Writes the messages, one frame each, in one go, and waits while the front does not read.
+  /// False: the link is gone.
+  bool send(std::span<const wire::ToFront> messages);
+  bool send(const wire::ToFront& message) { return send(std::span(&message, 1)); }
+  /// Writes one small message if that needs no waiting, or skips it: never a part of it, and its
+  /// number is not used up. False: it was skipped.
+  bool try_send(const wire::ToFront& message);
 
   /// Reads what has arrived and appends its messages to `messages`.
   ///   timeout_ms  how long to wait for the first byte; 0: not at all; -1: for ever
@@ -34,8 +36,10 @@ class WorkerChannel {
 
  private:
   int fd_;
-  std::mutex mutex_;  // of writing: frames do not mingle
-  FrameSplitter frames_;
+  std::mutex mutex_;   // of numbering and writing: frames are written in the order of their numbers
+  LinkWriter writer_;  // guarded by mutex_
+  std::string outbox_;  // guarded by mutex_; empty between calls, kept for its memory
+  LinkReader frames_;
 };
 
 }  // namespace sluice

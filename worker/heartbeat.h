@@ -2,30 +2,14 @@
 #pragma once
 
 #include "base/clock.h"
-#include "engine/engine.h"
 #include "worker/channel.h"
-#include "worker/protocol.h"
+#include "worker/progress.h"
 
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 namespace sluice {
-
-/// How far the engine is. Written by the engine's thread, read by the heartbeat's.
-class Progress {
- public:
-  void begin_step(TimePoint now);
-  void end_step(const EngineStats& stats);
-  /// The figures to be sent at `now`.
-  [[nodiscard]] wire::Heartbeat at(TimePoint now) const;
-
- private:
-  mutable std::mutex mutex_;
-  EngineStats stats_;
-  std::optional<TimePoint> step_since_;
-};
 
 /// Sends a Heartbeat every `period` for as long as it lives. It goes on while a step spins, and is
 /// silent while the front does not read: both are what the front wants to know.

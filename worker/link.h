@@ -19,9 +19,14 @@ struct WorkerSpec {
 
 /// How a worker's process ended.
 struct WorkerExit {
-  int status = 0;   ///< exit code, if it exited
-  int signal = 0;   ///< signal number, if one killed it; 0 otherwise
-  std::string why;  ///< a sentence: "killed by signal 9", "sent a broken frame: ..."
+  int status = 0;             ///< exit code, if it exited
+  int signal = 0;             ///< signal number, if one killed it; 0 otherwise
+  std::string why;            ///< a sentence: "killed by signal 9", "sent a broken frame: ..."
+  bool killed_by_us = false;  ///< the front's own SIGKILL ended it
+  /// Somebody else's signal ended it (an operator, a test), and nothing says that it was its own
+  /// fault: SIGKILL, SIGTERM, SIGINT, SIGHUP or SIGQUIT that the front did not send, while the
+  /// kernel ended no process for want of memory.
+  bool outside = false;
 };
 
 /// Hears a worker. Called on the launcher's own thread, one call at a time, `on_exit` last and

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
-#include "net/frame.h"
 #include "net/msgpack.h"
 
 #include <algorithm>
@@ -143,9 +142,10 @@ void write(MsgpackWriter& out, const SequenceOutput& output, std::string& scratc
 
 void write(MsgpackWriter& out, const Tokens& tokens) {
   std::string scratch;
-  out.array(2).u64(static_cast<unsigned>(Type::tokens)).array(tokens.outputs.size());
+  out.array(4).u64(static_cast<unsigned>(Type::tokens)).array(tokens.outputs.size());
   for (const SequenceOutput& output : tokens.outputs)
     write(out, output, scratch);
+  out.u64(tokens.rows).i64(tokens.step_us);
 }
 
 void write(MsgpackWriter& out, const Failed& failed) {
@@ -155,9 +155,9 @@ void write(MsgpackWriter& out, const Failed& failed) {
 }
 
 void write(MsgpackWriter& out, const Heartbeat& beat) {
-  out.array(7).u64(static_cast<unsigned>(Type::heartbeat));
+  out.array(8).u64(static_cast<unsigned>(Type::heartbeat));
   out.u64(beat.steps).u64(beat.running).u64(beat.waiting).u64(beat.blocks_free);
-  out.u64(beat.preemptions).i64(beat.step_age_ms);
+  out.u64(beat.preemptions).i64(beat.step_age_ms).u64(beat.step_rows);
 }
 
 void write(MsgpackWriter& out, const Bye& bye) {
@@ -166,12 +166,11 @@ void write(MsgpackWriter& out, const Bye& bye) {
 }
 
 template <class Variant>
-void encode_frame(const Variant& message, std::string& bytes) {
-  std::size_t start = begin_frame(bytes);
+void encode_payload(const Variant& message, std::string& bytes) {
+  std::size_t start = bytes.size();
   MsgpackWriter out(bytes);
   std::visit([&](const auto& body) { write(out, body); }, message);
-  CHECK(bytes.size() - start - kFramePrefixBytes <= wire::kFrameBytesMax);
-  end_frame(bytes, start);
+  CHECK(bytes.size() - start <= wire::kFrameBytesMax);
 }
 
 // --- reading -------------------------------------------------------------------------------------
@@ -330,6 +329,8 @@ Tokens read_outputs(MsgpackCursor& in) {
   tokens.outputs.reserve(std::min<std::size_t>(count, 4096));
   for (std::size_t i = 0; i < count && in.ok(); ++i)
     read_output(in, tokens.outputs.emplace_back());
+  tokens.rows = in.u32("rows");
+  tokens.step_us = in.i64("step_us");
   return tokens;
 }
 
@@ -350,6 +351,7 @@ Heartbeat read_heartbeat(MsgpackCursor& in) {
   beat.blocks_free = in.u32("blocks_free");
   beat.preemptions = in.u64("preemptions");
   beat.step_age_ms = in.i64("step_age_ms");
+  beat.step_rows = in.u32("step_rows");
   return beat;
 }
 
@@ -382,11 +384,11 @@ Result<Message> decode(std::string_view payload, Read read) {
 }  // namespace
 
 void encode(const ToWorker& message, std::string& bytes) {
-  encode_frame(message, bytes);
+  encode_payload(message, bytes);
 }
 
 void encode(const ToFront& message, std::string& bytes) {
-  encode_frame(message, bytes);
+  encode_payload(message, bytes);
 }
 
 Result<ToWorker> decode_to_worker(std::string_view payload) {
@@ -439,13 +441,13 @@ Result<ToFront> decode_to_front(std::string_view payload) {
             needs(9);
             return read_ready(in);
           case static_cast<std::uint64_t>(Type::tokens):
-            needs(1);
+            needs(3);
             return read_outputs(in);
           case static_cast<std::uint64_t>(Type::failed):
             needs(4);
             return read_failed(in);
           case static_cast<std::uint64_t>(Type::heartbeat):
-            needs(6);
+            needs(7);
             return read_heartbeat(in);
           case static_cast<std::uint64_t>(Type::bye): {
             needs(2);

@@ -1,6 +1,6 @@
 // What front and worker say to each other over the link: one page. START HERE.
 //
-// Each message is one frame: u32 big-endian length, then one msgpack array [type, fields...].
+// Each message is one msgpack array [type, fields...] in a frame of its own (`link_codec.h`).
 // Readers ignore extra trailing elements; unknown types, wrong types and broken limits end the
 // link.
 #pragma once
@@ -18,8 +18,8 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
-/// Longest frame in bytes, checked before anything is allocated.
+inline constexpr std::uint32_t kProtocolVersion = 2;
+/// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
 // --- front to worker
@@ -73,6 +73,8 @@ struct Ready {
 /// The outputs of one step.
 struct Tokens {
   std::vector<SequenceOutput> outputs;
+  std::uint32_t rows = 0;    ///< rows the step computed
+  std::int64_t step_us = 0;  ///< how long it took, by the worker's clock
 };
 /// One sequence cannot go on.
 struct Failed {
@@ -89,6 +91,7 @@ struct Heartbeat {
   std::uint32_t blocks_free = 0;
   std::uint64_t preemptions = 0;
   std::int64_t step_age_ms = 0;  ///< how long the current step has been running; 0: none runs
+  std::uint32_t step_rows = 0;   ///< rows of the step that runs; 0: none runs
 };
 /// Last words before an orderly exit or a failed start.
 struct Bye {
@@ -97,11 +100,11 @@ struct Bye {
 };
 using ToFront = std::variant<Hello, Phase, Ready, Tokens, Failed, Heartbeat, Bye>;
 
-/// Appends the message's frame, length prefix included, to `bytes`.
+/// Appends the message's payload to `bytes`: what stands in its frame.
 void encode(const ToWorker& message, std::string& bytes);
 void encode(const ToFront& message, std::string& bytes);
 
-/// Reads the payload of one frame (without its length prefix).
+/// Reads the payload of one frame.
 /// Errors: data_loss, naming the field. Allocates no more than a small multiple of the payload's
 /// size.
 Result<ToWorker> decode_to_worker(std::string_view payload);

@@ -1,7 +1,7 @@
 #include "worker/spawn.h"
 
 #include "net/fd_watcher.h"
-#include "net/frame.h"
+#include "worker/link_codec.h"
 
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <future>
 #include <mutex>
 #include <set>
@@ -93,16 +94,31 @@ bool reap(int pidfd, WorkerExit& exit) {
   return true;
 }
 
+/// Signals that people and programs send to end a process. The others are what a process does to
+/// itself, by its own fault.
+bool is_order(int signal) {
+  return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP ||
+         signal == SIGQUIT;
+}
+
+/// How many processes the kernel has ended for want of memory since it runs; 0 where it does not
+/// tell.
+std::uint64_t count_oom_kills(const std::string& vmstat) {
+  std::ifstream lines(vmstat);
+  std::string name;
+  std::uint64_t count = 0;
+  while (lines >> name >> count)
+    if (name == "oom_kill") return count;
+  return 0;
+}
+
 /// One running process. The loop's thread reads, watches and reaps; any thread writes and kills.
 class Process : public std::enable_shared_from_this<Process> {
  public:
   Process(EventLoop& loop,
           const ProcessLauncherOptions& options,
           std::shared_ptr<WorkerListener> listener)
-      : loop_(loop),
-        options_(options),
-        listener_(std::move(listener)),
-        frames_(wire::kFrameBytesMax) {}
+      : loop_(loop), options_(options), listener_(std::move(listener)) {}
 
   // --- on the loop's thread ----------------------------------------------------------------------
 
@@ -135,7 +151,7 @@ class Process : public std::enable_shared_from_this<Process> {
   void send(const wire::ToWorker& message) {
     std::lock_guard guard(mutex_);
     if (!link_) return;
-    encode(message, outbox_);
+    writer_.append(message, outbox_);
     if (outbox_.size() - sent_ > options_.backlog_bytes_max) {
       give_up_locked("does not read: " + std::to_string(outbox_.size() - sent_) +
                      " bytes wait for it");
@@ -149,7 +165,7 @@ class Process : public std::enable_shared_from_this<Process> {
 
   void kill() {
     std::lock_guard guard(mutex_);
-    if (pidfd_ && !reaped_) pidfd_kill(pidfd_.get());
+    if (pidfd_ && !reaped_) kill_locked();
   }
 
   /// From now on the listener hears nothing more; a call that has begun may still be running.
@@ -196,6 +212,7 @@ class Process : public std::enable_shared_from_this<Process> {
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(
         &attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    oom_kills_ = count_oom_kills(options_.vmstat);
     pid_t pid = 0;
     int failed =
         ::posix_spawn(&pid, spec.program.c_str(), &actions, &attributes, argv.data(), environ);
@@ -280,7 +297,10 @@ class Process : public std::enable_shared_from_this<Process> {
     {
       std::lock_guard guard(mutex_);
       reaped_ = true;
+      exit.killed_by_us = killed_ && exit.signal == SIGKILL;
     }
+    exit.outside = is_order(exit.signal) && !exit.killed_by_us &&
+                   count_oom_kills(options_.vmstat) == oom_kills_;
     while (read_some()) {
     }
     {
@@ -309,7 +329,12 @@ class Process : public std::enable_shared_from_this<Process> {
 
   void give_up_locked(std::string why) {
     if (cause_.empty()) cause_ = std::move(why);
-    if (!reaped_) pidfd_kill(pidfd_.get());
+    if (!reaped_) kill_locked();
+  }
+
+  void kill_locked() {
+    killed_ = true;
+    pidfd_kill(pidfd_.get());
   }
 
   void want_room() {
@@ -371,9 +396,10 @@ class Process : public std::enable_shared_from_this<Process> {
   std::shared_ptr<WorkerListener> listener_;
   std::atomic<bool> silenced_ = false;
   std::int64_t pid_ = 0;
+  std::uint64_t oom_kills_ = 0;  // of the system, before this process was started
 
   // Of the loop's thread.
-  FrameSplitter frames_;
+  LinkReader frames_;
   std::unique_ptr<FdWatcher> link_watcher_;
   std::unique_ptr<FdWatcher> end_watcher_;
   std::unique_ptr<EventLoop::Timer> end_timer_;
@@ -383,7 +409,9 @@ class Process : public std::enable_shared_from_this<Process> {
   Fd link_;                   // closed on the loop's thread only
   Fd pidfd_;                  // open from the start to the end of this object
   bool reaped_ = false;
+  bool killed_ = false;  // by our SIGKILL
   bool waits_for_room_ = false;
+  LinkWriter writer_;
   std::string outbox_;
   std::size_t sent_ = 0;
   std::string cause_;  // why it was killed by us

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 namespace sluice {
 
@@ -15,7 +16,8 @@ inline constexpr int kWorkerLinkFd = 3;
 struct ProcessLauncherOptions {
   /// A worker that leaves more than this unread is killed: credit keeps an honest one far below.
   std::size_t backlog_bytes_max = std::size_t{128} << 20;
-  int oom_score_adj = 500;  ///< the kernel ends workers before the front; best effort
+  int oom_score_adj = 500;              ///< the kernel ends workers before the front; best effort
+  std::string vmstat = "/proc/vmstat";  ///< where the kernel counts whom it ended for memory
 };
 
 /// Starts workers as `program worker arguments...` on the loop's thread. The thread must live as

@@ -1,10 +1,9 @@
 #include "worker/start_up.h"
 
-#include "base/hash.h"
 #include "kernels/ops.h"
+#include "worker/golden.h"
 
 #include <algorithm>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,41 +11,19 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint32_t kGoldenTokens = 16;
-constexpr std::int32_t kGoldenPrompt = 8;
 /// Two million tokens: a model whose positions cost next to nothing must not touch memory for all
 /// of its context.
 constexpr std::uint64_t kPlannedBlocksMax = std::uint64_t{1} << 17;
 /// Ids from the end of the range: no request has them.
 constexpr std::uint64_t kFirstId = ~std::uint64_t{0} - 0xFFFFF;
 
-/// A prompt of any length that is the same on every worker.
-std::vector<TokenId> prompt_of(std::int32_t rows, std::int32_t offset, std::int32_t vocabulary) {
-  std::vector<TokenId> prompt(static_cast<std::size_t>(rows));
-  for (std::int32_t i = 0; i < rows; ++i)
-    prompt[static_cast<std::size_t>(i)] = (offset + 7 * i) % vocabulary;
-  return prompt;
-}
-
-/// The longest prompt that a sequence of `more` further tokens may have.
-std::int32_t longest_prompt(const Engine& engine,
-                            const Engine::Options& options,
-                            std::int32_t more) {
-  std::int32_t by_blocks = std::min(options.blocks, 1 << 20) * kBlockTokens;
-  return std::max(1, std::min(engine.model().context, by_blocks) - more);
-}
-
-/// Runs sequences to their end and returns the tokens of each, in order.
-Result<std::vector<std::vector<TokenId>>> run(Engine& engine,
-                                              std::vector<std::vector<TokenId>> prompts,
-                                              std::uint32_t tokens) {
-  std::vector<std::vector<TokenId>> outputs(prompts.size());
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
+/// Runs plans to their end and returns the tokens of each, in order.
+Result<std::vector<std::vector<TokenId>>> run(Engine& engine, std::vector<Plan> plans) {
+  std::vector<std::vector<TokenId>> outputs(plans.size());
+  for (std::size_t i = 0; i < plans.size(); ++i) {
     StartSequence start;
     start.id.value = kFirstId + i;
-    start.plan.prompt = std::move(prompts[i]);
-    start.plan.max_tokens = tokens;
-    start.plan.sampling.temperature = 0.0F;
+    start.plan = std::move(plans[i]);
     if (auto added = engine.add(std::move(start)); !added) return added.error();
   }
   StepResult result;
@@ -62,6 +39,14 @@ Result<std::vector<std::vector<TokenId>>> run(Engine& engine,
   return outputs;
 }
 
+Plan greedy(std::vector<TokenId> prompt, std::uint32_t tokens) {
+  Plan plan;
+  plan.prompt = std::move(prompt);
+  plan.max_tokens = tokens;
+  plan.sampling.temperature = 0.0F;
+  return plan;
+}
+
 }  // namespace
 
 std::int32_t plan_blocks(const ModelInfo& model,
@@ -75,37 +60,53 @@ std::int32_t plan_blocks(const ModelInfo& model,
 }
 
 Result<void> warm_up(Engine& engine, const Engine::Options& options) {
-  std::int32_t vocabulary = engine.model().vocabulary;
-  std::int32_t rows =
-      std::min({options.step_rows_max, options.prefill_chunk, longest_prompt(engine, options, 2)});
-  auto prefill = run(engine, {prompt_of(rows, 1, vocabulary)}, 1);
+  const ModelInfo& model = engine.model();
+  std::int32_t rows = std::min({options.step_rows_max,
+                                options.prefill_chunk,
+                                longest_prompt(model.context, options.blocks, 2)});
+  auto prefill = run(engine, {greedy(test_prompt(rows, 1, model.vocabulary), 1)});
   if (!prefill) return prefill.error();
-  std::vector<std::vector<TokenId>> many;
+  std::vector<Plan> many;
   for (std::int32_t i = 0; i < std::min(options.sequences_max, options.blocks); ++i)
-    many.push_back(prompt_of(1, i, vocabulary));
-  auto decode = run(engine, std::move(many), 2);
+    many.push_back(greedy(test_prompt(1, i, model.vocabulary), 2));
+  auto decode = run(engine, std::move(many));
   if (!decode) return decode.error();
   return {};
 }
 
 Result<std::uint64_t> self_test(Engine& engine, const Engine::Options& options) {
-  std::int32_t vocabulary = engine.model().vocabulary;
-  std::int32_t room = longest_prompt(engine, options, 1) + 1;
-  std::int32_t rows = std::min(kGoldenPrompt, std::max(1, room / 2));
-  auto tokens = std::min(kGoldenTokens, static_cast<std::uint32_t>(std::max(1, room - rows)));
-  std::vector<TokenId> prompt = prompt_of(rows, 3, vocabulary);
-  auto alone = run(engine, {prompt}, tokens);
+  const ModelInfo& model = engine.model();
+  Plan plan = golden_plan(model.vocabulary, model.context, options.blocks);
+  auto rows = static_cast<std::int32_t>(plan.prompt.size());
+  auto alone = run(engine, {plan});
   if (!alone) return alone.error();
-  std::vector<std::vector<TokenId>> both = {prompt};
-  if (options.sequences_max > 1) both.push_back(prompt_of(rows, 5, vocabulary));
-  auto again = run(engine, std::move(both), tokens);
+  std::vector<Plan> both = {plan};
+  if (options.sequences_max > 1)
+    both.push_back(greedy(test_prompt(rows, 5, model.vocabulary), plan.max_tokens));
+  auto again = run(engine, std::move(both));
   if (!again) return again.error();
   const std::vector<TokenId>& golden = alone->front();
   if (golden != again->front())
     return Error{ErrorCode::data_loss,
                  "self-test: the same prompt gave two different sequences of " +
-                     std::to_string(tokens) + " tokens"};
-  return hash_bytes(golden.data(), golden.size() * sizeof(TokenId));
+                     std::to_string(plan.max_tokens) + " tokens"};
+  return golden_hash(golden);
+}
+
+wire::Ready ready_of(const Engine& engine,
+                     const Engine::Options& options,
+                     std::uint64_t golden,
+                     std::string level) {
+  const ModelInfo& model = engine.model();
+  return {.slots = static_cast<std::uint32_t>(options.sequences_max),
+          .blocks = static_cast<std::uint32_t>(engine.stats().blocks_total),
+          .block_tokens = kBlockTokens,
+          .fingerprint = model.fingerprint,
+          .golden = golden,
+          .architecture = model.architecture,
+          .level = std::move(level),
+          .vocabulary = model.vocabulary,
+          .context = model.context};
 }
 
 }  // namespace sluice

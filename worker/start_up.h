@@ -3,8 +3,10 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "worker/protocol.h"
 
 #include <cstdint>
+#include <string>
 
 namespace sluice {
 
@@ -19,10 +21,17 @@ std::int32_t plan_blocks(const ModelInfo& model,
 /// of.
 Result<void> warm_up(Engine& engine, const Engine::Options& options);
 
-/// Generates 16 greedy tokens from a fixed prompt, twice, the second time with a neighbour in the
+/// Runs the golden plan (`golden.h`) twice, the second time with a neighbour in the
 /// batch, and returns the hash of the tokens. It finds logits that are not finite, and results that
 /// do not repeat; compared with the hash of another worker it finds wrong weights.
 /// Errors: device_lost, data_loss (what is wrong).
 Result<std::uint64_t> self_test(Engine& engine, const Engine::Options& options);
+
+/// What a worker grants and is, once it has passed its self-test.
+///   level  which kernels compute
+wire::Ready ready_of(const Engine& engine,
+                     const Engine::Options& options,
+                     std::uint64_t golden,
+                     std::string level);
 
 }  // namespace sluice

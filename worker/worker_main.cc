@@ -78,19 +78,10 @@ int worker_main(const WorkerOptions& given) {
              std::to_string(*options.golden)});
   }
 
-  EngineStats stats = (*engine)->stats();
-  const ModelInfo& info = (*engine)->model();
-  progress.end_step(stats);
-  channel.send(wire::Ready{.slots = static_cast<std::uint32_t>(options.engine.sequences_max),
-                           .blocks = static_cast<std::uint32_t>(stats.blocks_total),
-                           .block_tokens = kBlockTokens,
-                           .fingerprint = info.fingerprint,
-                           .golden = *golden,
-                           .architecture = info.architecture,
-                           .level = level_name(options.model),
-                           .vocabulary = info.vocabulary,
-                           .context = info.context});
-  end(serve(channel, **engine, clock, progress));
+  progress.end_step((*engine)->stats());
+  channel.send(ready_of(**engine, options.engine, *golden, level_name(options.model)));
+  WorkerLoop loop(**engine, clock, progress);
+  end(serve(channel, loop));
 }
 
 }  // namespace sluice

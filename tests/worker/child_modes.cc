@@ -130,6 +130,10 @@ void run_child(const std::vector<std::string>& arguments) {
   if (mode == "echo") echo();
   if (mode == "report") report();
   if (mode == "exit") ::_exit(std::stoi(arguments.at(1)));
+  if (mode == "raise") {
+    ::raise(std::stoi(arguments.at(1)));
+    ::_exit(96);
+  }
   if (mode == "raw") {  // sends bytes given in hexadecimal, then stays
     std::string bytes;
     for (std::size_t i = 0; i + 1 < arguments.at(1).size(); i += 2)

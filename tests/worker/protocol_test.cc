@@ -1,6 +1,5 @@
 #include "worker/protocol.h"
 
-#include "net/frame.h"
 #include "net/msgpack.h"
 
 #include <gtest/gtest.h>
@@ -14,16 +13,12 @@
 namespace sluice::wire {
 namespace {
 
-/// The payload of the one frame that `message` becomes.
+/// The payload that `message` becomes.
 template <class Message>
 std::string payload_of(const Message& message) {
-  std::string bytes;
-  encode(message, bytes);
-  FrameSplitter frames(wire::kFrameBytesMax);
-  frames.feed(bytes);
-  auto frame = frames.next();
-  CHECK(frame && *frame && frames.empty());
-  return std::string(**frame);
+  std::string payload;
+  encode(message, payload);
+  return payload;
 }
 
 template <class Body>
@@ -193,7 +188,8 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
                                               .waiting = 4,
                                               .blocks_free = 5,
                                               .preemptions = 6,
-                                              .step_age_ms = 7});
+                                              .step_age_ms = 7,
+                                              .step_rows = 8});
 
   EXPECT_EQ(beat.steps, 1'000'000'000'000u);
   EXPECT_EQ(beat.running, 3u);
@@ -201,6 +197,7 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
   EXPECT_EQ(beat.blocks_free, 5u);
   EXPECT_EQ(beat.preemptions, 6u);
   EXPECT_EQ(beat.step_age_ms, 7);
+  EXPECT_EQ(beat.step_rows, 8u);
 }
 
 TEST(WorkerProtocol, CarriesOutputsWithAndWithoutLogprobs) {
@@ -210,13 +207,15 @@ TEST(WorkerProtocol, CarriesOutputsWithAndWithoutLogprobs) {
   SequenceOutput none;
   none.id.value = 2;
   none.finish = Finish::stop_token;
-  Tokens sent{{one, full_output(), none}};
+  Tokens sent{.outputs = {one, full_output(), none}, .rows = 300, .step_us = 1'234'567};
 
   Tokens got = through_to_front(sent);
 
   ASSERT_EQ(got.outputs.size(), 3u);
   for (std::size_t i = 0; i < 3; ++i)
     expect_equal(got.outputs[i], sent.outputs[i]);
+  EXPECT_EQ(got.rows, 300u);
+  EXPECT_EQ(got.step_us, 1'234'567);
 }
 
 TEST(WorkerProtocol, CarriesThousandsOfOutputsInAFewBytesEach) {
@@ -260,9 +259,10 @@ TEST(WorkerProtocol, IgnoresElementsOfLaterVersions) {
 TEST(WorkerProtocol, IgnoresElementsOfLaterVersionsInsideAnOutput) {
   std::string payload;
   MsgpackWriter out(payload);
-  out.array(2).u64(19).array(2);
+  out.array(4).u64(19).array(2);
   out.array(6).u64(1).u64(2).u64(3).u64(4).u64(1).string("later");
   out.array(5).u64(5).u64(0).u64(0).u64(6).u64(0);
+  out.u64(2).i64(0);
 
   auto message = decode_to_front(payload);
 
@@ -298,10 +298,11 @@ TEST(WorkerProtocol, NamesTheFieldThatIsWrong) {
 
   std::string too_large;
   MsgpackWriter(too_large)
-      .array(7)
+      .array(8)
       .u64(21)
       .u64(1)
       .u64(std::uint64_t{1} << 32)
+      .u64(0)
       .u64(0)
       .u64(0)
       .u64(0)
@@ -318,7 +319,7 @@ TEST(WorkerProtocol, NamesTheFieldThatIsWrong) {
 
   std::string half_a_token;
   MsgpackWriter(half_a_token)
-      .array(2)
+      .array(4)
       .u64(19)
       .array(1)
       .array(5)
@@ -326,12 +327,14 @@ TEST(WorkerProtocol, NamesTheFieldThatIsWrong) {
       .u64(0)
       .u64(0)
       .bytes("abc")
-      .u64(0);
+      .u64(0)
+      .u64(0)
+      .i64(0);
   EXPECT_NE(error_of(half_a_token).find("tokens"), std::string::npos);
 
   std::string negative;
   MsgpackWriter(negative)
-      .array(2)
+      .array(4)
       .u64(19)
       .array(1)
       .array(5)
@@ -339,7 +342,9 @@ TEST(WorkerProtocol, NamesTheFieldThatIsWrong) {
       .u64(0)
       .u64(0)
       .bytes("\xff\xff\xff\xff")
-      .u64(0);
+      .u64(0)
+      .u64(0)
+      .i64(0);
   EXPECT_NE(error_of(negative).find("token -1"), std::string::npos);
 
   std::string long_text;
@@ -368,7 +373,7 @@ std::vector<std::string> payloads_to_front() {
   return {payload_of(ToFront(Hello{.pid = 1, .version = "0.1.0"})),
           payload_of(ToFront(Phase{})),
           payload_of(ToFront(Ready{.slots = 1, .architecture = "hash", .level = "portable"})),
-          payload_of(ToFront(Tokens{{one, full_output()}})),
+          payload_of(ToFront(Tokens{.outputs = {one, full_output()}, .rows = 2, .step_us = 3})),
           payload_of(ToFront(Failed{SequenceId{1}, 1, ErrorCode::data_loss, "not finite"})),
           payload_of(ToFront(Heartbeat{.steps = 70'000})),
           payload_of(ToFront(Bye{ErrorCode::none, "stopped"}))};

@@ -26,7 +26,7 @@ class FrontEnd {
   }
   void send(const wire::ToWorker& message) {
     std::string bytes;
-    encode(message, bytes);
+    writer_.append(message, bytes);
     send_raw(bytes);
   }
   void send_raw(std::string_view bytes) {
@@ -55,7 +55,8 @@ class FrontEnd {
 
  private:
   int fd_;
-  FrameSplitter frames_{wire::kFrameBytesMax};
+  LinkWriter writer_;
+  LinkReader frames_;
 };
 
 /// What a sequence gave until it ended.
@@ -83,7 +84,8 @@ class Serve : public ::testing::Test {
     CHECK(created);
     engine = *std::move(created);
     end = std::async(std::launch::async, [this] {
-      WorkerEnd how = serve(*channel, *engine, clock, progress);
+      WorkerLoop loop(*engine, clock, progress);
+      WorkerEnd how = serve(*channel, loop);
       channel.reset();  // as the end of the process would
       return how;
     });
@@ -287,7 +289,7 @@ TEST_F(Serve, EndsAtAFrameThatCannotBeRead) {
 
 TEST_F(Serve, UnderstandsFramesInSlices) {
   std::string bytes;
-  encode(wire::ToWorker(start_of(1, {10, 20, 30}, 5)), bytes);
+  LinkWriter().append(wire::ToWorker(start_of(1, {10, 20, 30}, 5)), bytes);
 
   for (char byte : bytes)
     front->send_raw(std::string_view(&byte, 1));

@@ -13,7 +13,9 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <cstdio>
 #include <deque>
+#include <fstream>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -155,6 +157,8 @@ TEST_F(Spawn, TellsTheExitCode) {
   EXPECT_EQ(exit.status, 42);
   EXPECT_EQ(exit.signal, 0);
   EXPECT_EQ(exit.why, "exited with code 42");
+  EXPECT_FALSE(exit.outside);
+  EXPECT_FALSE(exit.killed_by_us);
 }
 
 TEST_F(Spawn, HearsTheLastWordsBeforeTheExit) {
@@ -184,6 +188,8 @@ TEST_F(Spawn, SeesAKillFromOutside) {
   WorkerExit exit = listener->wait_for_exit();
   EXPECT_EQ(exit.signal, SIGKILL);
   EXPECT_EQ(exit.why, "killed by signal 9");
+  EXPECT_TRUE(exit.outside);
+  EXPECT_FALSE(exit.killed_by_us);
 }
 
 TEST_F(Spawn, KillsEvenAStoppedWorker) {
@@ -193,7 +199,37 @@ TEST_F(Spawn, KillsEvenAStoppedWorker) {
 
   link->kill();
 
-  EXPECT_EQ(listener->wait_for_exit().signal, SIGKILL);
+  WorkerExit exit = listener->wait_for_exit();
+  EXPECT_EQ(exit.signal, SIGKILL);
+  EXPECT_TRUE(exit.killed_by_us);
+  EXPECT_FALSE(exit.outside);
+}
+
+TEST_F(Spawn, TakesASignalOfItsOwnFaultForItsOwn) {
+  auto link = launch({"raise", std::to_string(SIGSEGV)});
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.signal, SIGSEGV);
+  EXPECT_FALSE(exit.outside);
+  EXPECT_FALSE(exit.killed_by_us);
+}
+
+TEST_F(Spawn, DoesNotBlameOthersForWhatTheKernelEndedForMemory) {
+  std::string vmstat = ::testing::TempDir() + "vmstat." + std::to_string(::getpid());
+  std::ofstream(vmstat) << "pgfault 5\noom_kill 7\n";
+  launcher = make_process_launcher(*loop, {.vmstat = vmstat});
+  auto link = launch({"echo"});
+  ASSERT_TRUE(listener->next<wire::Hello>());
+
+  std::ofstream(vmstat) << "pgfault 5\noom_kill 8\n";
+  ::kill(static_cast<pid_t>(link->pid()), SIGKILL);
+
+  WorkerExit exit = listener->wait_for_exit();
+  EXPECT_EQ(exit.signal, SIGKILL);
+  EXPECT_FALSE(exit.outside);
+  EXPECT_FALSE(exit.killed_by_us);
+  std::remove(vmstat.c_str());
 }
 
 TEST_F(Spawn, KillsAWorkerThatClosesItsLink) {

@@ -169,14 +169,16 @@ TEST(PlanBlocks, GivesOneBlockAtTheLeastAndTwoMillionTokensAtMost) {
 TEST(Progress, TellsHowLongAStepHasBeenRunning) {
   testing::ManualClock clock;
   Progress progress;
-  progress.begin_step(clock.now());
+  progress.begin_step(clock.now(), 12);
   clock.advance(std::chrono::milliseconds(700));
   EXPECT_EQ(progress.at(clock.now()).step_age_ms, 700);
+  EXPECT_EQ(progress.at(clock.now()).step_rows, 12u);
 
   progress.end_step({.running = 1, .waiting = 2, .blocks_free = 3, .steps = 4, .preemptions = 5});
 
   wire::Heartbeat beat = progress.at(clock.now());
   EXPECT_EQ(beat.step_age_ms, 0);
+  EXPECT_EQ(beat.step_rows, 0u);
   EXPECT_EQ(beat.running, 1u);
   EXPECT_EQ(beat.waiting, 2u);
   EXPECT_EQ(beat.blocks_free, 3u);
@@ -185,8 +187,7 @@ TEST(Progress, TellsHowLongAStepHasBeenRunning) {
 }
 
 /// Reads the frames that wait on a socket, up to `frames_max`.
-int heartbeats_on(int fd, int frames_max) {
-  FrameSplitter frames(wire::kFrameBytesMax);
+int heartbeats_on(int fd, int frames_max, LinkReader& frames) {
   int count = 0;
   while (count < frames_max) {
     char* room = frames.prepare(4096);
@@ -214,7 +215,8 @@ TEST(Heartbeat, GoesOnByItself) {
   Progress progress;
   HeartbeatThread heartbeat(channel, progress, clock, std::chrono::milliseconds(1));
 
-  EXPECT_GE(heartbeats_on(pair[0], 20), 20);
+  LinkReader frames;
+  EXPECT_GE(heartbeats_on(pair[0], 20, frames), 20);
 }
 
 // The front does not read: beats are skipped, and those that were sent are whole.
@@ -223,17 +225,17 @@ TEST(Heartbeat, IsSkippedWhileTheLinkIsFullAndNeverTorn) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
   WorkerChannel front(pair[0]);
   WorkerChannel channel(pair[1]);
-  std::string frame;
-  encode(wire::ToFront(wire::Heartbeat{}), frame);
+  LinkReader frames;
 
   int sent = 0;
-  while (channel.try_send(frame))
+  while (channel.try_send(wire::Heartbeat{}))
     ++sent;
 
   EXPECT_GT(sent, 0);
-  EXPECT_FALSE(channel.try_send(frame));
-  EXPECT_EQ(heartbeats_on(pair[0], sent), sent);
-  EXPECT_TRUE(channel.try_send(frame));
+  EXPECT_FALSE(channel.try_send(wire::Heartbeat{}));
+  EXPECT_EQ(heartbeats_on(pair[0], sent, frames), sent);
+  EXPECT_TRUE(channel.try_send(wire::Heartbeat{}));
+  EXPECT_EQ(heartbeats_on(pair[0], 1, frames), 1) << "a skipped one uses up no number";
 }
 
 }  // namespace

@@ -1,0 +1,33 @@
+#include "worker/progress.h"
+
+namespace sluice {
+
+void Progress::begin_step(TimePoint now, std::int32_t rows) {
+  std::lock_guard guard(mutex_);
+  if (!step_since_) step_since_ = now;
+  step_rows_ = rows;
+}
+
+void Progress::end_step(const EngineStats& stats) {
+  std::lock_guard guard(mutex_);
+  step_since_.reset();
+  step_rows_ = 0;
+  stats_ = stats;
+}
+
+wire::Heartbeat Progress::at(TimePoint now) const {
+  std::lock_guard guard(mutex_);
+  wire::Heartbeat beat;
+  beat.steps = stats_.steps;
+  beat.running = static_cast<std::uint32_t>(stats_.running);
+  beat.waiting = static_cast<std::uint32_t>(stats_.waiting);
+  beat.blocks_free = static_cast<std::uint32_t>(stats_.blocks_free);
+  beat.preemptions = stats_.preemptions;
+  beat.step_rows = static_cast<std::uint32_t>(step_rows_);
+  if (step_since_)
+    beat.step_age_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - *step_since_).count();
+  return beat;
+}
+
+}  // namespace sluice

@@ -1,0 +1,30 @@
+// How far the engine is: what a heartbeat tells.
+#pragma once
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "worker/protocol.h"
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+
+namespace sluice {
+
+/// Written by the engine's thread, read by the heartbeat's. Has no clock of its own.
+class Progress {
+ public:
+  /// A step of `rows` rows begins now; or the one that has begun is tried again with fewer.
+  void begin_step(TimePoint now, std::int32_t rows);
+  void end_step(const EngineStats& stats);
+  /// The figures to be sent at `now`.
+  [[nodiscard]] wire::Heartbeat at(TimePoint now) const;
+
+ private:
+  mutable std::mutex mutex_;
+  EngineStats stats_;
+  std::optional<TimePoint> step_since_;
+  std::int32_t step_rows_ = 0;
+};
+
+}  // namespace sluice
