@@ -166,13 +166,14 @@ std::uint32_t CircuitBreaker::permits() const {
 // ----------------------------------------------------------------------------------------
 
 void CircuitBreaker::enter(State state, std::string reason, TimePoint now) {
+  if (state_ == State::closed && now - since_ >= options_.forget) opened_ = 0;
   state_ = state;
   reason_ = std::move(reason);
   since_ = now;
 }
 
 void CircuitBreaker::open(std::string reason, bool counted, TimePoint now) {
-  if (state_ == State::closed && now - since_ >= options_.forget) opened_ = 0;
+  enter(State::open, std::move(reason), now);
   revoke();
   ++generation_;
   clear_evidence();
@@ -183,7 +184,6 @@ void CircuitBreaker::open(std::string reason, bool counted, TimePoint now) {
   open_until_ = now + Duration(static_cast<Duration::rep>(wait));
   // Beyond 64 doublings the maximum decides anyway; the bound keeps the power finite.
   if (counted) opened_ = std::min<std::uint32_t>(opened_ + 1, 64);
-  enter(State::open, std::move(reason), now);
 }
 
 void CircuitBreaker::begin_probing(std::string reason, TimePoint now) {

@@ -25,6 +25,7 @@ void Watchdog::begin(TimePoint now) {
   gone();
   watching_ = true;
   heard_ = now;
+  ticked_ = now;  // nobody had to tick while there was nothing to watch
 }
 
 void Watchdog::gone() {

@@ -49,7 +49,8 @@ class Watchdog {
   explicit Watchdog(WatchdogOptions options) : options_(options) {}
   Watchdog() : Watchdog(WatchdogOptions{}) {}
 
-  /// A worker serves from now on, or `gone`: none does. Own lateness stays remembered.
+  /// A worker serves from now on, so `tick` is due one tick later; or `gone`: none does. Own
+  /// lateness stays remembered.
   void begin(TimePoint now);
   void gone();
   /// It was killed; until `gone` the corpse is waited for.
