@@ -8,9 +8,11 @@
 namespace sluice {
 
 Duration Backoff::next(TimePoint now, Random& random) {
-  bool was_healthy = healthy_since_ && now - *healthy_since_ >= options_.reset_after;
+  bool served = healthy_since_.has_value();
+  bool failed_lately = last_failure_ && now - *last_failure_ < options_.reset_after;
   healthy_since_.reset();
-  if (was_healthy) {
+  last_failure_ = now;
+  if (served && !failed_lately) {
     failures_ = 0;
     return Duration::zero();
   }
@@ -27,6 +29,7 @@ Duration Backoff::next(TimePoint now, Random& random) {
 void Backoff::reset() {
   failures_ = 0;
   healthy_since_.reset();
+  last_failure_.reset();
 }
 
 Duration StartBucket::take(TimePoint now) {

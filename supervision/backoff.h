@@ -21,8 +21,10 @@ struct BackoffOptions {
 
 /// Delays between the restarts of one child:
 ///   delay_n = min(max, min * factor^n * (1 + jitter * (2U - 1))), U uniform in [0, 1)
-/// The jitter goes in before the clamp, so no delay exceeds `max`. After `reset_after` of healthy
-/// service n is 0 again and the next restart is immediate. Not thread-safe.
+/// The jitter goes in before the clamp, so no delay exceeds `max`. A child that has served, and of
+/// which nothing failed in the last `reset_after`, is started again at once and n is 0 again: its
+/// next delays are min, min * factor, ... A child that has never served waits from the first time.
+/// Not thread-safe.
 class Backoff {
  public:
   explicit Backoff(BackoffOptions options) : options_(options) {}
@@ -38,6 +40,7 @@ class Backoff {
   BackoffOptions options_;
   std::uint32_t failures_ = 0;  // n
   std::optional<TimePoint> healthy_since_;
+  std::optional<TimePoint> last_failure_;
 };
 
 /// Keeps dead workers from reading their weights all at once: at most `starting_max` are starting,

@@ -10,4 +10,9 @@ bool RestartIntensity::allow(TimePoint now) {
   return true;
 }
 
+void RestartIntensity::forgive(std::uint32_t count) {
+  for (; count > 0 && !stamps_.empty(); --count)
+    stamps_.pop_back();
+}
+
 }  // namespace sluice

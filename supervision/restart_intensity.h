@@ -18,6 +18,9 @@ class RestartIntensity {
   /// Counts one restart at `now` (which must not go backwards). False: this is one more than
   /// `restarts` within `period`, and the caller must give up.
   bool allow(TimePoint now);
+  /// Takes the last `count` restarts back, or as many as there are: it has turned out that they
+  /// were another's fault.
+  void forgive(std::uint32_t count);
   /// Forgets everything.
   void reset() { stamps_.clear(); }
   [[nodiscard]] std::uint32_t restarts() const { return restarts_; }

@@ -47,19 +47,32 @@ TEST(Backoff, StaysFiniteHoweverOftenItFails) {
     EXPECT_LE(backoff.next(kNow, random), seconds(30));
 }
 
-TEST(Backoff, RestartsAtOnceAfterAMinuteOfHealthAndThenCountsAnew) {
+TEST(Backoff, RestartsAtOnceWhatHasServedAndThenCountsAnew) {
+  Backoff backoff({});
+  ScriptedRandom random;
+
+  backoff.healthy(kNow);
+
+  EXPECT_EQ(backoff.next(kNow + seconds(1), random), Duration::zero());
+  for (int expected : {250, 500, 1000}) {
+    backoff.healthy(kNow + seconds(2));
+    EXPECT_EQ(backoff.next(kNow + seconds(3), random), milliseconds(expected));
+  }
+}
+
+TEST(Backoff, RestartsAtOnceWhenNothingFailedForAMinute) {
   Backoff backoff({});
   ScriptedRandom random;
   (void)backoff.next(kNow, random);
   (void)backoff.next(kNow, random);
 
-  backoff.healthy(kNow);
+  backoff.healthy(kNow + seconds(30));
 
   EXPECT_EQ(backoff.next(kNow + seconds(60), random), Duration::zero());
   EXPECT_EQ(backoff.next(kNow + seconds(61), random), milliseconds(250));
 }
 
-TEST(Backoff, KeepsCountingWhenHealthWasShort) {
+TEST(Backoff, KeepsCountingWhenSomethingFailedLately) {
   Backoff backoff({});
   ScriptedRandom random;
   ASSERT_EQ(backoff.next(kNow, random), milliseconds(250));
@@ -72,8 +85,7 @@ TEST(Backoff, KeepsCountingWhenHealthWasShort) {
 TEST(Backoff, DoesNotTakeTimeSpentDownForHealth) {
   Backoff backoff({});
   ScriptedRandom random;
-  backoff.healthy(kNow);
-  ASSERT_EQ(backoff.next(kNow + seconds(1), random), milliseconds(250));
+  ASSERT_EQ(backoff.next(kNow, random), milliseconds(250));
 
   EXPECT_EQ(backoff.next(kNow + seconds(600), random), milliseconds(500));
 }

@@ -44,5 +44,20 @@ TEST(RestartIntensity, BeginsAnewAfterAReset) {
   EXPECT_FALSE(intensity.allow(now));
 }
 
+TEST(RestartIntensity, TakesRestartsBackThatWereAnothersFault) {
+  RestartIntensity intensity(3, std::chrono::seconds(60));
+  TimePoint now{std::chrono::seconds(5000)};
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(intensity.allow(now + std::chrono::seconds(i)));
+
+  intensity.forgive(2);
+
+  EXPECT_TRUE(intensity.allow(now + std::chrono::seconds(3)));
+  EXPECT_TRUE(intensity.allow(now + std::chrono::seconds(4)));
+  EXPECT_FALSE(intensity.allow(now + std::chrono::seconds(5)));
+  intensity.forgive(100);
+  EXPECT_TRUE(intensity.allow(now + std::chrono::seconds(5)));
+}
+
 }  // namespace
 }  // namespace sluice
