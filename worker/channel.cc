@@ -25,6 +25,11 @@ WorkerChannel::~WorkerChannel() {
 }
 
 bool WorkerChannel::send(std::span<const wire::ToFront> messages) {
+  if (stalled_) {
+    pollfd gone{.fd = fd_, .events = 0, .revents = 0};
+    ::poll(&gone, 1, -1);
+    return false;
+  }
   std::lock_guard guard(mutex_);
   outbox_.clear();
   for (const wire::ToFront& message : messages)
@@ -46,7 +51,7 @@ bool WorkerChannel::send(std::span<const wire::ToFront> messages) {
 
 bool WorkerChannel::try_send(const wire::ToFront& message) {
   std::unique_lock guard(mutex_, std::try_to_lock);
-  if (!guard) return false;  // somebody waits for room
+  if (!guard || stalled_) return false;  // somebody waits for room
   outbox_.clear();
   writer_.append(message, outbox_);
   if (outbox_.empty()) return true;  // a tap keeps it back

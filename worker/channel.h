@@ -4,6 +4,7 @@
 #include "worker/link_codec.h"
 #include "worker/protocol.h"
 
+#include <atomic>
 #include <mutex>
 #include <span>
 #include <string>
@@ -27,6 +28,9 @@ class WorkerChannel {
   /// Writes one small message if that needs no waiting, or skips it: never a part of it, and its
   /// number is not used up. False: it was skipped.
   bool try_send(const wire::ToFront& message);
+  /// From now on nothing is written: `send` waits for the end of the link, `try_send` skips. A
+  /// fault, to be injected from any thread.
+  void stall() { stalled_ = true; }
 
   /// Reads what has arrived and appends its messages to `messages`.
   ///   timeout_ms  how long to wait for the first byte; 0: not at all; -1: for ever
@@ -36,6 +40,7 @@ class WorkerChannel {
 
  private:
   int fd_;
+  std::atomic<bool> stalled_ = false;
   std::mutex mutex_;   // of numbering and writing: frames are written in the order of their numbers
   LinkWriter writer_;  // guarded by mutex_
   std::string outbox_;  // guarded by mutex_; empty between calls, kept for its memory

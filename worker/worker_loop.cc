@@ -30,8 +30,8 @@ wire::Failed failed(SequenceId id, Epoch epoch, const Error& why) {
 
 }  // namespace
 
-WorkerLoop::WorkerLoop(Engine& engine, const Clock& clock, Progress& progress)
-    : engine_(engine), clock_(clock), progress_(progress) {}
+WorkerLoop::WorkerLoop(Engine& engine, const Clock& clock, Progress& progress, Faults* faults)
+    : engine_(engine), clock_(clock), progress_(progress), faults_(faults) {}
 
 std::optional<WorkerEnd> WorkerLoop::turn(std::vector<wire::ToWorker>& commands,
                                           std::vector<wire::ToFront>& out) {
@@ -47,13 +47,16 @@ std::optional<WorkerEnd> WorkerLoop::turn(std::vector<wire::ToWorker>& commands,
     out.push_back(wire::Bye{ErrorCode::none, "stopped at once"});
     return WorkerEnd::stopped;
   }
+  bool lost = false;
   if (!engine_.idle()) {
-    if (!step(out)) {
-      out.clear();
-      return WorkerEnd::device_lost;
-    }
+    lost = !step(out);
   } else if (!was_idle) {
     progress_.end_step(engine_.stats());  // what was cancelled no longer runs
+  }
+  if (faults_ != nullptr) lost = misbehave(out, lost);
+  if (lost) {
+    out.clear();
+    return WorkerEnd::device_lost;
   }
   if (draining_ && engine_.idle()) {
     out.push_back(wire::Bye{ErrorCode::none, "stopped"});
@@ -65,6 +68,7 @@ std::optional<WorkerEnd> WorkerLoop::turn(std::vector<wire::ToWorker>& commands,
 void WorkerLoop::on(wire::Start& start, std::vector<wire::ToFront>& out) {
   SequenceId id = start.id;
   Epoch epoch = start.epoch;
+  if (faults_ != nullptr) faults_->on_start(start);
   if (draining_) {
     out.push_back(failed(id, epoch, {ErrorCode::unavailable, "the worker is stopping"}));
     return;
@@ -74,12 +78,27 @@ void WorkerLoop::on(wire::Start& start, std::vector<wire::ToFront>& out) {
 }
 
 void WorkerLoop::on(const wire::Cancel& cancel, std::vector<wire::ToFront>& /*out*/) {
+  if (faults_ != nullptr) faults_->on_cancel(cancel);
   engine_.cancel(cancel.id, cancel.epoch);
 }
 
 void WorkerLoop::on(const wire::Stop& stop, std::vector<wire::ToFront>& /*out*/) {
   draining_ = true;
   stop_now_ = stop_now_ || stop.now;
+}
+
+/// Says what the injected faults make of the turn. Whether the worker ends of a lost device.
+bool WorkerLoop::misbehave(std::vector<wire::ToFront>& out, bool lost) {
+  faults_->on_messages(engine_.model().vocabulary, out);
+  lost = lost || (faults_->lost_unnoticed() && engine_.idle());
+  if (!lost || !faults_->outlives_device()) return lost;
+  for (auto [id, epoch] : faults_->unfinished()) {
+    out.push_back(failed(id, epoch, {ErrorCode::device_lost, "the device is lost"}));
+    faults_->on_cancel({id, epoch});
+    engine_.cancel(id, epoch);
+  }
+  progress_.end_step(engine_.stats());
+  return false;
 }
 
 /// False: the device is lost.

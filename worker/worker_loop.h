@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "worker/faults.h"
 #include "worker/progress.h"
 #include "worker/protocol.h"
 
@@ -27,8 +28,9 @@ enum class WorkerEnd : std::uint8_t {
 /// thread; the engine and the progress must outlive it.
 class WorkerLoop {
  public:
-  ///   clock  the engine's; measures steps and deadlines
-  WorkerLoop(Engine& engine, const Clock& clock, Progress& progress);
+  ///   clock   the engine's; measures steps and deadlines
+  ///   faults  what is to go wrong; none: nothing. Must outlive the loop
+  WorkerLoop(Engine& engine, const Clock& clock, Progress& progress, Faults* faults = nullptr);
 
   /// One round: takes the commands (and leaves `commands` empty), makes at most one step, and puts
   /// what is to be sent, in order, into `out`, in place of what stood there. The outputs of a step
@@ -47,10 +49,12 @@ class WorkerLoop {
   void on(const wire::Cancel& cancel, std::vector<wire::ToFront>& out);
   void on(const wire::Stop& stop, std::vector<wire::ToFront>& out);
   bool step(std::vector<wire::ToFront>& out);
+  bool misbehave(std::vector<wire::ToFront>& out, bool lost);
 
   Engine& engine_;
   const Clock& clock_;
   Progress& progress_;
+  Faults* faults_;
   StepResult result_;
   bool draining_ = false;
   bool stop_now_ = false;

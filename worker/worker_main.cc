@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -44,13 +45,20 @@ int worker_main(const WorkerOptions& given) {
 
   SystemClock clock;
   Progress progress;
-  WorkerChannel channel(options.link_fd);
+  std::optional<LinkFaults> link_faults;
+  if (!options.faults.empty()) link_faults.emplace(options.faults, options.fault_scope);
+  WorkerChannel channel(options.link_fd, link_faults ? &*link_faults : nullptr);
+  auto actions = make_process_faults([&channel] { channel.stall(); });
+  std::optional<Faults> faults;
+  if (!options.faults.empty()) faults.emplace(options.faults, options.fault_scope, *actions, clock);
   channel.send(wire::Hello{.pid = ::getpid(), .version = options.version});
   HeartbeatThread heartbeat(channel, progress, clock);
 
   channel.send(wire::Phase{wire::Phase::Name::load});
+  if (faults) faults->loading();
   auto model = load_model(options.model);
   if (!model) end(channel, WorkerEnd::start_failed, model.error());
+  if (faults) model = faults->wrap(*std::move(model));
   if (options.engine.blocks == 0) {
     options.engine.blocks =
         plan_blocks((*model)->info(), options.engine.sequences_max, options.kv_bytes_max);
@@ -79,8 +87,9 @@ int worker_main(const WorkerOptions& given) {
   }
 
   progress.end_step((*engine)->stats());
+  if (faults) faults->serving();
   channel.send(ready_of(**engine, options.engine, *golden, level_name(options.model)));
-  WorkerLoop loop(**engine, clock, progress);
+  WorkerLoop loop(**engine, clock, progress, faults ? &*faults : nullptr);
   end(serve(channel, loop));
 }
 

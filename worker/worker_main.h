@@ -3,6 +3,7 @@
 
 #include "engine/engine.h"
 #include "models/registry.h"
+#include "worker/faults.h"
 #include "worker/serve.h"
 
 #include <cstdint>
@@ -20,6 +21,8 @@ struct WorkerOptions {
   std::string name = "worker";          ///< of the process' thread, as `ps -L` shows it
   std::string version;                  ///< of the program, for Hello
   std::optional<std::uint64_t> golden;  ///< what the self-test must give; none: anything finite
+  FaultPlan faults;                     ///< what is to go wrong
+  FaultScope fault_scope;
 };
 
 /// Serves until the front stops it or is gone, then ends the process with a WorkerEnd: no cleanup,

@@ -89,12 +89,17 @@ std::string open_descriptors() {
   ::_exit(0);
 }
 
-[[noreturn]] void real_worker(std::int64_t parent_pid, const std::string& model) {
+[[noreturn]] void real_worker(std::int64_t parent_pid,
+                              const std::string& model,
+                              const std::string& faults) {
   WorkerOptions options;
   options.parent_pid = parent_pid;
   options.model.path = model;
   options.engine = {.sequences_max = 8, .step_rows_max = 64, .prefill_chunk = 64, .blocks = 256};
   options.version = "test";
+  auto plan = FaultPlan::parse(faults);
+  CHECK(plan);
+  options.faults = *plan;
   worker_main(options);
   ::_exit(98);
 }
@@ -155,7 +160,9 @@ void run_child(const std::vector<std::string>& arguments) {
   if (mode == "deaf") sleep_for_ever();
   if (mode == "front") front();
   if (mode == "real")
-    real_worker(std::stoll(arguments.at(1)), arguments.size() > 2 ? arguments[2] : "hash");
+    real_worker(std::stoll(arguments.at(1)),
+                arguments.size() > 2 ? arguments[2] : "hash",
+                arguments.size() > 3 ? arguments[3] : "");
   ::_exit(97);
 }
 

@@ -206,11 +206,11 @@ TEST_F(Spawn, KillsEvenAStoppedWorker) {
 }
 
 TEST_F(Spawn, TakesASignalOfItsOwnFaultForItsOwn) {
-  auto link = launch({"raise", std::to_string(SIGSEGV)});
+  auto link = launch({"raise", std::to_string(SIGABRT)});
 
   WorkerExit exit = listener->wait_for_exit();
 
-  EXPECT_EQ(exit.signal, SIGSEGV);
+  EXPECT_EQ(exit.signal, SIGABRT);
   EXPECT_FALSE(exit.outside);
   EXPECT_FALSE(exit.killed_by_us);
 }
@@ -429,6 +429,146 @@ TEST_F(Spawn, ARealWorkerDiesWithItsFront) {
   front->kill();
 
   EXPECT_TRUE(worker.ends());
+}
+
+// --- faults in real processes --------------------------------------------------------------------
+
+class SpawnWithFaults : public Spawn {
+ protected:
+  /// A worker that serves and fails as planned, with a long sequence running.
+  std::unique_ptr<WorkerLink> serve(const std::string& faults) {
+    auto link = launch({"real", std::to_string(::getpid()), "hash", faults});
+    EXPECT_TRUE(listener->next<wire::Ready>()) << faults;
+    wire::Start start = start_of({104, 105});
+    start.plan.max_tokens = 3000;
+    link->send(start);
+    return link;
+  }
+
+  /// All tokens that came before the end.
+  std::vector<TokenId> tokens_until_the_end() {
+    std::vector<TokenId> got;
+    while (auto tokens = listener->next<wire::Tokens>())
+      for (const auto& output : tokens->outputs)
+        got.insert(got.end(), output.tokens.begin(), output.tokens.end());
+    return got;
+  }
+
+  static void expect_right(const std::vector<TokenId>& tokens) {
+    HashChain chain(std::vector<TokenId>{104, 105});
+    for (TokenId token : tokens)
+      ASSERT_EQ(token, chain.advance());
+  }
+};
+
+TEST_F(SpawnWithFaults, EndsWithTheCodeAtTheStep) {
+  auto link = serve("exit(70)@step=100");
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.status, 70);
+  EXPECT_FALSE(exit.outside);
+  EXPECT_EQ(tokens_until_the_end().size(), 99U);
+}
+
+TEST_F(SpawnWithFaults, BlamesASignalOfItsOwnOnTheWorker) {
+  auto link = serve("raise(6)@step=3");
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.signal, SIGABRT);
+  EXPECT_FALSE(exit.outside);
+}
+
+TEST_F(SpawnWithFaults, LeavesTheStepOfAHangAgeingUnderALivingHeartbeat) {
+  auto link = serve("hang@step=50");
+
+  std::int64_t age = 0;
+  while (age < 100) {
+    auto beat = listener->next<wire::Heartbeat>();
+    ASSERT_TRUE(beat);
+    age = beat->step_age_ms;
+    if (age > 0) {
+      EXPECT_EQ(beat->step_rows, 1U);
+    }
+  }
+  link->kill();
+
+  EXPECT_TRUE(listener->wait_for_exit().killed_by_us);
+}
+
+TEST_F(SpawnWithFaults, RefusesAFlippedBit) {
+  auto link = serve("flip@frame=40");
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.why.find("sent a broken frame: a frame of "), 0U) << exit.why;
+  EXPECT_NE(exit.why.find("wrong checksum, after frame 39"), std::string::npos) << exit.why;
+  EXPECT_TRUE(exit.killed_by_us);
+  expect_right(tokens_until_the_end());
+}
+
+TEST_F(SpawnWithFaults, RefusesATruncatedAndALateFrame) {
+  auto link = serve("truncate@frame=40");
+  EXPECT_EQ(listener->wait_for_exit().why.find("sent a broken frame: "), 0U);
+
+  listener = std::make_shared<Listener>();
+  link = serve("reorder@frame=40");
+  EXPECT_EQ(listener->wait_for_exit().why, "sent a broken frame: frame 41 after 39");
+  expect_right(tokens_until_the_end());
+}
+
+TEST_F(SpawnWithFaults, IgnoresADoubledFrame) {
+  auto link = serve("double@frame=10..60; exit(0)@step=200");
+
+  EXPECT_EQ(listener->wait_for_exit().why, "exited with code 0");
+  std::vector<TokenId> tokens = tokens_until_the_end();
+  EXPECT_EQ(tokens.size(), 199U);
+  expect_right(tokens);
+}
+
+TEST_F(SpawnWithFaults, SaysNothingBetweenAStickyErrorAndItsEnd) {
+  auto link = serve("device_lost(3)@step=20");
+
+  WorkerExit exit = listener->wait_for_exit();
+
+  EXPECT_EQ(exit.status, static_cast<int>(WorkerEnd::device_lost));
+  std::vector<TokenId> tokens = tokens_until_the_end();
+  EXPECT_EQ(tokens.size(), 19U);
+  expect_right(tokens);
+}
+
+TEST_F(SpawnWithFaults, FallsSilentOnAStalledLink) {
+  auto link = serve("stall_link@step=20");
+
+  std::vector<TokenId> got;
+  while (got.size() < 19) {
+    auto tokens = listener->next<wire::Tokens>();
+    ASSERT_TRUE(tokens);
+    got.insert(got.end(), tokens->outputs[0].tokens.begin(), tokens->outputs[0].tokens.end());
+  }
+  link->kill();
+
+  EXPECT_TRUE(listener->wait_for_exit().killed_by_us);
+  EXPECT_FALSE(listener->next<wire::Tokens>());
+}
+
+TEST_F(SpawnWithFaults, StopsAndGoesOnLikeAProcessThatSomebodyStopped) {
+  auto link = serve("stop@step=30; exit(9)@step=60");
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(link->pid()), &info, WSTOPPED), 0);
+
+  ::kill(static_cast<pid_t>(link->pid()), SIGCONT);
+
+  EXPECT_EQ(listener->wait_for_exit().status, 9);
+  EXPECT_EQ(tokens_until_the_end().size(), 59U);
+}
+
+TEST_F(SpawnWithFaults, CrashesWhileItLoads) {
+  auto link = launch({"real", std::to_string(::getpid()), "hash", "exit(6)@load"});
+
+  EXPECT_EQ(listener->wait_for_exit().status, 6);
+  EXPECT_FALSE(listener->next<wire::Ready>());
 }
 
 }  // namespace

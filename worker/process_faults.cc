@@ -1,0 +1,43 @@
+// Faults as they happen to a real process.
+#include "worker/fault.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace sluice {
+namespace {
+
+class ProcessFaults final : public FaultActions {
+ public:
+  explicit ProcessFaults(std::function<void()> stall_link) : stall_link_(std::move(stall_link)) {}
+
+  void exit(int code) override { ::_exit(code); }
+  void raise(int signal) override { ::kill(::getpid(), signal); }
+  void hang() override {
+    for (;;)
+      ::pause();
+  }
+  void sleep(Duration duration) override {
+    auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
+    timespec time{.tv_sec = seconds.count(), .tv_nsec = (duration - seconds).count()};
+    ::ppoll(nullptr, 0, &time, nullptr);
+  }
+  void stretch(double factor, Duration took) override {
+    sleep(std::chrono::duration_cast<Duration>(took * (factor - 1.0)));
+  }
+  void stall_link() override { stall_link_(); }
+
+ private:
+  std::function<void()> stall_link_;
+};
+
+}  // namespace
+
+std::unique_ptr<FaultActions> make_process_faults(std::function<void()> stall_link) {
+  return std::make_unique<ProcessFaults>(std::move(stall_link));
+}
+
+}  // namespace sluice
