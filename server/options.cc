@@ -1,10 +1,13 @@
 #include "server/options.h"
 
+#include "base/fault_point.h"
 #include "server/version.h"
+#include "worker/fault.h"
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
 #include <map>
 #include <thread>
@@ -37,6 +40,26 @@ void add_duration(CLI::App& command,
                   const std::string& help) {
   auto set = [&value](const std::int64_t& nanoseconds) { value = Duration(nanoseconds); };
   command.add_option_function<std::int64_t>(name, set, help)->transform(kDurationUnits);
+}
+
+/// Splits "1:PLAN" into the lane and the plan; without a lane it is for all.
+std::pair<std::optional<std::uint32_t>, std::string_view> split_lane(std::string_view text) {
+  std::uint32_t lane = 0;
+  const char* end = text.data() + text.size();
+  auto [stop, failed] = std::from_chars(text.data(), end, lane);
+  if (failed != std::errc() || stop == end || *stop != ':') return {std::nullopt, text};
+  return {lane, text.substr(static_cast<std::size_t>(stop + 1 - text.data()))};
+}
+
+/// What is wrong with a plan of faults; empty: nothing. Positions count from the plan's start.
+std::string check_plan(std::string_view text) {
+  auto plan = FaultPlan::parse(text);
+  return plan ? std::string() : "fault plan \"" + std::string(text) + "\", " + plan.error().message;
+}
+
+std::string check_fault_point(const std::string& text) {
+  auto rule = parse_fault_point(text);
+  return rule ? std::string() : rule.error().message;
 }
 
 /// Options that a worker shares with the server that starts it.
@@ -140,6 +163,18 @@ void add_serve(CLI::App& command, ServeOptions& options) {
                "--lane-backoff-max",
                options.lane_backoff_max,
                "Longest delay before a restart (30s)");
+  command
+      .add_option("--worker-fault",
+                  options.worker_faults,
+                  "Make workers fail on purpose: PLAN, or LANE:PLAN for one lane (worker/fault.h)")
+      ->check([](const std::string& text) { return check_plan(split_lane(text).second); })
+      ->allow_extra_args(false);
+  command
+      .add_option("--fault-point",
+                  options.fault_points,
+                  "Make a place in the server fail: NAME=p:0.01,seed:7 or NAME=nth:5")
+      ->check(check_fault_point)
+      ->allow_extra_args(false);
   command.add_option("--ready-file", options.ready_file, "Write the ready line to this file, too");
   add_engine_options(command, options);
 }
@@ -149,6 +184,11 @@ void add_worker(CLI::App& command, WorkerCommandOptions& options) {
   command.add_option("--parent", options.parent, "Process id of the server")->required();
   command.add_option("--name", options.name);
   command.add_option("--path", options.path)->required();
+  command.add_option("--fault", options.faults)
+      ->check([](const std::string& text) { return check_plan(text); })
+      ->allow_extra_args(false);
+  command.add_option("--fault-seed", options.fault_seed);
+  command.add_option("--incarnation", options.incarnation)->check(CLI::Range(1U, 1U << 31));
   add_engine_options(command, options);
 }
 
@@ -201,6 +241,22 @@ std::vector<std::string> worker_arguments(const ServeOptions& options,
           "--prefill-chunk", std::to_string(options.prefill_chunk),
           "--kv-memory",     std::to_string(options.kv_bytes),
           "--log-level",     options.log_level};
+}
+
+std::vector<std::string> fault_arguments(const ServeOptions& options, std::uint32_t lane) {
+  std::vector<std::string> arguments;
+  for (const std::string& text : options.worker_faults) {
+    auto [only, plan] = split_lane(text);
+    if (only && *only != lane) continue;
+    arguments.emplace_back("--fault");
+    arguments.emplace_back(plan);
+  }
+  // Lanes have different chances, and each of them the same in every run.
+  if (!arguments.empty()) {
+    arguments.emplace_back("--fault-seed");
+    arguments.push_back(std::to_string(lane));
+  }
+  return arguments;
 }
 
 }  // namespace sluice

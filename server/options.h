@@ -55,6 +55,8 @@ struct ServeOptions {
   Duration lane_backoff_min = std::chrono::milliseconds(250);
   Duration lane_backoff_max = std::chrono::seconds(30);
   std::string ready_file;
+  std::vector<std::string> worker_faults;  ///< PLAN, or LANE:PLAN; checked
+  std::vector<std::string> fault_points;   ///< as `parse_fault_point` reads them; checked
   std::string log_level = "info";
 };
 
@@ -72,6 +74,9 @@ struct WorkerCommandOptions {
   std::uint32_t prefill_chunk = 256;
   std::uint64_t kv_bytes = 0;
   std::string log_level = "info";
+  std::vector<std::string> faults;  ///< plans; checked
+  std::uint32_t incarnation = 1;    ///< of this worker on its lane, from 1
+  std::uint64_t fault_seed = 0;     ///< of the chances of faults
 };
 
 /// The command that was given.
@@ -88,5 +93,8 @@ CommandLine parse_command_line(int argc, char** argv);
 std::vector<std::string> worker_arguments(const ServeOptions& options,
                                           const std::string& path,
                                           std::int64_t parent);
+
+/// The arguments that inject `--worker-fault` into the workers of a lane, numbered from 0.
+std::vector<std::string> fault_arguments(const ServeOptions& options, std::uint32_t lane);
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 #include "server/worker_command.h"
 
+#include "base/check.h"
 #include "server/version.h"
 #include "worker/worker_main.h"
 
@@ -22,6 +23,12 @@ int run_worker(const WorkerCommandOptions& options) {
   worker.engine.prefill_chunk = static_cast<std::int32_t>(options.prefill_chunk);
   worker.engine.blocks = 0;
   if (options.kv_bytes > 0) worker.kv_bytes_max = options.kv_bytes;
+  for (const std::string& text : options.faults) {
+    auto plan = FaultPlan::parse(text);  // the command line has checked it
+    CHECK(plan);
+    worker.faults.append(*plan);
+  }
+  worker.fault_scope = {.incarnation = options.incarnation, .seed = options.fault_seed};
   return worker_main(worker);
 }
 

@@ -68,18 +68,68 @@ TEST_P(BadOptions, AreUsageErrors) {
   EXPECT_EQ(line.exit, static_cast<int>(ExitCode::usage));
 }
 
-INSTANTIATE_TEST_SUITE_P(CommandLine,
-                         BadOptions,
-                         ::testing::Values(std::vector<std::string>{},
-                                           std::vector<std::string>{"sreve"},
-                                           std::vector<std::string>{"serve", "--bogus"},
-                                           std::vector<std::string>{"serve", "--workers", "0"},
-                                           std::vector<std::string>{"serve", "--workers", "many"},
-                                           std::vector<std::string>{"serve", "--dtype", "f64"},
-                                           std::vector<std::string>{
-                                               "serve", "--drain-timeout", "45"},
-                                           std::vector<std::string>{"serve", "--kv-memory", "2XB"},
-                                           std::vector<std::string>{"worker"}));
+INSTANTIATE_TEST_SUITE_P(
+    CommandLine,
+    BadOptions,
+    ::testing::Values(
+        std::vector<std::string>{},
+        std::vector<std::string>{"sreve"},
+        std::vector<std::string>{"serve", "--bogus"},
+        std::vector<std::string>{"serve", "--workers", "0"},
+        std::vector<std::string>{"serve", "--workers", "many"},
+        std::vector<std::string>{"serve", "--dtype", "f64"},
+        std::vector<std::string>{"serve", "--drain-timeout", "45"},
+        std::vector<std::string>{"serve", "--kv-memory", "2XB"},
+        std::vector<std::string>{"serve", "--worker-fault", "exit(70)"},
+        std::vector<std::string>{"serve", "--worker-fault", "1:bogus@step=1"},
+        std::vector<std::string>{"serve", "--fault-point", "queue.enqueue"},
+        std::vector<std::string>{
+            "worker", "--parent", "1", "--path", "hash", "--fault", "exit(70)@stop=1"},
+        std::vector<std::string>{"worker"}));
+
+TEST(Options, SayWhatIsWrongWithAPlanOfFaults) {
+  ::testing::internal::CaptureStderr();
+
+  auto line = parse({"serve", "--worker-fault", "1:exit(70)@stop=1"});
+
+  std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(line.exit, 2);
+  EXPECT_NE(said.find("--worker-fault"), std::string::npos) << said;
+  EXPECT_NE(
+      said.find("fault plan \"exit(70)@stop=1\", position 10: expected load or step or rows or "
+                "tokens, found 's'"),
+      std::string::npos)
+      << said;
+}
+
+TEST(Options, GiveFaultsToTheWorkersOfTheirLane) {
+  auto serve = parse({"serve",
+                      "--worker-fault",
+                      "exit(70)@step=100; hang@step=5",
+                      "--worker-fault",
+                      "1:stop@step=30",
+                      "--fault-point",
+                      "queue.enqueue=nth:5"});
+  ASSERT_TRUE(serve.serve);
+  EXPECT_EQ(serve.serve->fault_points, std::vector<std::string>{"queue.enqueue=nth:5"});
+  EXPECT_EQ(
+      fault_arguments(*serve.serve, 0),
+      (std::vector<std::string>{"--fault", "exit(70)@step=100; hang@step=5", "--fault-seed", "0"}));
+
+  auto arguments = worker_arguments(*serve.serve, "hash", 1);
+  arguments.insert(arguments.begin(), "worker");
+  for (const std::string& argument : fault_arguments(*serve.serve, 1))
+    arguments.push_back(argument);
+  arguments.insert(arguments.end(), {"--incarnation", "4"});
+  auto worker = parse(arguments);
+
+  ASSERT_TRUE(worker.worker);
+  EXPECT_EQ(worker.worker->faults,
+            (std::vector<std::string>{"exit(70)@step=100; hang@step=5", "stop@step=30"}));
+  EXPECT_EQ(worker.worker->incarnation, 4U);
+  EXPECT_EQ(worker.worker->fault_seed, 1U);
+  EXPECT_TRUE(fault_arguments(ServeOptions{}, 0).empty());
+}
 
 TEST(Options, PrintHelpAndVersionAndSucceed) {
   EXPECT_EQ(parse({"--help"}).exit, 0);
