@@ -1,0 +1,108 @@
+// Clients that know what they must be given.
+#pragma once
+
+#include "api/request.h"
+#include "net/http.h"
+#include "tests/sim/environment.h"
+#include "tests/sim/reference.h"
+
+#include "trace/event.h"
+#include <boost/json.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice::sim {
+
+/// What a client asks and how it behaves.
+struct ClientPlan {
+  std::uint64_t number = 0;
+  CompletionRequest request;
+  TimePoint arrival;
+  std::optional<Duration> vanishes_after;
+  std::size_t bytes_per_second = 0;  ///< it reads so slowly; 0: at once
+  std::uint32_t retries = 0;         ///< how often it asks again, at once, when it is refused
+  bool poison = false;
+};
+
+/// One request's client. It notes what it reads in the trace, compares all of it with the
+/// undisturbed run, and complains about whatever no client may see.
+class SimClient final : public HttpExchange {
+ public:
+  enum class End : std::uint8_t { none, completed, cut, failed, vanished };
+  struct Ports {
+    Environment& environment;
+    trace::Sink& sink;
+    std::function<RequestNumber()> number;  ///< of the request whose session is just being made
+    std::function<void(std::string)> complain;
+    std::function<void(const SimClient&)> refused;  ///< with 429 or 503 before the first token
+    std::size_t stream_buffer = 0;
+  };
+
+  SimClient(ClientPlan plan, std::shared_ptr<const Expected> expected, Ports ports);
+
+  void respond(HttpResponse response) override;
+  void begin_stream(HttpResponse head) override;
+  void write(std::string piece) override;
+  void end_stream(std::string piece) override;
+  void abort() override;
+  [[nodiscard]] std::size_t unsent_bytes() const override { return unsent_; }
+  void on_gone(std::function<void()> gone) override;
+  void on_writable(std::function<void()> writable) override { writable_ = std::move(writable); }
+
+  void vanish();
+  /// From now on it reads at once.
+  void hurry();
+
+  [[nodiscard]] const ClientPlan& plan() const { return plan_; }
+  [[nodiscard]] const std::shared_ptr<const Expected>& expected() const { return expected_; }
+  /// None: its session has not begun.
+  [[nodiscard]] std::optional<RequestNumber> number() const { return number_; }
+  [[nodiscard]] End end() const { return end_; }
+  [[nodiscard]] bool over() const { return end_ != End::none; }
+  /// Of a failed one: the error's code and the status.
+  [[nodiscard]] const std::string& code() const { return code_; }
+  [[nodiscard]] int status() const { return status_; }
+  /// When it was answered.
+  [[nodiscard]] TimePoint ended_at() const { return ended_at_; }
+  [[nodiscard]] std::string name() const { return "client " + std::to_string(plan_.number); }
+
+ private:
+  void take(const std::string& bytes);
+  void take_event(std::string_view event);
+  void take_choice(const boost::json::object& choice);
+  void finish_choice(const boost::json::object& choice);
+  void fail(const boost::json::object& error);
+  void close();
+  void pour(std::size_t bytes);
+  void drain();
+  void complain(const std::string& what) { ports_.complain(name() + " " + what); }
+
+  ClientPlan plan_;
+  std::shared_ptr<const Expected> expected_;
+  Ports ports_;
+  std::optional<RequestNumber> number_;
+  End end_ = End::none;
+  std::string code_;
+  int status_ = 0;
+  TimePoint ended_at_;
+  bool streaming_ = false;
+  bool done_ = false;  ///< [DONE] was read
+  bool hurried_ = false;
+  bool draining_ = false;
+  bool paused_ = false;
+  std::string pending_;                                   ///< a part of an event
+  std::map<std::uint32_t, boost::json::object> choices_;  ///< what was read of each
+  std::size_t finished_ = 0;
+  bool cut_ = false;  ///< a choice ended at the deadline with what there was
+  std::size_t unsent_ = 0;
+  std::function<void()> gone_;
+  std::function<void()> writable_;
+};
+
+}  // namespace sluice::sim

@@ -1,0 +1,89 @@
+// Counts how often rare things happened over all runs of all processes of one command.
+#pragma once
+
+#include "tests/sim/fault_kinds.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::sim {
+
+/// What a long run has to have seen; faults are marks, too.
+enum class Mark : std::uint8_t {
+  first_offer,
+  offered_after_holder_lost,
+  offered_after_lane_lost,
+  offered_as_retry,
+  resumed_with_tokens,
+  resumed_choices,
+  resumed_with_penalties,
+  resumed_with_logprobs,
+  resumed_with_stop,
+  resumed_sampled,
+  old_work_started,
+  refused,
+  ended_by_deadline,
+  ended_by_client,
+  ended_by_error,
+  ended_as_poison,
+  admission_reborn,
+  registered_again,
+  lane_quarantined,
+  worker_blamed,
+  worker_not_charged,
+  suspected_again,
+  breaker_opened,
+  breaker_ramped,
+  breaker_closed,
+  probe_expired,
+  actor_restarted,
+  stream_paused,
+  preempted,
+  kCount,
+};
+inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCount)> kMarkNames = {
+    "first_offer",
+    "offered_after_holder_lost",
+    "offered_after_lane_lost",
+    "offered_as_retry",
+    "resumed_with_tokens",
+    "resumed_choices",
+    "resumed_with_penalties",
+    "resumed_with_logprobs",
+    "resumed_with_stop",
+    "resumed_sampled",
+    "old_work_started",
+    "refused",
+    "ended_by_deadline",
+    "ended_by_client",
+    "ended_by_error",
+    "ended_as_poison",
+    "admission_reborn",
+    "registered_again",
+    "lane_quarantined",
+    "worker_blamed",
+    "worker_not_charged",
+    "suspected_again",
+    "breaker_opened",
+    "breaker_ramped",
+    "breaker_closed",
+    "probe_expired",
+    "actor_restarted",
+    "stream_paused",
+    "preempted",
+};
+
+/// Before anything is marked or forked.
+void share_coverage();
+void mark(Mark mark);
+/// The fault took effect.
+void mark(Fault fault);
+/// A table of all marks, and the names of those that were never hit.
+std::string coverage_table();
+std::vector<std::string> marks_never_hit();
+
+}  // namespace sluice::sim

@@ -1,0 +1,141 @@
+#include "tests/sim/reference.h"
+
+#include "actors/completion_plan.h"
+#include "api/choice.h"
+#include "api/completion_writer.h"
+#include "base/check.h"
+#include "engine/engine.h"
+#include "models/hash/hash_chain.h"
+#include "tests/sim/chance.h"
+#include "tests/sim/sim_device.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+#include <variant>
+
+namespace sluice::sim {
+
+class Undisturbed::Impl {
+ public:
+  Impl() {
+    Engine::Options options;
+    options.sequences_max = 16;
+    options.step_rows_max = 256;
+    options.blocks = 1024;
+    auto engine = Engine::create(make_sim_device(nullptr, nullptr, nullptr), options, clock_);
+    CHECK(engine.has_value());
+    engine_ = *std::move(engine);
+  }
+
+  std::shared_ptr<const Expected> run(const CompletionRequest& request, const ModelCard& model) {
+    Chance unused(0, "the request has a seed");
+    auto planned = plan_completion(request, model, model.context, 16, unused);
+    auto* plan = std::get_if<CompletionPlan>(&planned);
+    CHECK(plan != nullptr);
+    std::vector<ChoiceDelta> wholes;
+    auto expected = std::make_shared<Expected>();
+    for (std::size_t i = 0; i < plan->plans.size(); ++i) {
+      Choice::Options options;
+      options.index = static_cast<std::uint32_t>(i);
+      options.echo = request.echo;
+      options.echo_text = plan->echo_texts[i / request.n];
+      options.stop = request.stop;
+      options.include_stop = request.include_stop;
+      options.skip_special_tokens = request.skip_special_tokens;
+      Choice choice(std::move(options), plan->plans[i], model.tokenizer);
+      wholes.push_back(run(choice, *plan->plans[i]));
+      check_greedy(*plan->plans[i], choice.emitted());
+      expected->tokens.push_back(choice.emitted());
+      expected->texts.push_back(wholes.back().text);
+      expected->completion_tokens += choice.emitted().size();
+    }
+    Usage usage{plan->prompt_tokens, expected->completion_tokens, 0};
+    std::string body =
+        completion_body(ResponseHead::of(request, "hash", "fp_00000000"), wholes, usage);
+    expected->choices = boost::json::parse(body).as_object().at("choices").as_array();
+    return expected;
+  }
+
+ private:
+  class NoTime final : public Clock {
+   public:
+    [[nodiscard]] TimePoint now() const override { return TimePoint(std::chrono::hours(1)); }
+    [[nodiscard]] std::chrono::system_clock::time_point wall() const override { return {}; }
+  };
+
+  ChoiceDelta run(Choice& choice, const Plan& plan) {
+    ChoiceDelta whole;
+    StartSequence start;
+    start.id = SequenceId{++ids_};
+    start.plan = plan;
+    CHECK(engine_->add(std::move(start)).has_value());
+    ChoiceDelta delta;
+    while (!choice.finished()) {
+      result_.clear();
+      CHECK(engine_->step(result_).has_value() && result_.failures.empty());
+      for (const SequenceOutput& output : result_.outputs) {
+        bool has_delta = false;
+        if (output.id.value != ids_ || choice.finished()) continue;
+        CHECK(choice.accept(output, delta, has_delta) == Choice::Verdict::accepted);
+        if (!has_delta) continue;
+        whole.index = delta.index;
+        whole.text += delta.text;
+        std::move(delta.logprobs.begin(), delta.logprobs.end(), std::back_inserter(whole.logprobs));
+        whole.finish_reason = std::move(delta.finish_reason);
+        whole.stop_reason = std::move(delta.stop_reason);
+      }
+    }
+    engine_->cancel(SequenceId{ids_}, 0);
+    return whole;
+  }
+
+  /// A second witness, for what the hash model alone decides.
+  static void check_greedy(const Plan& plan, const std::vector<TokenId>& tokens) {
+    const SamplingParams& sampling = plan.sampling;
+    if (sampling.temperature != 0 || sampling.repetition_penalty != 1 ||
+        sampling.presence_penalty != 0 || sampling.frequency_penalty != 0 ||
+        !sampling.logit_bias.empty() || plan.min_tokens > 0)
+      return;
+    HashChain chain(plan.prompt);
+    for (TokenId token : tokens)
+      CHECK(chain.advance() == token);
+  }
+
+  NoTime clock_;
+  std::unique_ptr<Engine> engine_;
+  StepResult result_;
+  std::uint64_t ids_ = 0;
+};
+
+Undisturbed::Undisturbed() : impl_(std::make_unique<Impl>()) {}
+Undisturbed::~Undisturbed() = default;
+
+std::shared_ptr<const Expected> Undisturbed::run(const CompletionRequest& request,
+                                                 const ModelCard& model) {
+  return impl_->run(request, model);
+}
+
+void SimReference::add(RequestNumber request, std::shared_ptr<const Expected> expected) {
+  requests_[request] = std::move(expected);
+}
+
+const std::vector<TokenId>* SimReference::tokens(SequenceId sequence) const {
+  auto after = requests_.upper_bound(RequestNumber{sequence.value});
+  if (after == requests_.begin()) return nullptr;
+  const auto& [first, expected] = *std::prev(after);
+  std::uint64_t index = sequence.value - first.value;
+  return index < expected->tokens.size() ? &expected->tokens[index] : nullptr;
+}
+
+const std::string* SimReference::text(RequestNumber request, std::uint32_t choice) const {
+  const Expected* expected = find(request);
+  return expected && choice < expected->texts.size() ? &expected->texts[choice] : nullptr;
+}
+
+const Expected* SimReference::find(RequestNumber request) const {
+  auto found = requests_.find(request);
+  return found == requests_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace sluice::sim

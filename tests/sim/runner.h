@@ -1,0 +1,33 @@
+// Runs seeds in several processes, counts what they saw, and shrinks what fails.
+#pragma once
+
+#include "tests/sim/run.h"
+
+#include <cstdint>
+
+namespace sluice::sim {
+
+struct SeedRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;  ///< included
+  std::uint32_t jobs = 1;
+  bool shrink = true;
+};
+/// A range of so many seeds has to have seen every mark.
+inline constexpr std::uint64_t kSeedsOfAFullRun = 10'000;
+/// Every so many seeds one is run twice: the hashes must be equal.
+inline constexpr std::uint64_t kRunTwiceEvery = 50;
+
+/// Runs one seed twice and prints what came of it. Returns an exit code.
+int run_one(const RunOptions& options, bool shrink);
+/// Runs a range and prints a summary, for each failure one line that repeats it and one for its
+/// smallest form. Returns an exit code.
+int run_many(const SeedRange& range, const RunOptions& options);
+
+/// The smallest run that still fails, found by leaving out kinds of faults, requests, lanes and
+/// time, one at a time.
+///   failed   the options of a run that fails, as its result has them
+///   budget   runs to be tried
+RunOptions shrink(const RunOptions& failed, std::uint32_t budget = 200);
+
+}  // namespace sluice::sim

@@ -1,0 +1,515 @@
+#include "tests/sim/world.h"
+
+#include "actors/application.h"
+#include "actors/session.h"
+#include "models/hash/hash_chain.h"
+#include "supervision/supervisor.h"
+#include "tests/sim/coverage.h"
+#include "tests/sim/director.h"
+
+#include "trace/fields.h"
+#include <caf/exit_reason.hpp>
+#include <caf/scheduled_actor.hpp>
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+namespace sluice::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Virtual time starts here: zero means "never" to some.
+constexpr Duration kBeginning = 1h;
+/// So long after the last fault everything has to be at rest.
+constexpr Duration kHealingTime = 60s;
+/// More messages than this are a run that goes in circles.
+constexpr std::uint64_t kMessagesMax = 3'000'000;
+
+/// Folds every field of an event into a number.
+class Folder {
+ public:
+  explicit Folder(std::uint64_t& hash) : hash_(hash) {}
+  template <class Field>
+  void operator()(std::string_view, const Field& field) {
+    fold(field);
+  }
+
+ private:
+  template <class Number>
+  void fold(Number number) requires std::is_arithmetic_v<Number> || std::is_enum_v<Number> {
+    stir(static_cast<std::uint64_t>(number));
+  }
+  void fold(double number) { stir(hash_bytes(&number, sizeof number)); }
+  template <class Tag, class Number>
+  void fold(Id<Tag, Number> id) {
+    stir(id.value);
+  }
+  void fold(Duration duration) { stir(static_cast<std::uint64_t>(duration.count())); }
+  void fold(TimePoint time) { fold(time.time_since_epoch()); }
+  void fold(const std::string& text) { stir(hash_bytes(text)); }
+  void fold(const std::vector<TokenId>& ids) {
+    stir(hash_bytes(ids.data(), ids.size() * sizeof(TokenId)));
+  }
+  void stir(std::uint64_t value) { hash_ = mix64(hash_ ^ value); }
+
+  std::uint64_t& hash_;
+};
+
+}  // namespace
+
+/// Time is the scheduler's.
+class World::VirtualClock final : public Clock {
+ public:
+  explicit VirtualClock(caf::scheduler::test_coordinator& scheduler) : scheduler_(scheduler) {}
+  [[nodiscard]] TimePoint now() const override { return scheduler_.clock().now(); }
+  [[nodiscard]] std::chrono::system_clock::time_point wall() const override {
+    return std::chrono::system_clock::time_point(1'700'000'000s);
+  }
+
+ private:
+  caf::scheduler::test_coordinator& scheduler_;
+};
+
+/// Hears every event: for the checker, the hash, the file and the coverage.
+class World::Recorder final : public trace::Sink {
+ public:
+  explicit Recorder(World& world) : world_(world) {}
+
+  void record(trace::Event event) override {
+    world_.stir(event.body.index());
+    Folder folder(world_.hash_);
+    std::visit([&](const auto& body) { trace::each_field(folder, body); }, event.body);
+    world_.checker_.on(event);
+    std::visit([this](const auto& body) { note(body); }, event.body);
+    if (world_.file_) world_.file_->record(std::move(event));
+  }
+
+  std::map<LaneId, trace::Gate> gates;
+  std::map<std::uint64_t, const SimClient*> clients;  ///< by request number
+  std::set<LaneId> quarantined;
+  bool all_quarantined = false;  ///< at some moment
+
+ private:
+  template <class Body>
+  void note(const Body&) {}
+
+  void note(const trace::Offered& offered) {
+    switch (offered.why) {
+      case trace::Why::first:
+        return mark(Mark::first_offer);
+      case trace::Why::holder_lost:
+        return mark(Mark::offered_after_holder_lost);
+      case trace::Why::lane_lost:
+        return mark(Mark::offered_after_lane_lost);
+      case trace::Why::retry:
+        return mark(Mark::offered_as_retry);
+    }
+  }
+  void note(const trace::Started& started) {
+    auto after = clients.upper_bound(started.sequence.value);
+    if (started.emitted == 0 || after == clients.begin()) return;
+    mark(Mark::resumed_with_tokens);
+    const CompletionRequest& request = std::prev(after)->second->plan().request;
+    const SamplingParams& sampling = request.sampling;
+    if (request.n > 1) mark(Mark::resumed_choices);
+    if (sampling.repetition_penalty != 1 || sampling.presence_penalty != 0 ||
+        sampling.frequency_penalty != 0)
+      mark(Mark::resumed_with_penalties);
+    if (request.logprobs) mark(Mark::resumed_with_logprobs);
+    if (!request.stop.empty()) mark(Mark::resumed_with_stop);
+    if (sampling.temperature > 0) mark(Mark::resumed_sampled);
+  }
+  void note(const trace::Refused&) { mark(Mark::refused); }
+  void note(const trace::Ended& ended) {
+    switch (ended.outcome) {
+      case trace::Outcome::deadline:
+        return mark(Mark::ended_by_deadline);
+      case trace::Outcome::cancelled:
+        return mark(Mark::ended_by_client);
+      case trace::Outcome::error:
+        return mark(Mark::ended_by_error);
+      case trace::Outcome::poison:
+        return mark(Mark::ended_as_poison);
+      default:
+        return;
+    }
+  }
+  void note(const trace::AdmissionBorn&) {
+    if (std::exchange(admission_was_born_, true)) mark(Mark::admission_reborn);
+  }
+  void note(const trace::Registered&) { mark(Mark::registered_again); }
+  void note(const trace::LaneReady& ready) { quarantined.erase(ready.lane); }
+  void note(const trace::WorkerLost& lost) {
+    if (lost.blamed) mark(Mark::worker_blamed);
+    if (!lost.charged) mark(Mark::worker_not_charged);
+    if (!lost.quarantined) return;
+    mark(Mark::lane_quarantined);
+    quarantined.insert(lost.lane);
+    all_quarantined = all_quarantined || quarantined.size() == world_.plan_.lanes;
+  }
+  void note(const trace::Suspected& suspected) {
+    if (suspected.count > 1) mark(Mark::suspected_again);
+  }
+  void note(const trace::Gate& gate) {
+    auto [old, is_new] = gates.try_emplace(gate.lane, gate);
+    if (!is_new && old->second.closed && gate.weight == 0) mark(Mark::breaker_opened);
+    if (!is_new && !old->second.closed && gate.closed) mark(Mark::breaker_closed);
+    if (!gate.closed && gate.weight > 0) mark(Mark::breaker_ramped);
+    old->second = gate;
+  }
+  void note(const trace::Probe& probe) {
+    if (probe.step == trace::Probe::Step::expired) mark(Mark::probe_expired);
+  }
+  void note(const trace::Restarted&) { mark(Mark::actor_restarted); }
+
+  World& world_;
+  bool admission_was_born_ = false;
+};
+
+// --- the beginning -------------------------------------------------------------------------------
+
+World::World(const RunOptions& options, Undisturbed& undisturbed)
+    : options_(options),
+      plan_(WorldPlan::draw(options)),
+      undisturbed_(undisturbed),
+      policy_(options.seed),
+      chance_(options.seed, "loop"),
+      checker_(&reference_),
+      system_(config_),
+      scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler())),
+      clock_(std::make_shared<VirtualClock>(scheduler_)),
+      environment_(*clock_),
+      recorder_(std::make_shared<Recorder>(*this)) {
+  system_.await_actors_before_shutdown(false);
+  scheduler_.clock().current_time += kBeginning;
+  begin_ = clock_->now();
+  host_ = std::make_shared<SimHost>(environment_, options.seed, plan_.host);
+  front_ = make_front(plan_.front, clock_, std::make_shared<Chance>(options.seed, "front"), host_);
+  front_->trace = recorder_;
+  if (!options_.trace_file.empty()) {
+    auto file = trace::FileSink::create(options_.trace_file);
+    if (file)
+      file_ = *std::move(file);
+    else
+      complain(file.error().message);
+  }
+  model_ = std::make_shared<ServedModel>();
+  model_->name = "hash";
+  model_->card = {"hash", kHashVocabulary, kHashContext, make_byte_tokenizer()};
+  add_model(*front_, model_, plan_.lanes, {"sluice", {}});
+  for (auto& [lane, spec] : front_->worker_specs)
+    spec.arguments = {std::to_string(lane.value)};
+
+  trace::Limits limits;
+  limits.lane_restarts = plan_.front.lane_restarts_max;
+  limits.lane_period = plan_.front.lane_restarts_period;
+  limits.skew = Duration::zero();
+  limits.tokens = plan_.front.admission.queue_tokens;
+  front_->record(limits);
+  root_ = spawn_supervisor(system_, "root", make_tree(front_), front_->tree);
+  root_->attach_functor([this](const caf::error&) { root_ended_ = true; });
+  for (const ClientPlan& client : plan_.clients) {
+    ++to_come_;
+    environment_.at(begin_ + client.arrival.time_since_epoch(), Source::client, [this, &client] {
+      --to_come_;
+      arrive(client);
+    });
+  }
+}
+
+World::~World() = default;
+
+void World::arrive(const ClientPlan& plan) {
+  auto expected = undisturbed_.run(plan.request, model_->card);
+  auto client = std::make_shared<SimClient>(
+      plan,
+      std::move(expected),
+      SimClient::Ports{environment_,
+                       *recorder_,
+                       [this] { return RequestNumber{front_->next_sequence.load()}; },
+                       [this](std::string what) { complain(std::move(what)); },
+                       [this](const SimClient& refused) { ask_again(refused); },
+                       front_->options.stream_buffer});
+  clients_.push_back(client);
+  spawn_session(system_, front_, model_, plan.request, client);
+  if (plan.vanishes_after) {
+    environment_.after(*plan.vanishes_after, Source::client, [client] {
+      if (!client->over()) mark(Fault::vanish);
+      client->vanish();
+    });
+  }
+}
+
+void World::ask_again(const SimClient& refused) {
+  ClientPlan again = refused.plan();
+  if (again.retries == 0) return;
+  again.retries -= 1;
+  ++to_come_;
+  mark(Fault::retry_storm);
+  environment_.after(chance_.duration(0ms, 5ms), Source::client, [this, again] {
+    --to_come_;
+    arrive(again);
+  });
+}
+
+// --- the loop ------------------------------------------------------------------------------------
+
+TimePoint World::next_timer() {
+  auto& schedule = scheduler_.clock().schedule;
+  while (!schedule.empty() && schedule.begin()->second.f.disposed())
+    schedule.erase(schedule.begin());
+  return schedule.empty() ? TimePoint::max() : schedule.begin()->first;
+}
+
+void World::handle_message() {
+  auto& jobs = scheduler_.jobs;
+  std::size_t chosen = policy_.choose(jobs);
+  std::swap(jobs.front(), jobs[chosen]);
+  auto* actor = dynamic_cast<caf::scheduled_actor*>(jobs.front());
+  stir(actor ? actor->id() : 0);
+  ++messages_;
+  scheduler_.try_run_once();
+}
+
+bool World::tick(TimePoint end) {
+  auto& now = scheduler_.clock().current_time;
+  TimePoint timer = next_timer();
+  TimePoint event = environment_.next();
+  TimePoint next = std::min(timer, event);
+  bool mail = scheduler_.has_job();
+  if (mail && next > now && !(plan_.slow_front > 0 && chance_.hit(plan_.slow_front))) {
+    handle_message();
+    return true;
+  }
+  if (!mail && next > end) {
+    now = std::max(now, end);
+    return false;
+  }
+  // Kinds of what is due have equal chances; inside a kind the first one, or the policy, decides.
+  if (next > now) now = next;
+  stir(static_cast<std::uint64_t>(now.time_since_epoch().count()));
+  std::uint64_t kinds = (mail ? 1 : 0) + (timer <= now ? 1 : 0) + (event <= now ? 1 : 0);
+  std::uint64_t choice = kinds == 1 ? 0 : chance_.below(kinds);
+  if (mail && choice-- == 0) {
+    handle_message();
+  } else if (timer <= now && choice-- == 0) {
+    scheduler_.trigger_timeout();
+  } else {
+    environment_.run_due(now, chance_);
+  }
+  return true;
+}
+
+RunResult World::run() {
+  {
+    Director director(*this);
+    TimePoint healing = begin_ + plan_.fault_time;
+    while (!root_ended_ && messages_ < kMessagesMax && complaints_.empty() &&
+           checker_.violations().empty() && tick(healing)) {
+    }
+    director.heal();
+    heal();
+    environment_.clear();
+  }
+  front_->record(trace::End{complaints_.empty()});
+  for (const auto& client : clients_)
+    judge(*client);
+  RunResult result;
+  for (const trace::Violation& violation : checker_.violations())
+    result.violations.push_back(to_string(violation));
+  result.violations.insert(result.violations.end(), complaints_.begin(), complaints_.end());
+  result.hash = hash_;
+  result.virtual_time = clock_->now() - begin_;
+  result.events = checker_.events();
+  result.messages = messages_;
+  result.used = options_;
+  result.used.faults = plan_.faults;
+  result.used.requests = static_cast<std::uint32_t>(plan_.clients.size());
+  result.used.lanes = plan_.lanes;
+  result.used.fault_time = plan_.fault_time;
+  result.description = std::to_string(plan_.lanes) + " lanes, " +
+                       std::to_string(plan_.clients.size()) + " requests, " + policy_.describe() +
+                       ", faults: " + to_string(plan_.faults);
+  tear_down();
+  return result;
+}
+
+void World::heal() {
+  if (root_ended_ || !complaints_.empty() || !checker_.violations().empty()) return;
+  say("healing");
+  front_->record(trace::Healing{});
+  plan_.slow_front = 0;
+  for (const auto& client : clients_)
+    client->hurry();
+  TimePoint end = clock_->now() + kHealingTime;
+  TimePoint look = clock_->now();
+  while (!root_ended_ && messages_ < kMessagesMax && complaints_.empty() &&
+         checker_.violations().empty()) {
+    if (clock_->now() >= look && !scheduler_.has_job()) {
+      if (unrest().empty()) return;
+      look = clock_->now() + 100ms;
+    }
+    if (!tick(end)) break;
+  }
+  if (root_ended_) {
+    complain("the root supervisor gave up");
+  } else if (messages_ >= kMessagesMax) {
+    complain("it goes in circles: " + std::to_string(messages_) + " messages were handled");
+  } else if (complaints_.empty() && checker_.violations().empty()) {
+    std::string what = unrest();
+    if (!what.empty()) complain("after 60 s without faults " + what);
+  }
+}
+
+std::string World::unrest() {
+  if (to_come_ > 0) return std::to_string(to_come_) + " clients have not come";
+  for (const auto& client : clients_) {
+    if (client->over()) continue;
+    return client->name() + " has no answer" +
+           (client->number() ? " (request " + std::to_string(client->number()->value) + ")" : "");
+  }
+  if (front_->counters.sessions != 0)
+    return std::to_string(front_->counters.sessions) + " sessions live";
+  std::vector<std::pair<std::string, std::size_t>> tables = {
+      {front_->admission.role, front_->admission.leases->size()},
+      {model_->queue.role, model_->queue.leases->size()},
+      {model_->batcher.role, model_->batcher.leases->size()}};
+  for (const auto& [lane, holder] : front_->executors)
+    tables.emplace_back(holder.role, holder.leases->size());
+  for (const auto& [role, leases] : tables)
+    if (leases > 0) return role + " holds " + std::to_string(leases) + " leases";
+  for (const ChildStatus& child : front_->tree->snapshot())
+    if (child.state != ChildState::up && child.state != ChildState::quarantined)
+      return child.path + " is " + std::string(to_string(child.state));
+  for (const LaneStatus& lane : front_->lanes.snapshot()) {
+    std::string name = "lane " + std::to_string(lane.lane.value);
+    if (lane.state == LaneStatus::State::quarantined) continue;
+    if (lane.state != LaneStatus::State::ready)
+      return name + " is " + std::string(to_string(lane.state));
+    auto gate = recorder_->gates.find(lane.lane);
+    if (gate != recorder_->gates.end() && !gate->second.closed)
+      return "the breaker of " + name + " is not closed";
+  }
+  for (const auto& worker : host_->alive())
+    if (worker->running() > 0)
+      return "the worker of lane " + std::to_string(worker->lane()) + " runs " +
+             std::to_string(worker->running()) + " sequences that nobody wants";
+  return {};
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+void World::judge(const SimClient& client) {
+  if (!complaints_.empty() || !checker_.violations().empty()) return;  // cut short
+  if (client.end() != SimClient::End::failed) return;
+  if (!may_end_with(client, client.code()))
+    complain(client.name() + " (request " +
+             (client.number() ? std::to_string(client.number()->value) : "?") + ") fails with " +
+             client.code() + ", for which there is no reason");
+}
+
+bool World::may_end_with(const SimClient& client, const std::string& code) const {
+  const ClientPlan& plan = client.plan();
+  const FaultSet& faults = plan_.faults;
+  if (code == "overloaded") return true;
+  // More than may ever be inside.
+  const AdmissionController::Options& door = plan_.front.admission;
+  if (code == "invalid_value") return door.queue_tokens > 0 || door.queue_capacity < 10;
+  if (code == "deadline_exceeded") return plan.request.timeout.has_value();
+  if (code == "backend_lost" || code == "not_ready" || code == "no_replica" ||
+      code == "breaker_open")
+    return recorder_->all_quarantined || client.status() == 503;
+  if (code == "poison_request") return plan.poison;
+  if (code == "internal_error")
+    return faults.has(Fault::session_dies) || faults.has(Fault::nan_one) ||
+           faults.has(Fault::nan_all) || faults.has(Fault::bad_token);
+  return false;
+}
+
+void World::tear_down() {
+  environment_.clear();
+  for (const auto& client : clients_)
+    client->vanish();
+  auto drain = [this](Duration time) {
+    TimePoint end = clock_->now() + time;
+    for (std::uint64_t i = 0; i < 200'000 && tick(end); ++i) {
+    }
+  };
+  drain(0s);
+  if (!root_ended_) caf::anon_send_exit(root_, caf::exit_reason::kill);
+  root_ = nullptr;
+  drain(1s);
+  // Messages to oneself that are still to come hold their actors.
+  scheduler_.clock().schedule.clear();
+  drain(0s);
+  front_->launcher.reset();
+}
+
+// --- for faults ----------------------------------------------------------------------------------
+
+std::optional<std::string> World::kill_actor(Chance& chance) {
+  std::vector<std::string> roles;
+  for (const ChildStatus& child : front_->tree->snapshot())
+    if (!child.role.empty() && child.state == ChildState::up) roles.push_back(child.role);
+  if (roles.empty()) return std::nullopt;
+  std::string role = roles[chance.below(roles.size())];
+  auto peer = front_->tree->registry().find(role);
+  if (!peer) return std::nullopt;
+  caf::anon_send_exit(peer->handle, caf::exit_reason::kill);
+  return role;
+}
+
+bool World::kill_session(Chance& chance) {
+  auto leases = front_->admission.leases->entries();
+  if (leases.empty()) return false;
+  caf::anon_send_exit(leases[chance.below(leases.size())].session, caf::exit_reason::kill);
+  return true;
+}
+
+void World::leap(Duration duration) {
+  scheduler_.clock().current_time += duration;
+}
+
+void World::say(const std::string& what) const {
+  if (!options_.verbose) return;
+  auto at = std::chrono::duration<double>(clock_->now() - begin_).count();
+  std::fprintf(stderr, "%8.3f %s\n", at, what.c_str());
+}
+
+void World::complain(std::string what) {
+  auto at = std::chrono::duration<double>(clock_->now() - begin_).count();
+  char when[32];
+  std::snprintf(when, sizeof when, "at %.3f s ", at);
+  complaints_.push_back(when + std::move(what));
+}
+
+// --- a run ---------------------------------------------------------------------------------------
+
+void prepare_runs() {
+  share_coverage();
+  make_actor_config(1);  // CAF has to know the message types
+}
+
+RunResult run(const RunOptions& options) {
+  static Undisturbed undisturbed;
+  return World(options, undisturbed).run();
+}
+
+std::string to_string(const RunOptions& options) {
+  std::string text = "--seed " + std::to_string(options.seed);
+  if (!(options.faults == FaultSet::all())) text += " --faults " + to_string(options.faults);
+  if (options.requests) text += " --requests " + std::to_string(*options.requests);
+  if (options.lanes) text += " --lanes " + std::to_string(*options.lanes);
+  if (options.fault_time)
+    text += " --millis " +
+            std::to_string(
+                std::chrono::duration_cast<std::chrono::milliseconds>(*options.fault_time).count());
+  return text;
+}
+
+}  // namespace sluice::sim

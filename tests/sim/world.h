@@ -1,0 +1,115 @@
+// The simulated world: the front, its workers and its clients, and the loop that moves them.
+#pragma once
+
+#include "actors/front.h"
+#include "tests/sim/client.h"
+#include "tests/sim/environment.h"
+#include "tests/sim/policy.h"
+#include "tests/sim/reference.h"
+#include "tests/sim/run.h"
+#include "tests/sim/sim_worker.h"
+
+#include "trace/checker.h"
+#include "trace/log.h"
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace sluice::sim {
+
+/// How a world looks; drawn from the seed, cut down by the options.
+struct WorldPlan {
+  std::uint32_t lanes = 1;
+  FaultSet faults;
+  Duration fault_time;
+  Duration arrivals;  ///< the time in which clients come
+  SimHost::Options host;
+  Front::Options front;
+  std::vector<ClientPlan> clients;
+  double slow_front = 0;  ///< how often time moves on although actors have mail
+
+  static WorldPlan draw(const RunOptions& options);
+};
+
+/// One run. Everything happens in `run`.
+class World {
+ public:
+  World(const RunOptions& options, Undisturbed& undisturbed);
+  ~World();
+  RunResult run();
+
+  // --- for faults (director.h)
+  // ---------------------------------------------------------------------
+  [[nodiscard]] Environment& environment() { return environment_; }
+  [[nodiscard]] SimHost& host() { return *host_; }
+  [[nodiscard]] Front& front() { return *front_; }
+  [[nodiscard]] const WorldPlan& plan() const { return plan_; }
+  /// Ends an actor of the tree, drawn by chance, with the next message it gets. Its role, or none.
+  std::optional<std::string> kill_actor(Chance& chance);
+  /// Ends a session that runs. False: there is none.
+  bool kill_session(Chance& chance);
+  /// All timers are late by so much: the front stood still.
+  void leap(Duration duration);
+  void say(const std::string& what) const;
+
+ private:
+  class Recorder;
+  class VirtualClock;
+
+  void arrive(const ClientPlan& plan);
+  void ask_again(const SimClient& refused);
+  /// Lets one thing happen that is due until `end`. False: nothing is.
+  bool tick(TimePoint end);
+  void handle_message();
+  [[nodiscard]] TimePoint next_timer();
+  void heal();
+  /// Empty: all is at rest. Otherwise a sentence on what is not.
+  [[nodiscard]] std::string unrest();
+  void judge(const SimClient& client);
+  [[nodiscard]] bool may_end_with(const SimClient& client, const std::string& code) const;
+  void tear_down();
+  void complain(std::string what);
+  void stir(std::uint64_t value) { hash_ = mix64(hash_ ^ value) + value; }
+
+  struct Config : caf::actor_system_config {
+    Config() {
+      set("caf.scheduler.policy", "testing");
+      set("caf.logger.console.verbosity", "quiet");
+    }
+  };
+
+  RunOptions options_;
+  WorldPlan plan_;
+  Undisturbed& undisturbed_;
+  Policy policy_;
+  Chance chance_;  ///< of the loop
+  std::uint64_t hash_ = 0;
+  std::uint64_t messages_ = 0;
+  std::vector<std::string> complaints_;
+  SimReference reference_;
+  trace::Checker checker_;
+  std::unique_ptr<trace::FileSink> file_;
+
+  Config config_;
+  caf::actor_system system_;
+  caf::scheduler::test_coordinator& scheduler_;
+  std::shared_ptr<VirtualClock> clock_;
+  Environment environment_;
+  std::shared_ptr<Recorder> recorder_;
+  std::shared_ptr<SimHost> host_;
+  std::shared_ptr<Front> front_;
+  std::shared_ptr<ServedModel> model_;
+  caf::actor root_;
+  bool root_ended_ = false;
+  std::vector<std::shared_ptr<SimClient>> clients_;
+  std::uint32_t to_come_ = 0;  ///< clients that have not arrived
+  TimePoint begin_;
+};
+
+}  // namespace sluice::sim

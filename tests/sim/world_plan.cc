@@ -1,0 +1,131 @@
+// Draws a world from its seed.
+#include "tests/sim/world.h"
+
+#include <algorithm>
+#include <string>
+
+namespace sluice::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Each kind of fault is in so many of the runs (RESILIENCE.md, section 15).
+constexpr double kFaultShare = 0.25;
+constexpr std::uint32_t kRequestsMin = 4;
+constexpr std::uint32_t kRequestsMax = 20;
+
+std::string draw_text(Chance& chance, std::size_t length) {
+  std::string text;
+  for (std::size_t i = 0; i < length; ++i)
+    text += static_cast<char>('a' + chance.below(26));
+  return text;
+}
+
+SamplingParams draw_sampling(Chance& chance) {
+  SamplingParams sampling;
+  sampling.temperature = chance.hit(0.4) ? 0.0F : static_cast<float>(0.5 + chance.real());
+  if (chance.hit(0.2)) sampling.top_p = static_cast<float>(0.5 + chance.real() / 2);
+  if (chance.hit(0.2)) sampling.top_k = static_cast<std::int32_t>(chance.between(1, 6));
+  if (chance.hit(0.1)) sampling.min_p = static_cast<float>(chance.real() / 4);
+  if (chance.hit(0.2)) sampling.repetition_penalty = static_cast<float>(1 + chance.real());
+  if (chance.hit(0.2)) sampling.presence_penalty = static_cast<float>(2 * chance.real());
+  if (chance.hit(0.2)) sampling.frequency_penalty = static_cast<float>(2 * chance.real());
+  if (chance.hit(0.1)) sampling.logit_bias = {{'b', 1.5F}, {'q', -3.0F}};
+  return sampling;
+}
+
+CompletionRequest draw_request(Chance& chance, std::uint64_t number) {
+  CompletionRequest request;
+  request.id = "cmpl-" + std::to_string(number);
+  request.request_id = "req-" + std::to_string(number);
+  std::size_t prompts = chance.hit(0.15) ? 2 : 1;
+  for (std::size_t i = 0; i < prompts; ++i)
+    request.prompts.push_back(draw_text(chance, chance.between(1, 40)));
+  request.max_tokens = chance.between32(1, chance.hit(0.2) ? 80 : 30);
+  if (chance.hit(0.1)) request.min_tokens = chance.between32(1, 10);
+  if (chance.hit(0.25)) request.n = chance.between32(2, 3);
+  request.stream = chance.hit(0.7);
+  request.include_usage = chance.hit(0.3);
+  request.continuous_usage = chance.hit(0.1);
+  request.sampling = draw_sampling(chance);
+  request.seed = static_cast<std::int64_t>(chance.below(1'000'000));
+  if (chance.hit(0.25)) request.stop.push_back(draw_text(chance, chance.between(1, 2)));
+  if (chance.hit(0.1)) request.stop.push_back(draw_text(chance, chance.between(2, 3)));
+  if (chance.hit(0.1)) request.stop_token_ids = {static_cast<TokenId>('a' + chance.below(26))};
+  request.ignore_eos = chance.hit(0.5);
+  request.include_stop = chance.hit(0.3);
+  if (chance.hit(0.25)) request.logprobs = chance.between32(0, 3);
+  request.echo = chance.hit(0.1);
+  request.priority_class = static_cast<PriorityClass>(chance.below(3));
+  if (chance.hit(0.2)) request.priority = static_cast<std::int32_t>(chance.below(10));
+  if (chance.hit(0.2)) {
+    request.timeout = chance.duration(200ms, 6s);
+    request.client_deadline = true;
+    request.partial_ok = chance.hit(0.3);
+  }
+  return request;
+}
+
+/// Each client has a stream of its own: the others do not change when it is left out.
+ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan& world) {
+  Chance chance(seed, "client " + std::to_string(number));
+  ClientPlan plan;
+  plan.number = number;
+  plan.request = draw_request(chance, number);
+  plan.arrival = TimePoint(chance.duration(0ms, world.arrivals));
+  if (world.faults.has(Fault::vanish) && chance.hit(0.3))
+    plan.vanishes_after = chance.duration(1ms, 2s);
+  if (world.faults.has(Fault::slow_reader) && chance.hit(0.3))
+    plan.bytes_per_second = chance.between(500, 8000);
+  if (world.faults.has(Fault::retry_storm)) plan.retries = chance.between32(1, 5);
+  if (world.faults.has(Fault::poison) && chance.hit(0.15)) {
+    plan.poison = true;
+    std::string& prompt = std::get<std::string>(plan.request.prompts[0]);
+    prompt.insert(chance.below(prompt.size() + 1), 1, chance.hit(0.5) ? '\x07' : '\x06');
+  }
+  return plan;
+}
+
+}  // namespace
+
+WorldPlan WorldPlan::draw(const RunOptions& options) {
+  Chance chance(options.seed, "world");
+  WorldPlan plan;
+  plan.lanes = chance.between32(1, 3);
+  plan.fault_time = chance.duration(1500ms, 7s);
+  for (std::size_t i = 0; i < kFaults; ++i)
+    plan.faults.set(static_cast<Fault>(i), chance.hit(kFaultShare));
+  auto requests = chance.between32(kRequestsMin, kRequestsMax);
+  if (plan.faults.has(Fault::front_stall) && chance.hit(0.5)) plan.slow_front = 0.002;
+
+  plan.host.engine.sequences_max = static_cast<std::int32_t>(chance.between(2, 6));
+  plan.host.engine.blocks = static_cast<std::int32_t>(chance.between(16, 40));
+  plan.host.engine.step_rows_max = static_cast<std::int32_t>(chance.between(8, 48));
+  plan.host.engine.prefill_chunk = static_cast<std::int32_t>(chance.between(4, 32));
+  plan.host.engine.sequences_max =
+      std::min(plan.host.engine.sequences_max, plan.host.engine.step_rows_max);
+  plan.host.device.step = chance.duration(1ms, 8ms);
+  plan.host.device.row = chance.duration(10us, 200us);
+  plan.host.load = chance.duration(10ms, 200ms);
+
+  bool tight = plan.faults.has(Fault::retry_storm);
+  plan.front.admission.queue_capacity = tight ? chance.between(0, 6) : 1024;
+  if (chance.hit(0.2)) plan.front.admission.queue_tokens = chance.between(200, 600);
+  // A worker may be stopped while it loads, and healing is not that patient by default.
+  plan.front.load_timeout = 8s;
+  plan.front.warm_up_timeout = 5s;
+  plan.front.keepalive = chance.duration(500ms, 15s);
+  plan.front.stream_buffer = chance.hit(0.5) ? 512 : 4096;
+
+  plan.faults = plan.faults & options.faults;
+  if (options.lanes) plan.lanes = *options.lanes;
+  if (options.fault_time) plan.fault_time = *options.fault_time;
+  if (options.requests) requests = std::min(requests, *options.requests);
+  plan.arrivals = plan.fault_time * 7 / 10;
+  for (std::uint64_t i = 0; i < requests; ++i)
+    plan.clients.push_back(draw_client(options.seed, i, plan));
+  return plan;
+}
+
+}  // namespace sluice::sim
