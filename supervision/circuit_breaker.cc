@@ -32,7 +32,11 @@ std::string_view to_string(CircuitBreaker::State state) {
 }
 
 CircuitBreaker::CircuitBreaker(CircuitBreakerOptions options, Random& random, MayEject may_eject)
-    : options_(options), random_(random), may_eject_(std::move(may_eject)) {}
+    : options_(options),
+      random_(random),
+      may_eject_(std::move(may_eject)),
+      generation_(options.numbers_from + 1),
+      probes_(options.numbers_from) {}
 
 // --- what happens
 // ----------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ struct CircuitBreakerOptions {
   Duration restarts_period = std::chrono::minutes(10);
   Duration ramp_step = std::chrono::milliseconds(100);
   double degraded_weight = 0.1;  ///< of a lane that evidence would open but may not
+  /// Generations and probes count on from here: beyond what an earlier breaker of the lane used.
+  std::uint64_t numbers_from = 0;
 };
 
 /// The breaker of one lane. It begins PROBING and without a worker: nothing passes until `ready`.
@@ -63,7 +65,7 @@ class CircuitBreaker {
   /// One probe's permit: a lease that `probe_done` or time returns.
   struct Permit {
     std::uint64_t generation = 0;
-    std::uint64_t number = 0;  ///< 1, 2, ... for the life of the breaker
+    std::uint64_t number = 0;  ///< grows for the life of the breaker
   };
   struct ProbeResult {
     enum class Kind : std::uint8_t {
@@ -169,7 +171,7 @@ class CircuitBreaker {
   State state_ = State::probing;
   std::string reason_ = "no worker has served yet";
   TimePoint since_;
-  std::uint64_t generation_ = 1;
+  std::uint64_t generation_;
   std::uint32_t slots_ = 0;  ///< of the worker; 0: none
   bool suspended_ = false;
   bool degraded_ = false;  ///< evidence speaks against the lane, but it may not be opened
@@ -185,7 +187,7 @@ class CircuitBreaker {
   std::uint32_t failed_rounds_ = 0;
   std::optional<Lease> lease_;
   std::optional<std::uint64_t> revoked_;  ///< lease that ended unreturned since the last look
-  std::uint64_t probes_ = 0;
+  std::uint64_t probes_;
   TimePoint last_probe_;
   std::deque<Duration> durations_;  ///< of the last golden probes in PROBING
   std::uint32_t ramp_ = 0;
