@@ -2,6 +2,7 @@
 #pragma once
 
 #include "models/hash/hash_chain.h"
+#include "worker/golden.h"
 #include "worker/link.h"
 
 #include <algorithm>
@@ -31,7 +32,45 @@ class FakeWorker {
     ready.level = "test";
     ready.vocabulary = kHashVocabulary;
     ready.context = kHashContext;
+    golden_ = golden_plan(kHashVocabulary, kHashContext, static_cast<std::int32_t>(blocks));
+    ready.golden = golden_hash(golden_tokens());
+    serves_ = true;
     say(std::move(ready));
+  }
+
+  /// What its heartbeat thread does every 50 ms, and what its engine does with golden prompts.
+  void live() {
+    if (!serves_ || stopped) return;
+    wire::Heartbeat beat;
+    beat.running = static_cast<std::uint32_t>(sequences_.size());
+    beat.step_age_ms = step_age_ms;
+    beat.step_rows = step_age_ms > 0 ? 1 : 0;
+    say(beat);
+    answer_probes();
+  }
+
+  /// Answers golden prompts as soon as they are there, so that tests need not step them. What else
+  /// the front has sent stays unread.
+  void answer_probes() {
+    std::erase_if(inbox, [&](const wire::ToWorker& command) {
+      auto* start = std::get_if<wire::Start>(&command);
+      if (!start || start->plan.prompt != golden_.prompt || start->plan.sampling.temperature != 0)
+        return false;
+      probes.push_back(*start);
+      return true;
+    });
+    if (!answers_probes) return;
+    for (const wire::Start& probe : std::exchange(probes, {})) {
+      SequenceOutput output;
+      output.id = probe.id;
+      output.epoch = probe.epoch;
+      output.tokens = golden_tokens();
+      if (computes_wrong) output.tokens.back() ^= 1;
+      output.finish = Finish::length;
+      wire::Tokens tokens;
+      tokens.outputs.push_back(std::move(output));
+      say(std::move(tokens));
+    }
   }
 
   /// Takes what the front has sent, then computes one token for every sequence. False: nothing ran.
@@ -47,11 +86,14 @@ class FakeWorker {
     return true;
   }
 
-  /// The process dies, as the pidfd would tell.
+  /// The process dies, as the pidfd would tell. Signal 9 is somebody else's doing, any other reason
+  /// is its own.
   void die(const std::string& why = "killed by signal 9") {
     if (std::exchange(dead_, true)) return;
     sequences_.clear();
-    if (listener_) listener_->on_exit({0, 9, why});
+    WorkerExit exit{0, 9, why};
+    exit.outside = why == "killed by signal 9";
+    if (listener_) listener_->on_exit(std::move(exit));
   }
 
   void say(wire::ToFront message) {
@@ -59,6 +101,7 @@ class FakeWorker {
   }
 
   void take_commands() {
+    answer_probes();
     for (wire::ToWorker& command : std::exchange(inbox, {})) {
       if (auto* start = std::get_if<wire::Start>(&command)) {
         starts.push_back(*start);
@@ -80,7 +123,15 @@ class FakeWorker {
   }
 
   [[nodiscard]] bool dead() const { return dead_; }
+  [[nodiscard]] bool serves() const { return serves_; }
   [[nodiscard]] std::size_t running() const { return sequences_.size(); }
+  /// True if it runs a sequence of which `which` is true.
+  template <class Which>
+  [[nodiscard]] bool runs(Which which) const {
+    return std::any_of(sequences_.begin(), sequences_.end(), [&](const Sequence& sequence) {
+      return which(sequence.start);
+    });
+  }
   /// The link was destroyed or killed: nothing is heard any more.
   void silence() {
     dead_ = true;
@@ -89,7 +140,12 @@ class FakeWorker {
   }
 
   std::vector<wire::ToWorker> inbox;  ///< what the front has sent and the worker not read
-  std::vector<wire::Start> starts;    ///< all that were read
+  std::vector<wire::Start> starts;    ///< all that were read, but for golden prompts
+  std::vector<wire::Start> probes;    ///< golden prompts that wait for an answer
+  bool answers_probes = true;
+  bool computes_wrong = false;   ///< one bit of what the golden prompt gives
+  bool stopped = false;          ///< as SIGSTOP does: neither heartbeats nor answers
+  std::int64_t step_age_ms = 0;  ///< as its heartbeat tells it
   std::vector<wire::Cancel> cancels;
   std::function<void(wire::Tokens&)> before_send;  ///< may change what leaves
 
@@ -99,6 +155,16 @@ class FakeWorker {
     HashChain chain;
     bool finished = false;
   };
+
+  [[nodiscard]] std::vector<TokenId> golden_tokens() const {
+    HashChain chain;
+    for (TokenId token : golden_.prompt)
+      chain.push(token);
+    std::vector<TokenId> tokens;
+    for (std::uint32_t i = 0; i < golden_.max_tokens; ++i)
+      tokens.push_back(chain.advance());
+    return tokens;
+  }
 
   static SequenceOutput advance(Sequence& sequence) {
     const Plan& plan = sequence.start.plan;
@@ -123,6 +189,8 @@ class FakeWorker {
   std::int64_t pid_;
   std::shared_ptr<WorkerListener> listener_;
   std::vector<Sequence> sequences_;
+  Plan golden_;
+  bool serves_ = false;
   bool dead_ = false;
 };
 

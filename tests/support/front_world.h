@@ -112,14 +112,41 @@ class FrontWorld : public VirtualTime {
     advance(std::chrono::seconds(30));
   }
 
-  /// All workers that were started say that they are ready. Starts are spaced, so time passes.
+  /// Time passes while the workers beat and answer golden prompts.
+  void advance(Duration duration) {
+    constexpr Duration kBeat = std::chrono::milliseconds(50);
+    for (; duration > Duration::zero(); duration -= kBeat) {
+      VirtualTime::advance(std::min(duration, kBeat));
+      live();
+    }
+    live();
+  }
+
+  /// The workers beat and answer golden prompts until the lanes are content with them.
+  void live() {
+    for (int round = 0; round < 4; ++round) {
+      settle();
+      for (const auto& worker : launcher->alive()) {
+        if (round == 0)
+          worker->live();
+        else if (!worker->stopped)
+          worker->answer_probes();
+      }
+    }
+    settle();
+  }
+
+  /// All workers that were started say that they are ready, pass their probes and take as much as
+  /// they can. Starts are spaced and lanes ramp, so time passes.
   void bring_up() {
     advance(std::chrono::seconds(2));
     for (const auto& worker : launcher->alive()) {
+      if (worker->serves()) continue;
       worker->hello();
       worker->ready();
     }
     settle();
+    advance(std::chrono::milliseconds(500));
   }
 
   /// Sends a request; the answer comes in the client that is returned.
