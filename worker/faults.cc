@@ -275,7 +275,7 @@ class Faults::FaultyModel final : public Model {
 
 // --- start-up and loop ---------------------------------------------------------------------------
 
-Faults::Faults(FaultPlan plan, FaultScope scope, FaultActions& actions, const Clock& clock)
+Faults::Faults(const FaultPlan& plan, FaultScope scope, FaultActions& actions, const Clock& clock)
     : impl_(std::make_unique<Impl>(plan, scope, actions, clock)) {}
 Faults::~Faults() = default;
 

@@ -29,7 +29,7 @@ struct FaultScope {
 class Faults {
  public:
   ///   clock  measures steps, for slow(FACTOR)
-  Faults(FaultPlan plan, FaultScope scope, FaultActions& actions, const Clock& clock);
+  Faults(const FaultPlan& plan, FaultScope scope, FaultActions& actions, const Clock& clock);
   ~Faults();
   Faults(const Faults&) = delete;
   Faults& operator=(const Faults&) = delete;
