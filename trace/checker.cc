@@ -18,10 +18,9 @@ namespace {
 
 constexpr std::size_t kViolationsKept = 100;
 constexpr std::size_t kEndedKept = 65'536;
-/// A suspect is as good as new after so long without another end of a worker (poison.h).
-constexpr Duration kSuspicionLasts = std::chrono::seconds(60);
 constexpr Duration kConvictionLasts = std::chrono::hours(1);
 constexpr std::size_t kConvictionsKept = 4096;
+constexpr std::size_t kEndedWorkersKept = 16;
 
 // --- sentences -----------------------------------------------------------------------------------
 
@@ -89,14 +88,21 @@ class Checker::Impl {
     bool finished = false;
     std::uint32_t retries = 0;
     std::uint32_t suspected = 0;
-    TimePoint suspected_at;
+    std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
+    std::uint32_t in_a_row = 0;     ///< ends of workers since it was last cleared
     bool convicted = false;
+    std::vector<std::pair<LaneId, std::uint64_t>> ended;  ///< workers that it may have ended
   };
   struct Running {
     Epoch epoch = 0;
     std::uint32_t blocks = 0;
     bool probe = false;
     bool alone = false;  ///< twice suspected: nothing may run beside it
+  };
+  /// The end of a worker that counts against its lane.
+  struct Charge {
+    TimePoint at;
+    std::uint64_t worker = 0;
   };
   struct Lane {
     std::uint64_t worker = 0;  ///< 0: none is alive
@@ -111,7 +117,7 @@ class Checker::Impl {
     std::optional<Gate> gate_before;  ///< what others may still know
     TimePoint gate_since;
     bool quarantined = false;
-    std::deque<TimePoint> charged;    ///< ends of workers within the period
+    std::deque<Charge> charged;  ///< ends of workers within the period
     std::set<std::uint64_t> permits;  ///< probes' numbers that are leased
   };
 
@@ -391,17 +397,24 @@ class Checker::Impl {
       violate("C13",
               "worker " + number(lost.worker) + " of " + name(lost.lane) +
                   " is lost and does not live");
+    if (lost.blamed) {
+      for (const auto& [id, running] : lane.running) {
+        auto found = sequences_.find(id);
+        if (found != sequences_.end() && found->second.ended.size() < kEndedWorkersKept)
+          found->second.ended.emplace_back(lost.lane, lost.worker);
+      }
+    }
     lane.worker = 0;
     lane.ready = false;
     lane.running.clear();
     lane.blocks_used = lane.users = lane.alone = 0;
     lane.quarantined = lost.quarantined;
-    if (lost.charged) lane.charged.push_back(now_);
+    if (lost.charged) lane.charged.push_back({now_, lost.worker});
     forget_charges(lane);
   }
 
   void forget_charges(Lane& lane) {
-    while (!lane.charged.empty() && now_ - lane.charged.front() >= limits_.lane_period)
+    while (!lane.charged.empty() && now_ - lane.charged.front().at >= limits_.lane_period)
       lane.charged.pop_front();
   }
 
@@ -420,7 +433,9 @@ class Checker::Impl {
     Running running{started.epoch, started.blocks, started.probe, false};
     if (found != sequences_.end()) {
       const Sequence& sequence = found->second;
-      running.alone = sequence.suspected >= 2 && now_ - sequence.suspected_at < kSuspicionLasts;
+      running.alone = started.trial && sequence.suspected >= 2;
+      if (!started.trial && started.emitted < sequence.trial_until)
+        violate("C16", who + " is suspected and not cleared, and is started without a trial");
     }
     auto known = lane.running.find(started.sequence);
     if (known != lane.running.end()) {
@@ -494,6 +509,16 @@ class Checker::Impl {
     take_off(lane, found);
   }
 
+  void on(const Cleared& cleared) {
+    Lane& lane = lanes_[cleared.lane];
+    auto found = lane.running.find(cleared.sequence);
+    if (found == lane.running.end() || found->second.epoch != cleared.epoch) {
+      violate("C16", name(cleared.sequence) + " is cleared and does not run there");
+      return;
+    }
+    if (std::exchange(found->second.alone, false)) lane.alone -= 1;
+  }
+
   static void take_off(Lane& lane, std::map<SequenceId, Running>::iterator entry) {
     const Running& running = entry->second;
     lane.blocks_used -= running.blocks;
@@ -533,12 +558,14 @@ class Checker::Impl {
       violate("C16",
               name(suspected.sequence) + " is suspected for the " + number(suspected.count) +
                   "th time, it was " + number(sequence.suspected) + " times before");
-    if (suspected.count > limits_.incarnations_per_poison)
+    bool cleared = forgotten || sequence.emitted >= sequence.trial_until;
+    sequence.in_a_row = cleared ? 1 : sequence.in_a_row + 1;
+    if (sequence.in_a_row > limits_.incarnations_per_poison)
       violate("C16",
-              name(suspected.sequence) + " has ended " + number(suspected.count) +
-                  " workers, the limit is " + number(limits_.incarnations_per_poison));
+              name(suspected.sequence) + " has ended " + number(sequence.in_a_row) +
+                  " workers in a row, the limit is " + number(limits_.incarnations_per_poison));
     sequence.suspected = suspected.count;
-    sequence.suspected_at = now_;
+    sequence.trial_until = suspected.trial_until;
   }
 
   void on(const Convicted& convicted) {
@@ -556,6 +583,10 @@ class Checker::Impl {
       if (sequence.suspected == 0)
         violate("C16", name(convicted.sequence) + " is convicted and was never suspected");
       sequence.convicted = request.convicted = true;
+      // The lanes are not charged for what they could not help.
+      for (const auto& [lane, worker] : sequence.ended)
+        std::erase_if(lanes_[lane].charged,
+                      [worker = worker](const Charge& charge) { return charge.worker == worker; });
     }
     if (old == convictions_.end()) {
       convictions_.emplace(convicted.fingerprint, now_);

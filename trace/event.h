@@ -128,6 +128,13 @@ struct Started {
   std::uint32_t blocks = 0;   ///< KV blocks reserved for it
   TimePoint deadline = TimePoint::max();
   bool probe = false;  ///< a golden prompt, not a user's
+  bool trial = false;  ///< it is suspected of having ended a worker, and not cleared of that
+};
+/// It got so far beyond the point where a worker ended with it that it is no longer on trial.
+struct Cleared {
+  LaneId lane;
+  SequenceId sequence;
+  Epoch epoch = 0;
 };
 /// It left the lane: finished, failed, dropped.
 struct Stopped {
@@ -157,8 +164,9 @@ struct Probe {
 /// The sequence was in a worker that ended from inside.
 struct Suspected {
   SequenceId sequence;
-  std::uint32_t count = 0;  ///< so often now
-  bool alone = false;       ///< nothing else ran there
+  std::uint32_t count = 0;        ///< so often now
+  bool alone = false;             ///< nothing else ran there
+  std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
 };
 /// It ended its workers, the last one alone: its request ends, and equal ones are refused.
 struct Convicted {
@@ -216,6 +224,7 @@ using Body = std::variant<Limits,
                           LaneReady,
                           WorkerLost,
                           Started,
+                          Cleared,
                           Stopped,
                           Gate,
                           Probe,

@@ -121,6 +121,13 @@ void each_field(Visit&& visit, E& event) {
   visit("blocks", event.blocks);
   visit("deadline", event.deadline);
   visit("probe", event.probe);
+  visit("trial", event.trial);
+}
+template <Either<Cleared> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("lane", event.lane);
+  visit("sequence", event.sequence);
+  visit("epoch", event.epoch);
 }
 template <Either<Stopped> E, class Visit>
 void each_field(Visit&& visit, E& event) {
@@ -147,6 +154,7 @@ void each_field(Visit&& visit, E& event) {
   visit("sequence", event.sequence);
   visit("count", event.count);
   visit("alone", event.alone);
+  visit("trial_until", event.trial_until);
 }
 template <Either<Convicted> E, class Visit>
 void each_field(Visit&& visit, E& event) {
@@ -170,10 +178,10 @@ void each_field(Visit&& visit, E& event) {
 
 /// The names of the events, in the order of the alternatives of Body.
 inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames = {
-    "Limits",     "Accepted", "Refused",   "Ended",   "AdmissionBorn", "Registered",
-    "Released",   "Offered",  "Emitted",   "Read",    "WorkerStarted", "LaneReady",
-    "WorkerLost", "Started",  "Stopped",   "Gate",    "Probe",         "Suspected",
-    "Convicted",  "Ladder",   "Restarted", "Healing", "End",
+    "Limits",     "Accepted",  "Refused", "Ended",     "AdmissionBorn", "Registered",
+    "Released",   "Offered",   "Emitted", "Read",      "WorkerStarted", "LaneReady",
+    "WorkerLost", "Started",   "Cleared", "Stopped",   "Gate",          "Probe",
+    "Suspected",  "Convicted", "Ladder",  "Restarted", "Healing",       "End",
 };
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {

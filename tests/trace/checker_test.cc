@@ -71,8 +71,12 @@ class CheckerTest : public ::testing::Test {
   void lose(std::uint64_t number, bool charged = true, bool quarantined = false) {
     tell(WorkerLost{{0}, number, charged, charged, quarantined, "killed"});
   }
-  void start(std::uint64_t s, Epoch epoch, std::uint32_t emitted, std::uint64_t worker = 1) {
-    tell(Started{{0}, worker, {s}, epoch, emitted, 4, TimePoint::max(), false});
+  void start(std::uint64_t s,
+             Epoch epoch,
+             std::uint32_t emitted,
+             std::uint64_t worker = 1,
+             bool trial = false) {
+    tell(Started{{0}, worker, {s}, epoch, emitted, 4, TimePoint::max(), false, trial});
   }
   void stop(std::uint64_t s, Epoch epoch) { tell(Stopped{{0}, {s}, epoch}); }
 
@@ -525,6 +529,26 @@ TEST_F(CheckerTest, C13DoesNotChargeWhatARequestHasDone) {
   EXPECT_THAT(broken(), IsEmpty());
 }
 
+TEST_F(CheckerTest, C13TakesBackWhatAConvictHasDoneAndNoMore) {
+  accept(2);
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    serve(i);
+    if (i == 6) start(2, 0, 0, i);
+    wait(1s);
+    lose(i);
+  }
+  tell(Suspected{{2}, 1, true, 32});
+  tell(Convicted{{2}, 99});
+  serve(7);
+  EXPECT_THAT(broken(), IsEmpty()) << "five are left";
+
+  lose(7);
+  wait(1s);
+  serve(8);
+
+  EXPECT_THAT(broken(), ElementsAre("C13"));
+}
+
 TEST_F(CheckerTest, C13FindsAStartOfAQuarantinedLaneAndASecondWorker) {
   tell(WorkerStarted{{0}, 1});
   lose(1, true, true);
@@ -567,9 +591,9 @@ TEST_F(CheckerTest, C16LetsAPoisonRequestEndThreeWorkers) {
   accept(2);
   for (std::uint32_t count = 1; count <= 3; ++count) {
     serve(count);
-    start(2, count - 1, 0, count);
+    start(2, count - 1, 0, count, count > 1);
     lose(count, false);
-    tell(Suspected{{2}, count, true});
+    tell(Suspected{{2}, count, true, 32});
     if (count < 3) offer(2, count);
     wait(1s);
   }
@@ -583,7 +607,7 @@ TEST_F(CheckerTest, C16LetsAPoisonRequestEndThreeWorkers) {
 TEST_F(CheckerTest, C16FindsAFourthWorkerAndAConvictWhoRunsOn) {
   accept(2);
   for (std::uint32_t count = 1; count <= 4; ++count)
-    tell(Suspected{{2}, count, true});
+    tell(Suspected{{2}, count, true, 32});
   EXPECT_THAT(broken(), ElementsAre("C16"));
 
   tell(Convicted{{2}, 99});
@@ -598,9 +622,9 @@ TEST_F(CheckerTest, C16FindsAFourthWorkerAndAConvictWhoRunsOn) {
 TEST_F(CheckerTest, C16FindsCompanyForOneThatHasToBeAlone) {
   serve(1);
   accept(2);
-  tell(Suspected{{2}, 1, false});
-  tell(Suspected{{2}, 2, false});
-  start(2, 0, 0);
+  tell(Suspected{{2}, 1, false, 32});
+  tell(Suspected{{2}, 2, false, 32});
+  start(2, 0, 0, 1, true);
   EXPECT_THAT(broken(), IsEmpty());
 
   start(11, 0, 0);
@@ -608,15 +632,38 @@ TEST_F(CheckerTest, C16FindsCompanyForOneThatHasToBeAlone) {
   EXPECT_THAT(broken(), ElementsAre("C16"));
 }
 
+TEST_F(CheckerTest, C16LetsOthersComeWhenASuspectIsCleared) {
+  serve(1);
+  accept(2);
+  tell(Suspected{{2}, 1, false, 32});
+  tell(Suspected{{2}, 2, false, 32});
+  start(2, 0, 0, 1, true);
+
+  tell(Cleared{{0}, {2}, 0});
+  start(11, 0, 0);
+
+  EXPECT_THAT(broken(), IsEmpty());
+}
+
+TEST_F(CheckerTest, C16FindsASuspectThatRunsWithoutATrial) {
+  serve(1);
+  accept(2);
+  tell(Suspected{{2}, 1, false, 32});
+
+  start(2, 0, 0, 1, false);
+
+  EXPECT_THAT(broken(), ElementsAre("C16"));
+}
+
 TEST_F(CheckerTest, C16FindsAConvictThatWasLetInAgain) {
   accept(2);
-  tell(Suspected{{2}, 1, true});
+  tell(Suspected{{2}, 1, true, 32});
   tell(Convicted{{2}, 99});
   end(2, Outcome::poison);
   wait(59min);
 
   accept(3);
-  tell(Suspected{{3}, 1, true});
+  tell(Suspected{{3}, 1, true, 32});
   tell(Convicted{{3}, 99});
 
   EXPECT_THAT(broken(), ElementsAre("C16"));
