@@ -1,5 +1,8 @@
 #include "actors/admission.h"
 
+#include "actors/pulse.h"
+#include "base/fault_point.h"
+
 #include <caf/event_based_actor.hpp>
 
 #include <deque>
@@ -24,6 +27,7 @@ class Admission : public caf::event_based_actor {
   const char* name() const override { return "sluice.admission"; }
 
   caf::behavior make_behavior() override {
+    front_->record(trace::AdmissionBorn{});
     tell_holder_lost(*life_.leases, front_->admission.role);
     front_->tree->registry().subscribe(front_->admission.role, caf::actor_cast<caf::actor>(this));
     if (front_->draining) controller_.drain();
@@ -31,6 +35,7 @@ class Admission : public caf::event_based_actor {
         [this](Submit& submit) { on_submit(submit); },
         [this](const Register& again) { on_register(again); },
         [this](const Ended& ended) { on_ended(ended); },
+        answers_pulse(),
         [this](Tick) { on_tick(); },
         [this](const PeerUp& peer) {
           if (peer.incarnation != life_.number) return;
@@ -51,6 +56,7 @@ class Admission : public caf::event_based_actor {
   };
 
   void on_submit(Submit& submit) {
+    FAULT_POINT("admission.submit");
     SequenceId lease{submit.demand.request.value};
     if (submit.works.empty() || !life_.leases->holds(lease, submit.works.front().epoch)) return;
     TimePoint now = front_->clock->now();
@@ -61,11 +67,16 @@ class Admission : public caf::event_based_actor {
     if (!decision.admitted() || !model) {
       front_->counters.refused += 1;
       life_.leases->remove(lease);
+      front_->record(trace::Refused{submit.demand.request, decision.message});
       caf::anon_send(submit.works.front().session, Refused{std::move(decision)});
       return;
     }
     front_->counters.accepted += 1;
+    const auto& demand = submit.demand;
+    front_->record(
+        trace::Accepted{demand.request, demand.sequences, demand.tokens, demand.deadline});
     enter(submit.demand.request, submit.works.front().session, now);
+    FAULT_POINT("admission.accepted");
     for (Work& work : submit.works) {
       std::vector<Work> one{std::move(work)};
       hand_over(front_->tree->registry(), model->queue, one, Enqueue{one.front()});
@@ -75,11 +86,15 @@ class Admission : public caf::event_based_actor {
   void on_register(const Register& again) {
     TimePoint now = front_->clock->now();
     controller_.restore(again.demand, now);
+    front_->record(
+        trace::Registered{again.demand.request, again.demand.sequences, again.demand.tokens});
     enter(again.demand.request, again.session, now);
   }
 
   void on_ended(const Ended& ended) {
-    controller_.end(ended.request, front_->clock->now());
+    FAULT_POINT("admission.ended");
+    if (controller_.end(ended.request, front_->clock->now()))
+      front_->record(trace::Released{ended.request});
     life_.leases->remove(SequenceId{ended.request.value});
     sessions_.erase(ended.request.value);
   }

@@ -2,8 +2,11 @@
 
 #include "actors/admission.h"
 #include "actors/batcher.h"
+#include "actors/breaker.h"
 #include "actors/executor.h"
 #include "actors/messages.h"
+#include "actors/prober.h"
+#include "actors/pulse.h"
 #include "actors/queue.h"
 #include "supervision/supervisor.h"
 
@@ -36,7 +39,11 @@ std::shared_ptr<Front> make_front(Front::Options options,
                                   std::shared_ptr<const Clock> clock,
                                   std::shared_ptr<Random> random,
                                   std::shared_ptr<WorkerLauncher> launcher) {
-  auto log = [](const ChildStatus& child) {
+  auto front = std::make_shared<Front>();
+  auto log = [owner = std::weak_ptr<Front>(front)](const ChildStatus& child) {
+    if (child.state == ChildState::waiting) {
+      if (auto living = owner.lock()) living->record(trace::Restarted{child.path});
+    }
     if (child.state == ChildState::quarantined || child.state == ChildState::disabled) {
       spdlog::error("{} is {}: {}", child.path, to_string(child.state), child.last_reason);
     } else if (child.state == ChildState::waiting) {
@@ -45,7 +52,6 @@ std::shared_ptr<Front> make_front(Front::Options options,
       spdlog::debug("{} is {}", child.path, to_string(child.state));
     }
   };
-  auto front = std::make_shared<Front>();
   front->options = std::move(options);
   front->clock = std::move(clock);
   front->random = random;
@@ -53,6 +59,18 @@ std::shared_ptr<Front> make_front(Front::Options options,
   front->tree = std::make_shared<Tree>(std::move(random), log);
   front->admission = {"admission", front->tree->leases("root/scheduling/admission")};
   return front;
+}
+
+trace::Limits trace_limits(const Front& front) {
+  const Front::Options& options = front.options;
+  trace::Limits limits;
+  limits.lane_restarts = options.lane_restarts_max;
+  limits.lane_period = options.lane_restarts_period;
+  limits.retries_min = front.retries.options().at_least;
+  limits.retries_share = front.retries.options().share;
+  limits.attempts = front.retries.options().attempts;
+  limits.tokens = options.admission.queue_tokens;
+  return limits;
 }
 
 void add_model(Front& front,
@@ -80,9 +98,13 @@ void add_model(Front& front,
 
 std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& front) {
   using std::chrono::seconds;
-  auto holder = [](std::string id, std::string role, Factory start) {
+  auto player = [](std::string id, std::string role, Factory start) {
     ChildSpec child = actor_child(std::move(id), std::move(start));
     child.role = std::move(role);
+    return child;
+  };
+  auto holder = [player](std::string id, std::string role, Factory start) {
+    ChildSpec child = player(std::move(id), std::move(role), std::move(start));
     child.holds_leases = true;
     return child;
   };
@@ -98,10 +120,22 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
     for (LaneId lane : model->lanes) {
       SupervisorSpec one{Strategy::rest_for_one, {5, seconds(60), OnExhausted::escalate}, {}};
       one.children.push_back(
+          player("breaker",
+                 Front::breaker_role(lane),
+                 [front, model, lane](caf::actor_system& system, const Incarnation& life) {
+                   return spawn_breaker(system, front, model, lane, life);
+                 }));
+      one.children.push_back(
           holder("executor",
                  front->executors.at(lane).role,
                  [front, model, lane](caf::actor_system& system, const Incarnation& life) {
                    return spawn_executor(system, front, model, lane, life);
+                 }));
+      one.children.push_back(
+          player("prober",
+                 Front::prober_role(lane),
+                 [front, lane](caf::actor_system& system, const Incarnation& life) {
+                   return spawn_prober(system, front, lane, life);
                  }));
       lanes.children.push_back(
           supervisor_child("lane" + std::to_string(lane.value), std::move(one)));
@@ -122,9 +156,18 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
     scheduling.children.push_back(supervisor_child("model." + model->name, std::move(place)));
   }
 
+  SupervisorSpec operations{Strategy::one_for_one, {10, seconds(60), OnExhausted::disable}, {}};
+  if (front->options.pulse > Duration::zero()) {
+    operations.children.push_back(
+        player("pulse", "pulse", [front](caf::actor_system& system, const Incarnation& life) {
+          return spawn_pulse(system, front, life);
+        }));
+  }
+
   SupervisorSpec root{Strategy::one_for_one, {3, seconds(60), OnExhausted::escalate}, {}};
   root.children.push_back(supervisor_child("lanes", std::move(lanes)));
   root.children.push_back(supervisor_child("scheduling", std::move(scheduling)));
+  root.children.push_back(supervisor_child("operations", std::move(operations)));
   return std::make_shared<const SupervisorSpec>(std::move(root));
 }
 

@@ -16,8 +16,8 @@ namespace sluice {
 ///   threads  of the scheduler's pool; >= 1
 std::unique_ptr<caf::actor_system_config> make_actor_config(std::size_t threads);
 
-/// The tree of the front: lanes, then scheduling. Sessions are temporary actors outside it, and
-/// listeners live on their loops: neither has anything that a restart could bring back.
+/// The tree of the front: lanes, scheduling, then operations. Sessions are temporary actors outside
+/// it, and listeners live on their loops: neither has anything that a restart could bring back.
 std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& front);
 
 /// A front without models. The tree's changes of state go to the log.
@@ -25,6 +25,9 @@ std::shared_ptr<Front> make_front(Front::Options options,
                                   std::shared_ptr<const Clock> clock,
                                   std::shared_ptr<Random> random,
                                   std::shared_ptr<WorkerLauncher> launcher);
+
+/// By which limits a trace of this front is to be judged: its first event.
+trace::Limits trace_limits(const Front& front);
 
 /// Names a model's lanes and holders, before the tree is made.
 ///   lanes    how many workers serve it; their ids follow those given before

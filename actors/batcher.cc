@@ -1,5 +1,9 @@
 #include "actors/batcher.h"
 
+#include "actors/pulse.h"
+#include "admission/poison.h"
+#include "base/check.h"
+#include "base/fault_point.h"
 #include "kernels/ops.h"
 
 #include <caf/event_based_actor.hpp>
@@ -32,26 +36,45 @@ class Batcher : public caf::event_based_actor {
     Registry& registry = front_->tree->registry();
     registry.subscribe(model_->batcher.role, self);
     registry.subscribe(model_->queue.role, self);
-    for (LaneId lane : model_->lanes)
+    for (LaneId lane : model_->lanes) {
+      lanes_.set_gate(lane, {0.0, 0});  // until its breaker says otherwise
       registry.subscribe(front_->executors.at(lane).role, self);
+    }
     return {
         [this](Batch& batch) { on_batch(batch.works); },
         [this](const LaneUp& up) { on_lane_up(up); },
         [this](const LaneDown& down) { on_lane_down(down.lane, down.final); },
+        [this](const LaneGate& gate) { on_lane_gate(gate); },
+        [this](const LanePace& pace) {
+          lanes_.set_pace(pace.lane, {pace.step_base_us, pace.step_per_row_us});
+        },
+        [this](const Cleared& cleared) { on_cleared(cleared); },
         [this](const Released& released) { on_released(released); },
         [this](const Drop& drop) { on_drop(drop); },
+        answers_pulse(),
         [this](const PeerUp& peer) { on_peer_up(peer); },
         [this](const PeerDown& peer) { on_peer_down(peer); },
     };
   }
 
-  void on_exit() override { waiting_.clear(); }
+  void on_exit() override {
+    waiting_.clear();
+    suspects_.clear();
+  }
 
  private:
   void on_batch(std::vector<Work>& works) {
+    FAULT_POINT("batcher.batch");
     outstanding_ -= std::min<std::uint64_t>(outstanding_, works.size());
     for (Work& work : works) {
-      if (life_.leases->holds(work.id, work.epoch)) waiting_.push_back(std::move(work));
+      if (!life_.leases->holds(work.id, work.epoch)) continue;
+      if (work.suspicion == 0) {
+        waiting_.push_back(std::move(work));
+        continue;
+      }
+      ward_.remove(work.id);
+      ward_.add({work.id, work.suspicion, work.cohort_max});
+      suspects_.insert_or_assign(work.id, std::move(work));
     }
     assign();
   }
@@ -64,29 +87,55 @@ class Batcher : public caf::event_based_actor {
     pull();
   }
 
+  void on_lane_gate(const LaneGate& gate) {
+    lanes_.set_gate(gate.lane, {gate.weight, gate.permits});
+    publish_slots();
+    assign();
+    pull();
+  }
+
   void on_lane_down(LaneId lane, bool final) {
     lanes_.lane_down(lane);
+    lanes_.set_gate(lane, {0.0, 0});
+    ward_.lane_down(lane);
     publish_slots();
     if (!final) return;
     lost_.insert(lane);
     if (lost_.size() < model_->lanes.size()) return;
-    for (const Work& work : waiting_) {
-      life_.leases->remove(work.id);
-      caf::anon_send(
-          work.session,
-          SequenceFailed{
-              work.id, work.epoch, {ErrorCode::unavailable, "no lane of the model is left"}});
+    for (const Work& work : waiting_)
+      fail(work);
+    for (const auto& [id, work] : suspects_) {
+      ward_.remove(id);
+      fail(work);
     }
     waiting_.clear();
+    suspects_.clear();
     if (auto queue = front_->tree->registry().find(model_->queue.role))
       caf::anon_send(queue->handle, NoLaneLeft{});
   }
 
+  void fail(const Work& work) {
+    life_.leases->remove(work.id);
+    caf::anon_send(
+        work.session,
+        SequenceFailed{
+            work.id, work.epoch, {ErrorCode::unavailable, "no lane of the model is left"}});
+  }
+
   void on_released(const Released& released) {
-    for (SequenceId id : released.ids)
+    FAULT_POINT("batcher.released");
+    for (SequenceId id : released.ids) {
       lanes_.release(released.lane, id);
+      ward_.left(id);
+    }
     assign();
     pull();
+  }
+
+  void on_cleared(const Cleared& cleared) {
+    for (SequenceId id : cleared.ids)
+      ward_.cleared(id);
+    assign();
   }
 
   void on_drop(const Drop& drop) {
@@ -95,6 +144,15 @@ class Batcher : public caf::event_based_actor {
     if (found != waiting_.end() && found->epoch <= drop.epoch) {
       life_.leases->remove(drop.id);
       waiting_.erase(found);
+      pull();
+      return;
+    }
+    auto suspect = suspects_.find(drop.id);
+    if (suspect != suspects_.end() && suspect->second.epoch <= drop.epoch) {
+      life_.leases->remove(drop.id);
+      ward_.remove(drop.id);
+      suspects_.erase(suspect);
+      assign();
       pull();
       return;
     }
@@ -108,8 +166,10 @@ class Batcher : public caf::event_based_actor {
   void on_peer_up(const PeerUp& peer) {
     if (peer.role == model_->batcher.role && peer.incarnation == life_.number) {
       sweep(*life_.leases, model_->batcher.role, [this](SequenceId id) {
-        return std::any_of(
-            waiting_.begin(), waiting_.end(), [&](const Work& work) { return work.id == id; });
+        return suspects_.contains(id) ||
+               std::any_of(waiting_.begin(), waiting_.end(), [&](const Work& work) {
+                 return work.id == id;
+               });
       });
     } else if (peer.role == model_->queue.role) {
       outstanding_ = 0;  // a new queue knows nothing of what was asked of the old one
@@ -123,23 +183,56 @@ class Batcher : public caf::event_based_actor {
     }
   }
 
-  /// Gives waiting work to lanes, in order. What does not fit anywhere waits and is not overtaken:
-  /// smaller work behind it would keep the blocks busy that it needs.
+  /// Gives waiting work to lanes, suspects first. What does not fit anywhere waits and is not
+  /// overtaken: smaller work behind it would keep the blocks busy that it needs.
   void assign() {
     std::map<LaneId, std::vector<Work>> by_lane;
+    try_suspects(by_lane);
     while (!waiting_.empty()) {
       Work& next = waiting_.front();
-      next.blocks = blocks(next);
-      auto lane = lanes_.assign(next.id, next.blocks);
+      BatchAssembly::Need need = need_of(next);
+      auto lane = lanes_.assign(next.id, need, ward_.lane());
       if (!lane) break;
+      next.blocks = need.blocks;
       by_lane[*lane].push_back(std::move(waiting_.front()));
       waiting_.pop_front();
     }
     for (auto& [lane, works] : by_lane) {
       hand_over(front_->tree->registry(), front_->executors.at(lane), works, Assign{works});
+      FAULT_POINT("batcher.handed_over");
       for (const Work& work : works)
         life_.leases->remove(work.id);
     }
+  }
+
+  void try_suspects(std::map<LaneId, std::vector<Work>>& by_lane) {
+    if (ward_.waiting() == 0) return;
+    std::vector<Ward::Lane> lanes;
+    for (const BatchAssembly::Room& room : lanes_.rooms())
+      lanes.push_back({room.id, room.held, room.free});
+    auto trial = ward_.next(lanes);
+    if (!trial) return;
+    for (SequenceId id : trial->ids) {
+      auto suspect = suspects_.find(id);
+      CHECK(suspect != suspects_.end());
+      Work& work = suspect->second;
+      BatchAssembly::Need need = need_of(work);
+      if (!lanes_.assign_to(trial->lane, id, need)) {
+        // Not enough blocks beside the others of its cohort: with the next one.
+        ward_.left(id);
+        ward_.add({id, work.suspicion, work.cohort_max});
+        continue;
+      }
+      work.blocks = need.blocks;
+      by_lane[trial->lane].push_back(std::move(work));
+      suspects_.erase(suspect);
+    }
+  }
+
+  BatchAssembly::Need need_of(const Work& work) const {
+    std::size_t emitted = work.emitted ? work.emitted->size() : 0;
+    std::size_t left = work.plan->max_tokens > emitted ? work.plan->max_tokens - emitted : 0;
+    return {blocks(work), work.known_tokens(), left, work.avoid};
   }
 
   /// KV blocks a sequence will probably need: what is known, and half of what it may still
@@ -156,13 +249,13 @@ class Batcher : public caf::event_based_actor {
 
   /// Asks the queue for as much as there are free slots that nothing is on its way to.
   void pull() {
-    std::uint64_t expected = outstanding_ + waiting_.size();
+    std::uint64_t expected = outstanding_ + waiting_.size() + ward_.waiting();
     std::uint64_t free = lanes_.free_slots();
     if (free <= expected) return;
     auto queue = front_->tree->registry().find(model_->queue.role);
     if (!queue) return;
     caf::anon_send(queue->handle, Pull{static_cast<std::uint32_t>(free - expected)});
-    outstanding_ = free - waiting_.size();
+    outstanding_ += free - expected;
   }
 
   void publish_slots() { model_->slots.store(lanes_.slots_total(), std::memory_order_relaxed); }
@@ -172,8 +265,10 @@ class Batcher : public caf::event_based_actor {
   Incarnation life_;
   BatchAssembly lanes_;
   std::deque<Work> waiting_;
-  std::uint64_t outstanding_ = 0;  ///< asked of the queue and not arrived
-  std::set<LaneId> lost_;          ///< lanes that will not come back by themselves
+  Ward ward_;                            ///< which suspect runs when
+  std::map<SequenceId, Work> suspects_;  ///< those that wait for their trial
+  std::uint64_t outstanding_ = 0;        ///< asked of the queue and not arrived
+  std::set<LaneId> lost_;                ///< lanes that will not come back by themselves
 };
 
 }  // namespace

@@ -136,4 +136,32 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
   return result;
 }
 
+std::uint64_t plan_fingerprint(std::string_view model, const Plan& plan) {
+  std::uint64_t print = hash_bytes(model);
+  auto add = [&print](const auto& value) { print = hash_bytes(&value, sizeof value, print); };
+  auto add_all = [&print](const std::vector<TokenId>& ids) {
+    print = hash_bytes(ids.data(), ids.size() * sizeof(TokenId), print);
+  };
+  const SamplingParams& sampling = plan.sampling;
+  add_all(plan.prompt);
+  add_all(plan.stop_tokens);
+  add(plan.max_tokens);
+  add(plan.min_tokens);
+  add(sampling.temperature);
+  add(sampling.top_p);
+  add(sampling.top_k);
+  add(sampling.min_p);
+  add(sampling.typical_p);
+  add(sampling.repetition_penalty);
+  add(sampling.presence_penalty);
+  add(sampling.frequency_penalty);
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    add(token);
+    add(bias);
+  }
+  add(plan.logprobs.value_or(~0U));
+  add(plan.prompt_logprobs);
+  return print;
+}
+
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -32,5 +33,9 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
                                                        std::int32_t context,
                                                        std::uint32_t default_max_tokens,
                                                        Random& random);
+
+/// A number for what a plan asks a worker to compute: equal requests have equal ones. The seed does
+/// not count, because a client need not give one.
+std::uint64_t plan_fingerprint(std::string_view model, const Plan& plan);
 
 }  // namespace sluice

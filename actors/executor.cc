@@ -1,6 +1,10 @@
 #include "actors/executor.h"
 
+#include "actors/pulse.h"
+#include "base/fault_point.h"
 #include "supervision/restart_intensity.h"
+#include "supervision/step_times.h"
+#include "supervision/watchdog.h"
 
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
@@ -34,6 +38,12 @@ class MailboxListener final : public WorkerListener {
   std::uint64_t life_;
 };
 
+/// How often the worker's clocks are looked at, while there is one.
+constexpr Duration kWatchEvery = std::chrono::milliseconds(50);
+constexpr Duration kPaceEvery = std::chrono::seconds(1);
+/// A killed process that is still there after this long cannot be replaced: its device is held.
+constexpr Duration kWedgedAfter = std::chrono::seconds(5);
+
 class Executor : public caf::event_based_actor {
  public:
   Executor(caf::actor_config& config,
@@ -57,30 +67,44 @@ class Executor : public caf::event_based_actor {
   caf::behavior make_behavior() override {
     tell_holder_lost(*life_.leases, holder_.role);
     auto self = caf::actor_cast<caf::actor>(this);
-    front_->tree->registry().subscribe(holder_.role, self);
-    front_->tree->registry().subscribe(model_->batcher.role, self);
+    Registry& registry = front_->tree->registry();
+    registry.subscribe(holder_.role, self);
+    registry.subscribe(model_->batcher.role, self);
+    registry.subscribe(front_->breaker_role(status_.lane), self);
     caf::anon_send(self, StartWorker{worker_life_});
     return {
         [this](Assign& assign) { on_assign(assign.works); },
         [this](const Drop& drop) { on_drop(drop); },
         [this](FromWorker& from) {
-          if (from.life == worker_life_)
-            std::visit([this](auto& message) { on_worker(message); }, from.message);
+          if (from.life != worker_life_) return;
+          watchdog_.heard(front_->clock->now());
+          std::visit([this](auto& message) { on_worker(message); }, from.message);
         },
-        [this](const WorkerGone& gone) {
-          if (gone.life == worker_life_) on_worker_gone(gone.exit.why);
-        },
+        [this](const WorkerGone& gone) { on_exit_of_worker(gone); },
         [this](StartWorker start) {
-          if (start.life == worker_life_ && !link_) start_worker();
+          if (start.life == worker_life_ && !link_ && !corpse_) start_worker();
         },
         [this](PhaseTimeout timeout) {
           if (timeout.life == worker_life_ && timeout.phase == phase_) {
-            lose_worker("start-up phase '" + status_.phase + "' took too long");
+            lose_worker("start-up phase '" + status_.phase + "' took too long", Blame::nobody);
           }
         },
-        [this](RestartWorker) {
-          if (link_) lose_worker("restart was asked for");
+        [this](WatchTick tick) {
+          if (tick.life == worker_life_) on_watch_tick();
         },
+        [this](CorpseTimeout timeout) {
+          if (corpse_ && timeout.life == corpse_life_) on_wedged();
+        },
+        [this](const LaneGate& gate) { on_gate(gate); },
+        [this](const QuarantineLane& quarantine) {
+          intensity_exhausted_ = true;
+          lose_worker(quarantine.why, Blame::nobody);
+        },
+        [this](Forgive) { intensity_.forgive(1); },
+        [this](RestartWorker) {
+          if (link_) lose_worker("restart was asked for", Blame::nobody);
+        },
+        answers_pulse(),
         [this](const PeerUp& peer) { on_peer_up(peer); },
         [](const PeerDown&) {},
     };
@@ -88,13 +112,24 @@ class Executor : public caf::event_based_actor {
 
   void on_exit() override {
     release_start();
+    if (link_) {
+      front_->record(
+          trace::WorkerLost{status_.lane, worker_, false, false, false, "its executor ended"});
+    }
+    forget_held();
     link_.reset();
-    held_.clear();
+    corpse_.reset();
     status_.state = LaneStatus::State::down;
     publish();
   }
 
  private:
+  /// Who may have caused the end of a worker.
+  enum class Blame : std::uint8_t {
+    nobody,   ///< it was ended from outside, or by us for reasons of our own
+    running,  ///< something that ran in it
+  };
+
   // --- the worker's life
   // ---------------------------------------------------------------------------------------------
 
@@ -107,12 +142,15 @@ class Executor : public caf::event_based_actor {
     starting_ = true;
     ++worker_life_;
     status_.incarnation += 1;
+    worker_ = front_->tree->next_incarnation(life_.path + "/worker");
+    front_->record(trace::WorkerStarted{status_.lane, worker_});
     auto listener =
         std::make_shared<MailboxListener>(caf::actor_cast<caf::actor>(this), worker_life_);
-    auto link =
-        front_->launcher->launch(front_->worker_specs.at(status_.lane), std::move(listener));
+    WorkerSpec spec = front_->worker_specs.at(status_.lane);
+    spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker_)});
+    auto link = front_->launcher->launch(spec, std::move(listener));
     if (!link) {
-      on_worker_gone(link.error().message);
+      on_worker_gone(link.error().message, Blame::nobody);
       return;
     }
     link_ = std::move(*link);
@@ -128,53 +166,210 @@ class Executor : public caf::event_based_actor {
     delayed_send(this, timeout, PhaseTimeout{worker_life_, phase_});
   }
 
-  /// Kills the worker and goes on as if it had died by itself; its real end is stale by then.
-  void lose_worker(const std::string& why) {
-    if (link_) link_->kill();
-    on_worker_gone(why);
+  /// Kills the worker and goes on as if it had died by itself. Its successor waits until the
+  /// process is really gone, for it may still hold the device.
+  void lose_worker(const std::string& why, Blame blame) {
+    if (link_) {
+      link_->kill();
+      corpse_ = std::move(link_);
+      corpse_life_ = worker_life_;
+      delayed_send(this, kWedgedAfter, CorpseTimeout{corpse_life_});
+    }
+    on_worker_gone(why, blame);
   }
 
-  void on_worker_gone(const std::string& why) {
+  void on_exit_of_worker(const WorkerGone& gone) {
+    if (corpse_ && gone.life == corpse_life_) {
+      corpse_.reset();
+      start_later();
+    } else if (gone.life == worker_life_) {
+      on_worker_gone(gone.exit.why, gone.exit.outside ? Blame::nobody : Blame::running);
+    }
+  }
+
+  /// SIGKILL had no effect: the process sits in the kernel, with its device.
+  void on_wedged() {
+    spdlog::critical(
+        "lane {} of model {}: worker process {} cannot be killed; the lane is quarantined",
+        status_.lane.value,
+        model_->name,
+        corpse_->pid());
+    corpse_.reset();
+    quarantine("its killed worker does not end");
+  }
+
+  void on_worker_gone(const std::string& why, Blame blame) {
+    FAULT_POINT("executor.worker_gone");
     release_start();
     link_.reset();
     ++worker_life_;
     ++phase_;
+    watchdog_.gone();
     bool served = status_.state == LaneStatus::State::ready;
+    if (!served) blame = Blame::nobody;
+    bool poison = blame == Blame::running && runs_last_suspect();
+    TimePoint now = front_->clock->now();
+    // What a convicted request did is not the lane's fault.
+    bool again = !intensity_exhausted_ && (poison || intensity_.allow(now));
+    front_->record(trace::WorkerLost{
+        status_.lane, worker_, blame == Blame::running && users_ > 0, !poison, !again, why});
     status_.last_exit = why;
     status_.pid = 0;
     status_.phase.clear();
+    status_.doubt.clear();
     status_.running = status_.waiting = 0;
     status_.step_age_ms = 0;
-    held_.clear();
-    TimePoint now = front_->clock->now();
-    bool again = intensity_.allow(now);
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
+    close_gate();
+    tell_breaker(LaneDied{
+        status_.lane, worker_, why, poison ? LaneDied::Kind::poison : LaneDied::Kind::fatal});
     if (served || !again) tell_batcher(LaneDown{status_.lane, !again});
-    tell_holder_lost(*life_.leases, holder_.role);
+    return_held(blame);
+    tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
     if (!again) {
-      spdlog::error(
-          "lane {} of model {}: {}; {} restarts in {} s are used up, the lane is quarantined",
-          status_.lane.value,
-          model_->name,
-          why,
-          intensity_.restarts(),
-          std::chrono::duration_cast<std::chrono::seconds>(intensity_.period()).count());
-      publish();
+      quarantine(why);
       return;
     }
     status_.restarts += 1;
-    Duration delay = backoff_.next(now, *front_->random);
+    Duration delay = poison ? Duration::zero() : backoff_.next(now, *front_->random);
+    start_at_ = now + delay;
     spdlog::warn("lane {} of model {}: worker {}; next start in {} ms",
                  status_.lane.value,
                  model_->name,
                  why,
                  std::chrono::duration_cast<std::chrono::milliseconds>(delay).count());
     publish();
-    delayed_send(this, delay, StartWorker{worker_life_});
+    if (!corpse_) start_later();
+  }
+
+  void start_later() {
+    if (status_.state != LaneStatus::State::waiting) return;
+    Duration wait = std::max(Duration::zero(), start_at_ - front_->clock->now());
+    delayed_send(this, wait, StartWorker{worker_life_});
+  }
+
+  void quarantine(const std::string& why) {
+    intensity_exhausted_ = true;
+    ++worker_life_;  // a start that is on its way is void
+    if (status_.state != LaneStatus::State::quarantined) tell_batcher(LaneDown{status_.lane, true});
+    status_.state = LaneStatus::State::quarantined;
+    status_.pid = 0;
+    spdlog::error("lane {} of model {}: {}; after {} restarts the lane is quarantined",
+                  status_.lane.value,
+                  model_->name,
+                  why,
+                  status_.restarts);
+    publish();
+  }
+
+  /// A sequence that has ended workers before runs here, alone.
+  [[nodiscard]] bool runs_last_suspect() const {
+    return users_ == 1 && std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
+             return entry.second.on_trial && entry.second.suspicion >= 2;
+           });
+  }
+
+  /// Tells the sessions of all that ran here. Those on trial are suspects alone, if there are any:
+  /// the others have shown themselves harmless or were not there before.
+  void return_held(Blame blame) {
+    bool trial = std::any_of(
+        held_.begin(), held_.end(), [](const auto& entry) { return entry.second.on_trial; });
+    auto is_suspect = [&](const Held& held) {
+      return blame == Blame::running && !held.probe && (held.on_trial || !trial);
+    };
+    auto together = static_cast<std::uint32_t>(std::count_if(
+        held_.begin(), held_.end(), [&](const auto& entry) { return is_suspect(entry.second); }));
+    bool alone = users_ == 1;
+    for (const auto& [id, held] : held_) {
+      life_.leases->remove(id);
+      if (held.probe) {
+        caf::anon_send(held.session, HolderLost{id, held.epoch, holder_.role});
+      } else {
+        caf::anon_send(held.session,
+                       LaneLost{id, held.epoch, status_.lane, is_suspect(held), alone, together});
+      }
+    }
+    forget_held();
+  }
+
+  void forget_held() {
+    front_->running -= users_;
+    users_ = 0;
+    held_.clear();
   }
 
   void release_start() {
     if (std::exchange(starting_, false)) front_->start_bucket.done();
+  }
+
+  // --- the worker's clocks
+  // -------------------------------------------------------------------------------------------
+
+  void on_watch_tick() {
+    TimePoint now = front_->clock->now();
+    // A worker in a step reads nothing; only one that rests and does not read is stuck.
+    bool resting = status_.step_age_ms == 0;
+    watchdog_.write_blocked(resting && link_->backlog_bytes() > 0, now);
+    Watchdog::Verdict verdict = watchdog_.tick(now, step_times_);
+    switch (verdict.what) {
+      case Watchdog::What::well:
+        doubt("");
+        break;
+      case Watchdog::What::suspect:
+        doubt(verdict.why);
+        break;
+      case Watchdog::What::kill:
+      case Watchdog::What::wedged:
+        watchdog_.killed(now);
+        lose_worker(verdict.why, Blame::running);
+        return;
+    }
+    if (evidence_.ok + evidence_.failed + evidence_.steps > 0) {
+      evidence_.lane = status_.lane;
+      evidence_.generation = gate_.generation;
+      tell_breaker(std::exchange(evidence_, {}));
+    }
+    if (now - paced_ >= kPaceEvery) tell_pace(now);
+    delayed_send(this, kWatchEvery, WatchTick{worker_life_});
+  }
+
+  /// The watchdog's suspicion, told to the breaker when it begins and when it ends.
+  void doubt(const std::string& why) {
+    if (why.empty() == status_.doubt.empty()) return;
+    status_.doubt = why;
+    tell_breaker(LaneSuspect{status_.lane, worker_, !why.empty()});
+    publish();
+  }
+
+  void tell_pace(TimePoint now) {
+    paced_ = now;
+    auto one = step_times_.predicted(1);
+    auto many = step_times_.predicted(credit_.slots);
+    if (!one) return;
+    auto microseconds = [](Duration duration) {
+      return std::chrono::duration<double, std::micro>(duration).count();
+    };
+    double base = microseconds(*one);
+    double more =
+        many && credit_.slots > 1 ? (microseconds(*many) - base) / (credit_.slots - 1) : 0.0;
+    tell_batcher(LanePace{status_.lane, base, std::max(0.0, more)});
+  }
+
+  // --- the gate
+  // ------------------------------------------------------------------------------------------------------
+
+  void close_gate() {
+    if (gate_.weight <= 0) return;
+    gate_.weight = 0;
+    gate_.closed = false;
+    front_->record(trace::Gate{status_.lane, gate_.generation, 0, 0, false});
+  }
+
+  /// A gate that was meant for another worker opens nothing.
+  void on_gate(const LaneGate& gate) {
+    if (gate.lane != status_.lane || (gate.weight > 0 && gate.worker != worker_)) return;
+    gate_ = gate;
+    front_->record(trace::Gate{gate.lane, gate.generation, gate.weight, gate.permits, gate.closed});
   }
 
   // --- what the worker says
@@ -183,7 +378,8 @@ class Executor : public caf::event_based_actor {
   void on_worker(wire::Hello& hello) {
     if (hello.protocol != wire::kProtocolVersion) {
       lose_worker("speaks protocol " + std::to_string(hello.protocol) + ", not " +
-                  std::to_string(wire::kProtocolVersion));
+                      std::to_string(wire::kProtocolVersion),
+                  Blame::nobody);
       return;
     }
     enter_phase("load", front_->options.load_timeout);
@@ -205,12 +401,11 @@ class Executor : public caf::event_based_actor {
   void on_worker(wire::Ready& ready) {
     release_start();
     ++phase_;
-    std::uint64_t expected = model_->fingerprint.load();
-    if (expected != 0 && expected != ready.fingerprint && front_->lanes.ready(model_->name) > 0) {
-      // A stream may move between the lanes of a model only if they give the same bits.
-      lose_worker("has another numerics fingerprint than the model's other lanes");
+    if (std::string why = unlike_others(ready); !why.empty()) {
+      lose_worker(why, Blame::nobody);
       return;
     }
+    model_->golden = ready.golden;
     model_->fingerprint = ready.fingerprint;
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
     credit_ = {ready.slots, ready.blocks};
@@ -221,7 +416,12 @@ class Executor : public caf::event_based_actor {
     status_.fingerprint = ready.fingerprint;
     status_.slots = ready.slots;
     status_.blocks = status_.blocks_free = ready.blocks;
-    backoff_.healthy(front_->clock->now());
+    TimePoint now = front_->clock->now();
+    backoff_.healthy(now);
+    vocabulary_ = ready.vocabulary;
+    step_times_.begin_worker();
+    watchdog_.begin(now);
+    evidence_ = {};
     spdlog::info(
         "lane {} of model {} is ready: worker {}, {} kernels, {} slots, {} blocks of {} tokens",
         status_.lane.value,
@@ -231,33 +431,97 @@ class Executor : public caf::event_based_actor {
         ready.slots,
         ready.blocks,
         ready.block_tokens);
+    front_->record(
+        trace::LaneReady{status_.lane, worker_, ready.slots, ready.blocks, ready.fingerprint});
     publish();
+    serves_ = {status_.lane,
+               worker_,
+               ready.slots,
+               ready.fingerprint,
+               ready.golden,
+               ready.vocabulary,
+               ready.context,
+               ready.blocks};
+    tell_breaker(serves_);
     announce_lane();
+    delayed_send(this, kWatchEvery, WatchTick{worker_life_});
+  }
+
+  /// A stream may move between the lanes of a model only if they give the same bits.
+  [[nodiscard]] std::string unlike_others(const wire::Ready& ready) const {
+    std::uint64_t expected = model_->fingerprint.load();
+    if (expected == 0) return {};
+    if (expected != ready.fingerprint) {
+      return front_->lanes.serving(model_->name) > 0
+                 ? "has another numerics fingerprint than the model's other lanes"
+                 : "";
+    }
+    std::uint64_t golden = model_->golden.load();
+    if (golden != ready.golden)
+      return "gives other tokens in its self-test than a worker of the same fingerprint did before";
+    return {};
   }
 
   void on_worker(wire::Tokens& tokens) {
+    FAULT_POINT("executor.tokens");
+    if (tokens.rows > 0) {
+      bool slow = step_times_.record(
+          tokens.rows, std::chrono::microseconds(tokens.step_us), front_->clock->now());
+      evidence_.steps += 1;
+      evidence_.slow += slow ? 1 : 0;
+    }
+    if (std::string why = impossible(tokens); !why.empty()) {
+      lose_worker(why, Blame::running);
+      return;
+    }
     std::vector<SequenceId> released;
+    std::vector<SequenceId> cleared;
     for (SequenceOutput& output : tokens.outputs) {
       auto held = held_.find(output.id);
       // Of an older epoch, or dropped while the frame was on its way.
       if (held == held_.end() || held->second.epoch != output.epoch) continue;
       bool finished = output.finish != Finish::none;
+      std::size_t known = output.first_index + output.tokens.size();
+      if (held->second.on_trial && known >= held->second.trial_until) {
+        held->second.on_trial = false;
+        front_->record(trace::Cleared{status_.lane, output.id, output.epoch});
+        cleared.push_back(output.id);
+      }
       caf::anon_send(held->second.session, TokensArrived{status_.lane, std::move(output)});
       if (finished) {
-        released.push_back(held->first);
+        evidence_.ok += held->second.probe ? 0 : 1;
+        if (!held->second.probe) released.push_back(held->first);
         let_go(held);
       }
     }
+    if (!cleared.empty()) tell_batcher(Cleared{status_.lane, std::move(cleared)});
     if (!released.empty()) tell_batcher(Released{status_.lane, std::move(released)});
+  }
+
+  /// What no sound worker would send.
+  [[nodiscard]] std::string impossible(const wire::Tokens& tokens) const {
+    for (const SequenceOutput& output : tokens.outputs) {
+      for (TokenId token : output.tokens) {
+        if (token >= 0 && token < vocabulary_) continue;
+        return "sent token " + std::to_string(token) + " for sequence " +
+               std::to_string(output.id.value) + "; the vocabulary has " +
+               std::to_string(vocabulary_) + " tokens";
+      }
+    }
+    return {};
   }
 
   void on_worker(wire::Failed& failed) {
     auto held = held_.find(failed.id);
     if (held == held_.end() || held->second.epoch != failed.epoch) return;
+    // A deadline, or more than the lane has, is not its fault.
+    if (failed.code == ErrorCode::data_loss || failed.code == ErrorCode::internal)
+      evidence_.failed += 1;
     caf::anon_send(held->second.session,
                    SequenceFailed{failed.id, failed.epoch, {failed.code, failed.message}});
+    bool probe = held->second.probe;
     let_go(held);
-    tell_batcher(Released{status_.lane, {failed.id}});
+    if (!probe) tell_batcher(Released{status_.lane, {failed.id}});
   }
 
   void on_worker(wire::Heartbeat& beat) {
@@ -267,6 +531,7 @@ class Executor : public caf::event_based_actor {
     status_.steps = beat.steps;
     status_.preemptions = beat.preemptions;
     status_.step_age_ms = beat.step_age_ms;
+    watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
   }
 
@@ -274,17 +539,18 @@ class Executor : public caf::event_based_actor {
     // The process ends next; its reason is better than its exit status.
     status_.load_failed =
         bye.code != ErrorCode::none && status_.state == LaneStatus::State::starting;
-    if (bye.code != ErrorCode::none) lose_worker(bye.message);
+    if (bye.code != ErrorCode::none) lose_worker(bye.message, Blame::running);
   }
 
   // --- work
   // ----------------------------------------------------------------------------------------------------------
 
   void on_assign(std::vector<Work>& works) {
+    FAULT_POINT("executor.assign");
     for (Work& work : works) {
       if (!life_.leases->holds(work.id, work.epoch)) continue;
-      if (status_.state != LaneStatus::State::ready) {
-        // Given before the loss of the worker was known: back to the session at once.
+      if (status_.state != LaneStatus::State::ready || (gate_.weight <= 0 && !work.probe)) {
+        // Given before it was known that the lane takes nothing: back to the session at once.
         life_.leases->remove(work.id);
         caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
         continue;
@@ -305,27 +571,68 @@ class Executor : public caf::event_based_actor {
         start.time_left_ms = std::max<std::int64_t>(1, left);
       }
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
-      held_.insert_or_assign(work.id, Held{work.epoch, work.session, work.blocks});
+      if (known != held_.end()) let_go_of_place(known);
+      take(work);
       link_->send(std::move(start));
     }
-  }
-
-  void on_drop(const Drop& drop) {
-    auto held = held_.find(drop.id);
-    if (held == held_.end() || held->second.epoch > drop.epoch) return;
-    if (link_) link_->send(wire::Cancel{drop.id, held->second.epoch});
-    let_go(held);
-    tell_batcher(Released{status_.lane, {drop.id}});
   }
 
   struct Held {
     Epoch epoch;
     caf::actor session;
     std::uint32_t blocks;
+    bool probe;
+    bool on_trial;
+    std::uint32_t suspicion;
+    std::uint32_t trial_until;
   };
+  using HeldMap = std::unordered_map<SequenceId, Held>;
 
-  void let_go(std::unordered_map<SequenceId, Held>::iterator held) {
+  void take(const Work& work) {
+    held_.emplace(work.id,
+                  Held{work.epoch,
+                       work.session,
+                       work.blocks,
+                       work.probe,
+                       work.suspicion > 0,
+                       work.suspicion,
+                       work.trial_until});
+    if (!work.probe) {
+      users_ += 1;
+      front_->running += 1;
+    }
+    front_->record(
+        trace::Started{status_.lane,
+                       worker_,
+                       work.id,
+                       work.epoch,
+                       work.emitted ? static_cast<std::uint32_t>(work.emitted->size()) : 0,
+                       work.blocks,
+                       work.deadline,
+                       work.probe,
+                       work.suspicion > 0});
+  }
+
+  void on_drop(const Drop& drop) {
+    auto held = held_.find(drop.id);
+    if (held == held_.end() || held->second.epoch > drop.epoch) return;
+    if (link_) link_->send(wire::Cancel{drop.id, held->second.epoch});
+    bool probe = held->second.probe;
+    let_go(held);
+    if (!probe) tell_batcher(Released{status_.lane, {drop.id}});
+  }
+
+  void let_go(HeldMap::iterator held) {
     life_.leases->remove(held->first);
+    let_go_of_place(held);
+  }
+
+  void let_go_of_place(HeldMap::iterator held) {
+    front_->record(trace::Stopped{status_.lane, held->first, held->second.epoch});
+    if (!held->second.probe) {
+      users_ -= 1;
+      front_->running -= 1;
+    }
     held_.erase(held);
   }
 
@@ -334,16 +641,21 @@ class Executor : public caf::event_based_actor {
       sweep(*life_.leases, holder_.role, [this](SequenceId id) { return held_.contains(id); });
     } else if (peer.role == model_->batcher.role && status_.state == LaneStatus::State::ready) {
       announce_lane();
+      tell_pace(front_->clock->now());
     } else if (peer.role == model_->batcher.role &&
                status_.state == LaneStatus::State::quarantined) {
       tell_batcher(LaneDown{status_.lane, true});
+    } else if (peer.role == front_->breaker_role(status_.lane) &&
+               status_.state == LaneStatus::State::ready) {
+      tell_breaker(serves_);
     }
   }
 
   void announce_lane() {
     LaneUp up{status_.lane, credit_, {}};
-    for (const auto& [id, held] : held_)
-      up.held.push_back({id, held.blocks});
+    for (const auto& [id, held] : held_) {
+      if (!held.probe) up.held.push_back({id, held.blocks});
+    }
     tell_batcher(std::move(up));
   }
 
@@ -351,6 +663,13 @@ class Executor : public caf::event_based_actor {
   void tell_batcher(Message message) {
     if (auto batcher = front_->tree->registry().find(model_->batcher.role)) {
       caf::anon_send(batcher->handle, std::move(message));
+    }
+  }
+
+  template <class Message>
+  void tell_breaker(Message message) {
+    if (auto breaker = front_->tree->registry().find(front_->breaker_role(status_.lane))) {
+      caf::anon_send(breaker->handle, std::move(message));
     }
   }
 
@@ -368,10 +687,23 @@ class Executor : public caf::event_based_actor {
   LaneStatus status_;
   BatchAssembly::Credit credit_;
   std::unique_ptr<WorkerLink> link_;
-  std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
-  std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
-  bool starting_ = false;          ///< holds a place in the host's start bucket
-  std::unordered_map<SequenceId, Held> held_;
+  std::unique_ptr<WorkerLink> corpse_;  ///< killed, not gone yet
+  std::uint64_t corpse_life_ = 0;
+  TimePoint start_at_{};              ///< not before this the next worker
+  std::uint64_t worker_ = 0;          ///< its number in the life of the lane, as others know it
+  std::uint64_t worker_life_ = 1;     ///< changes whenever a worker is started or lost
+  std::uint32_t phase_ = 0;           ///< changes whenever a start-up phase ends
+  bool starting_ = false;             ///< holds a place in the host's start bucket
+  bool intensity_exhausted_ = false;  ///< no other worker, until an operator helps
+  std::int32_t vocabulary_ = 0;
+  LaneServes serves_;
+  LaneGate gate_;
+  LaneEvidence evidence_;  ///< since the last tick
+  StepTimes step_times_;
+  Watchdog watchdog_;
+  TimePoint paced_{};
+  HeldMap held_;
+  std::uint32_t users_ = 0;  ///< of `held_`, without probes
 };
 
 }  // namespace

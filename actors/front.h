@@ -2,12 +2,16 @@
 #pragma once
 
 #include "actors/hand_over.h"
+#include "actors/lane_board.h"
 #include "admission/controller.h"
+#include "admission/poison.h"
+#include "admission/retry_budget.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/random.h"
 #include "models/registry.h"
 #include "supervision/backoff.h"
+#include "supervision/circuit_breaker.h"
 #include "supervision/tree.h"
 #include "worker/link.h"
 
@@ -25,48 +29,6 @@
 
 namespace sluice {
 
-/// How one lane is, as the outside may know it.
-struct LaneStatus {
-  enum class State : std::uint8_t { down, starting, ready, waiting, quarantined };
-
-  LaneId lane;
-  std::string model;
-  State state = State::down;
-  std::string phase;  ///< while starting: "spawn", "load", "warm_up", "self_test"
-  std::int64_t pid = 0;
-  std::uint64_t incarnation = 0;  ///< workers started so far
-  std::uint64_t restarts = 0;     ///< workers lost and replaced
-  std::string last_exit;          ///< why the last worker ended
-  bool load_failed = false;       ///< the last worker said itself that it cannot load the model
-  std::string level;              ///< which kernels compute
-  std::uint64_t fingerprint = 0;
-  std::uint32_t slots = 0;
-  std::uint32_t blocks = 0;
-  std::uint32_t running = 0;  ///< by the worker's own account
-  std::uint32_t waiting = 0;
-  std::uint32_t blocks_free = 0;
-  std::uint64_t steps = 0;
-  std::uint64_t preemptions = 0;
-  std::int64_t step_age_ms = 0;
-  std::uint64_t leases = 0;  ///< sequences in its hands
-};
-std::string_view to_string(LaneStatus::State state);
-
-/// The latest status of every lane. Written by executors, read by anyone; never waits for an actor.
-class LaneBoard {
- public:
-  void update(const LaneStatus& status);
-  [[nodiscard]] std::vector<LaneStatus> snapshot() const;
-  /// Lanes of the model that serve now.
-  [[nodiscard]] std::size_t ready(const std::string& model) const;
-  /// True if the model has lanes and none serves nor will without help.
-  [[nodiscard]] bool all_quarantined(const std::string& model) const;
-
- private:
-  mutable std::mutex mutex_;
-  std::map<LaneId, LaneStatus> lanes_;
-};
-
 /// A model the front serves. Immutable but for the atomics.
 struct ServedModel {
   std::string name;  ///< its public name
@@ -77,6 +39,7 @@ struct ServedModel {
   Holder batcher;
   std::vector<LaneId> lanes;
   std::atomic<std::uint64_t> fingerprint{0};  ///< of the lane that became ready last
+  std::atomic<std::uint64_t> golden{0};       ///< hash of that lane's self-test
   /// Sequences its lanes can run at once, as the batcher sees them.
   std::atomic<std::size_t> slots{0};
   /// Tokens that the KV cache of the lane that became ready last can hold; 0: not known yet.
@@ -98,8 +61,28 @@ struct FrontCounters {
   std::atomic<std::uint64_t> cancelled{0};
   std::atomic<std::uint64_t> deadline{0};
   std::atomic<std::uint64_t> failed{0};
+  std::atomic<std::uint64_t> poisoned{
+      0};  ///< requests convicted of ending workers, or refused as equal
   std::atomic<std::uint64_t> resumed{0};  ///< sequences offered again after their holder was lost
   std::atomic<std::int64_t> sessions{0};  ///< alive
+};
+
+/// What the pulse leaves for /health, which asks no actor.
+class PulseMark {
+ public:
+  void beat(TimePoint now) { last_ = now.time_since_epoch().count(); }
+  /// Nobody beats any more, so a late beat means nothing.
+  void end() { last_ = 0; }
+  /// How old the last beat is; zero if nobody beats.
+  [[nodiscard]] Duration age(TimePoint now) const {
+    Duration::rep last = last_;
+    return last == 0 ? Duration::zero()
+                     : std::max(Duration::zero(), now.time_since_epoch() - Duration(last));
+  }
+  std::atomic<std::uint32_t> stuck{0};  ///< actors that do not answer
+
+ private:
+  std::atomic<Duration::rep> last_{0};
 };
 
 /// Lives as long as the actor system. All members may be used from any actor.
@@ -115,6 +98,9 @@ struct Front {
     Duration request_timeout = std::chrono::seconds(120);  ///< when the client names none
     Duration keepalive = std::chrono::seconds(15);  ///< silence after which a stream gets a comment
     std::size_t stream_buffer = std::size_t{256} << 10;  ///< unsent bytes that pause a stream
+    CircuitBreakerOptions breaker;
+    Duration pulse = std::chrono::milliseconds(100);  ///< between two beats; zero: no pulse
+    Duration pulse_alarm = std::chrono::seconds(1);   ///< for the answer of an actor
     std::uint32_t resumptions_max = 100;  ///< of one sequence, before it ends as backend_lost
   };
 
@@ -129,11 +115,18 @@ struct Front {
   std::map<LaneId, Holder> executors;
   std::map<LaneId, WorkerSpec> worker_specs;
   LaneBoard lanes;
+  PulseMark pulse;
   FrontCounters counters;
   StartBucket start_bucket;
+  PoisonList poison;                      ///< fingerprints of convicted requests
+  RetryBudget retries;                    ///< of sequences that failed by themselves
+  std::atomic<std::uint32_t> running{0};  ///< sequences that lanes run, in the whole front
   std::atomic<std::uint64_t> next_sequence{1};
   std::atomic<bool> stopping{false};  ///< readiness fails; requests are still taken
   std::atomic<bool> draining{false};  ///< new requests are refused
+
+  static std::string breaker_role(LaneId lane) { return "breaker." + std::to_string(lane.value); }
+  static std::string prober_role(LaneId lane) { return "prober." + std::to_string(lane.value); }
 
   /// Tells the trace, if there is one.
   template <class Body>

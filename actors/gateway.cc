@@ -182,6 +182,7 @@ class ManagementGateway final : public HttpHandler {
     if (path == "/ready") return &Probes::ready;
     if (path == "/version") return &Probes::version;
     if (path == "/admin/v1/workers") return &Probes::workers;
+    if (path == "/admin/v1/breakers") return &Probes::breakers;
     return nullptr;
   }
 

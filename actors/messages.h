@@ -266,6 +266,10 @@ struct PhaseTimeout {
   std::uint64_t life = 0;
   std::uint32_t phase = 0;
 };
+/// The executor to itself: a killed worker should be gone by now.
+struct CorpseTimeout {
+  std::uint64_t life = 0;
+};
 /// To an executor: end the worker in an orderly way and start another.
 struct RestartWorker {};
 /// Session to executor: a request was convicted of having ended a worker of this lane, so that
@@ -274,6 +278,19 @@ struct Forgive {};
 /// The executor to itself: look at the worker's clocks.
 struct WatchTick {
   std::uint64_t life = 0;
+};
+
+// --- pulse and everybody
+// ---------------------------------------------------------------------------------------------
+
+/// The pulse asks; answered by Pong with the same numbers (actors/pulse.h).
+struct Ping {
+  std::uint32_t target = 0;
+  std::uint64_t number = 0;
+};
+struct Pong {
+  std::uint32_t target = 0;
+  std::uint64_t number = 0;
 };
 
 /// An actor's periodic message to itself.
@@ -323,6 +340,9 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::ProbeLane))
   CAF_ADD_TYPE_ID(sluice, (sluice::ProbeDone))
   CAF_ADD_TYPE_ID(sluice, (sluice::QuarantineLane))
+  CAF_ADD_TYPE_ID(sluice, (sluice::CorpseTimeout))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Ping))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Pong))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -366,3 +386,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneGate)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ProbeLane)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ProbeDone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::QuarantineLane)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::CorpseTimeout)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Ping)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Pong)

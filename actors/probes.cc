@@ -4,6 +4,8 @@
 #include "api/json_writer.h"
 #include "api/status_bodies.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -13,6 +15,9 @@ namespace {
 std::int64_t milliseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
+
+/// A front whose actors have not been run for so long makes no progress.
+constexpr Duration kPulseMax = std::chrono::seconds(3);
 
 /// Writes one JSON object, member by member.
 class ObjectWriter {
@@ -31,6 +36,16 @@ class ObjectWriter {
     key(name);
     append_json_int(out_, value);
   }
+  /// With two digits behind the point.
+  void decimal(std::string_view name, double value) {
+    key(name);
+    out_ += fmt::format("{:.2f}", value);
+  }
+  /// The caller writes the value.
+  std::string& member(std::string_view name) {
+    key(name);
+    return out_;
+  }
 
  private:
   void key(std::string_view name) {
@@ -43,6 +58,15 @@ class ObjectWriter {
   std::string& out_;
   bool first_ = true;
 };
+
+void write_breaker(std::string& out, const BreakerStatus& breaker, TimePoint now) {
+  ObjectWriter object(out);
+  object.text("state", to_string(breaker.state));
+  object.decimal("weight", breaker.weight);
+  object.number("permits", breaker.permits);
+  object.text("reason", breaker.reason);
+  object.number("for_s", milliseconds(std::max(Duration::zero(), now - breaker.since)) / 1000);
+}
 
 }  // namespace
 
@@ -58,6 +82,10 @@ HttpResponse Probes::health(const std::string& request_id) const {
     info.loops.push_back({name, milliseconds(lag)});
     info.stalled = info.stalled || lag > options_->stall;
   }
+  // The one thing of the actors that counts: that they are run. Workers are not the front.
+  Duration pulse = front_->pulse.age(now);
+  info.loops.push_back({"actors", milliseconds(pulse)});
+  info.stalled = info.stalled || pulse > kPulseMax;
   for (const LaneStatus& lane : front_->lanes.snapshot()) {
     if (lane.state == LaneStatus::State::ready)
       info.engines.push_back({lane.model, lane.running, lane.step_age_ms});
@@ -76,6 +104,11 @@ HttpResponse Probes::ready(const std::string& request_id) const {
       reason +=
           " lane " + std::to_string(lane.lane.value) + " " + std::string(to_string(lane.state));
       if (!lane.phase.empty()) reason += " (" + lane.phase + ")";
+      if (lane.state == LaneStatus::State::ready) {
+        reason += ", breaker " + std::string(to_string(lane.breaker.state));
+        if (!lane.doubt.empty()) reason += ", suspect: " + lane.doubt;
+      }
+      reason += ";";
     }
     reasons.push_back(std::move(reason));
   }
@@ -91,7 +124,23 @@ HttpResponse Probes::version(const std::string& request_id) const {
   return json_response(200, version_body(info), request_id);
 }
 
+HttpResponse Probes::breakers(const std::string& request_id) const {
+  TimePoint now = front_->clock->now();
+  std::string body = "{\"breakers\":[";
+  bool first = true;
+  for (const LaneStatus& lane : front_->lanes.snapshot()) {
+    if (!std::exchange(first, false)) body += ',';
+    ObjectWriter object(body);
+    object.number("lane", lane.lane.value);
+    object.text("model", lane.model);
+    write_breaker(object.member("breaker"), lane.breaker, now);
+  }
+  body += "]}";
+  return json_response(200, std::move(body), request_id);
+}
+
 HttpResponse Probes::workers(const std::string& request_id) const {
+  TimePoint now = front_->clock->now();
   std::string body = "{\"workers\":[";
   bool first = true;
   for (const LaneStatus& lane : front_->lanes.snapshot()) {
@@ -115,6 +164,8 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("steps", lane.steps);
     object.number("preemptions", lane.preemptions);
     object.number("step_age_ms", lane.step_age_ms);
+    object.text("doubt", lane.doubt);
+    write_breaker(object.member("breaker"), lane.breaker, now);
   }
   body += "],\"tree\":[";
   first = true;

@@ -9,7 +9,9 @@
 
 namespace sluice {
 
-/// GET /health, /ready, /version: liveness, readiness, version.
+/// GET /health, /ready, /version: liveness, readiness, version. Health fails when and only when the
+/// front itself makes no progress: a loop that does not turn, or actors that are not run. What its
+/// workers do is readiness.
 class Probes {
  public:
   Probes(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options);
@@ -19,6 +21,8 @@ class Probes {
   [[nodiscard]] HttpResponse version(const std::string& request_id) const;
   /// GET /admin/v1/workers: every lane, and the supervision tree.
   [[nodiscard]] HttpResponse workers(const std::string& request_id) const;
+  /// GET /admin/v1/breakers: how much every lane may take, and why.
+  [[nodiscard]] HttpResponse breakers(const std::string& request_id) const;
 
  private:
   std::shared_ptr<Front> front_;

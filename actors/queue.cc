@@ -1,6 +1,8 @@
 #include "actors/queue.h"
 
+#include "actors/pulse.h"
 #include "admission/class_queue.h"
+#include "base/fault_point.h"
 
 #include <caf/event_based_actor.hpp>
 
@@ -37,6 +39,7 @@ class Queue : public caf::event_based_actor {
           feed();
         },
         [this](const Drop& drop) { on_drop(drop); },
+        answers_pulse(),
         [this](NoLaneLeft) { on_no_lane_left(); },
         [this](const PeerUp& peer) {
           if (peer.role == model_->queue.role && peer.incarnation == life_.number) {
@@ -56,6 +59,7 @@ class Queue : public caf::event_based_actor {
 
  private:
   void on_enqueue(Work work) {
+    FAULT_POINT("queue.enqueue");
     if (!life_.leases->holds(work.id, work.epoch)) return;
     if (no_lane_left_) {
       fail(work, ErrorCode::unavailable, "no lane of the model is left");
@@ -95,6 +99,7 @@ class Queue : public caf::event_based_actor {
     }
     if (works.empty()) return;
     hand_over(front_->tree->registry(), model_->batcher, works, Batch{works});
+    FAULT_POINT("queue.handed_over");
     for (const Work& work : works)
       life_.leases->remove(work.id);
   }

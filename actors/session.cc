@@ -2,9 +2,11 @@
 
 #include "actors/completion_plan.h"
 #include "actors/hand_over.h"
+#include "admission/poison.h"
 #include "api/choice.h"
 #include "api/completion_writer.h"
 #include "api/errors.h"
+#include "base/fault_point.h"
 
 #include <caf/event_based_actor.hpp>
 #include <fmt/format.h>
@@ -23,10 +25,15 @@ struct SequenceState {
   Epoch epoch = 0;
   std::shared_ptr<const Plan> plan;
   Choice choice;
-  std::optional<LaneId> lane;  ///< none: queue or batcher hold it
-  bool resumed = false;        ///< it ran on a lane that was lost
+  std::optional<LaneId> lane = {};  ///< none: queue or batcher hold it
+  bool resumed = false;             ///< it ran on a lane that was lost
   std::uint32_t resumptions = 0;
-  ChoiceDelta whole;  ///< what was shown so far, for answers that are not streamed
+  Suspicion suspicion = {};
+  std::vector<LaneId> blamed_on = {};  ///< lanes that were charged for an end it is suspected of
+  std::uint32_t retries = 0;           ///< attempts after failures of its own
+  bool retrying = false;               ///< holds a place in the front's budget of retries
+  std::optional<LaneId> avoid = {};    ///< where it failed last
+  ChoiceDelta whole = {};              ///< what was shown so far, for answers that are not streamed
 };
 
 class Session : public caf::event_based_actor {
@@ -64,10 +71,11 @@ class Session : public caf::event_based_actor {
         [this](const TokensArrived& arrived) { on_tokens(arrived); },
         [this](const Running& running) { on_running(running); },
         [this](const HolderLost& lost) { on_holder_lost(lost); },
+        [this](const LaneLost& lost) { on_lane_lost(lost); },
         [this](const SequenceFailed& failed) { on_sequence_failed(failed); },
-        [this](const Refused& refused) { fail(refusal(refused.decision)); },
+        [this](const Refused& refused) { on_refused(refused.decision); },
         [this](DeadlinePassed) { on_deadline(); },
-        [this](EndNow) { fail(errors::draining()); },
+        [this](EndNow) { fail(errors::draining(), trace::Outcome::shed); },
         [this](Attend) { on_attend(); },
         [this](ClientGone) { on_client_gone(); },
         [this](ClientWritable) { flush(); },
@@ -77,10 +85,12 @@ class Session : public caf::event_based_actor {
   /// However the session ends: the client has its answer, holders let go, reservations return.
   void on_exit() override {
     if (!answered_) answer_error(errors::internal_error(request_.request_id));
-    for (const SequenceState& sequence : sequences_) {
+    for (SequenceState& sequence : sequences_) {
+      end_retry(sequence);
       if (!sequence.choice.finished()) drop(sequence, sequence.epoch);
     }
-    if (submitted_) {
+    if (submissions_ > 0) {
+      if (!refused_) front_->record(trace::Ended{number_, outcome_});
       front_->admission.leases->remove(lease());
       if (auto admission = front_->tree->registry().find(front_->admission.role)) {
         caf::anon_send(admission->handle, Ended{number_});
@@ -104,6 +114,12 @@ class Session : public caf::event_based_actor {
       return false;
     }
     auto& plan = std::get<CompletionPlan>(planned);
+    for (const auto& one : plan.plans) {
+      if (!front_->poison.refuses(fingerprint(*one), arrival_)) continue;
+      front_->counters.poisoned += 1;
+      answer_error(errors::poison_request());
+      return false;
+    }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
     number_ = RequestNumber{first};
     usage_.prompt_tokens = plan.prompt_tokens;
@@ -119,14 +135,10 @@ class Session : public caf::event_based_actor {
       options.stop = request_.stop;
       options.include_stop = request_.include_stop;
       options.skip_special_tokens = request_.skip_special_tokens;
-      sequences_.push_back({SequenceId{first + i},
-                            0,
-                            plan.plans[i],
-                            Choice(std::move(options), plan.plans[i], model_->card.tokenizer),
-                            std::nullopt,
-                            false,
-                            0,
-                            {}});
+      sequences_.push_back(
+          {.id = SequenceId{first + i},
+           .plan = plan.plans[i],
+           .choice = Choice(std::move(options), plan.plans[i], model_->card.tokenizer)});
     }
     // The exchange holds the session weakly: a client that stays must not keep a session that
     // ended.
@@ -147,10 +159,13 @@ class Session : public caf::event_based_actor {
   /// Offers the whole request to admission, which holds one lease for it, named like its first
   /// sequence.
   void submit() {
-    submitted_ = true;
+    trace::Why why = submissions_ > 0 ? trace::Why::holder_lost : trace::Why::first;
+    submissions_ += 1;
     Submit submit{demand_, model_->name, {}};
     for (SequenceState& sequence : sequences_) {
-      if (!sequence.choice.finished()) submit.works.push_back(work(sequence));
+      if (sequence.choice.finished()) continue;
+      front_->record(trace::Offered{number_, sequence.id, sequence.epoch, why});
+      submit.works.push_back(work(sequence));
     }
     std::vector<Work> lease_only(1);
     lease_only[0].id = lease();
@@ -172,6 +187,13 @@ class Session : public caf::event_based_actor {
     }
     work.prompt_logprobs_from = sequence.choice.prompt_logprobs_known();
     work.resumed = sequence.resumed;
+    work.avoid = sequence.avoid;
+    auto emitted = static_cast<std::uint32_t>(sequence.choice.emitted().size());
+    if (sequence.suspicion.on_trial(emitted)) {
+      work.suspicion = sequence.suspicion.count();
+      work.trial_until = sequence.suspicion.trial_until();
+      work.cohort_max = sequence.suspicion.cohort_max();
+    }
     work.class_index = static_cast<std::uint8_t>(request_.priority_class);
     work.priority = request_.priority;
     work.arrival = arrival_;
@@ -198,6 +220,7 @@ class Session : public caf::event_based_actor {
   }
 
   void on_tokens(const TokensArrived& arrived) {
+    FAULT_POINT("session.tokens");
     const SequenceOutput& output = arrived.output;
     SequenceState* sequence = find(output.id);
     if (!sequence || sequence->choice.finished()) return;
@@ -226,7 +249,17 @@ class Session : public caf::event_based_actor {
         break;
     }
     // Tokens behind a stop string are not taken and do not count.
-    usage_.completion_tokens += sequence->choice.emitted().size() - output.first_index;
+    const std::vector<TokenId>& emitted = sequence->choice.emitted();
+    usage_.completion_tokens += emitted.size() - output.first_index;
+    if (front_->trace) {
+      front_->record(trace::Emitted{
+          sequence->id,
+          sequence->epoch,
+          output.first_index,
+          {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
+          sequence->choice.finished()});
+    }
+    end_retry(*sequence);
     if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
     if (has_delta) show(*sequence);
     if (all_finished()) complete();
@@ -241,18 +274,70 @@ class Session : public caf::event_based_actor {
     if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
     // While a lane runs it, only that lane's loss counts.
     if (sequence->lane && lost.role != front_->executors.at(*sequence->lane).role) return;
-    if (++sequence->resumptions > front_->options.resumptions_max) {
-      fail(errors::backend_lost());
-      return;
-    }
-    offer_again(*sequence);
+    resume(*sequence, sequence->lane ? trace::Why::lane_lost : trace::Why::holder_lost);
   }
 
-  void offer_again(SequenceState& sequence) {
+  void resume(SequenceState& sequence, trace::Why why) {
+    if (++sequence.resumptions > front_->options.resumptions_max) {
+      fail(errors::backend_lost());
+    } else {
+      offer_again(sequence, {number_, sequence.id, 0, why});
+    }
+  }
+
+  /// The worker that ran the sequence is gone. If it ended from inside, the sequence may be why.
+  void on_lane_lost(const LaneLost& lost) {
+    SequenceState* sequence = find(lost.id);
+    if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
+    sequence->lane = lost.lane;  // `Running` may still be on its way
+    if (lost.blamed) {
+      auto emitted = static_cast<std::uint32_t>(sequence->choice.emitted().size());
+      bool guilty =
+          sequence->suspicion.blame(front_->clock->now(), emitted, lost.together, lost.alone);
+      front_->record(trace::Suspected{sequence->id,
+                                      sequence->suspicion.count(),
+                                      lost.alone,
+                                      sequence->suspicion.trial_until()});
+      if (guilty) {
+        convict(*sequence);
+        return;
+      }
+      sequence->blamed_on.push_back(lost.lane);
+    }
+    resume(*sequence, trace::Why::lane_lost);
+  }
+
+  /// The request has ended worker after worker, the last one alone: it ends, equal ones are refused
+  /// for a while, and the lanes are not charged for what they could not help.
+  void convict(const SequenceState& sequence) {
+    std::uint64_t print = fingerprint(*sequence.plan);
+    spdlog::error(
+        "session {}: sequence {} has ended {} workers, the last one alone; it is refused as poison",
+        request_.request_id,
+        sequence.id.value,
+        sequence.suspicion.count());
+    front_->poison.convict(print, front_->clock->now());
+    front_->record(trace::Convicted{sequence.id, print});
+    for (LaneId lane : sequence.blamed_on) {
+      if (auto executor = find_executor(lane)) caf::anon_send(executor->handle, Forgive{});
+    }
+    front_->counters.poisoned += 1;
+    fail(errors::poison_request(), trace::Outcome::poison);
+  }
+
+  /// Names what a plan asks a worker to do, without the seed, which a client need not give.
+  [[nodiscard]] std::uint64_t fingerprint(const Plan& plan) const {
+    return plan_fingerprint(model_->name, plan);
+  }
+
+  /// Gives the sequence out anew under the next epoch.
+  void offer_again(SequenceState& sequence, trace::Offered offered) {
     sequence.epoch += 1;
     sequence.resumed = sequence.resumed || sequence.lane.has_value();
     sequence.lane.reset();
     front_->counters.resumed += 1;
+    offered.epoch = sequence.epoch;
+    front_->record(offered);
     std::vector<Work> works{work(sequence)};
     hand_over(front_->tree->registry(), model_->queue, works, Enqueue{works.front()});
   }
@@ -283,19 +368,44 @@ class Session : public caf::event_based_actor {
       case ErrorCode::unavailable:
         fail(errors::backend_lost());
         return;
-      case ErrorCode::resource_exhausted:
-        // The lane had less room than it granted; another attempt may find more.
-        if (++sequence->resumptions > front_->options.resumptions_max) {
-          fail(errors::overloaded(1, failed.error.message));
-        } else {
-          offer_again(*sequence);
-        }
+      case ErrorCode::resource_exhausted:  // less room than was granted; another lane may have more
+        retry(*sequence, failed.error, errors::overloaded(1, failed.error.message));
+        return;
+      case ErrorCode::data_loss:  // its numbers were not finite; another lane may compute right
+        retry(*sequence, failed.error, errors::internal_error(request_.request_id));
         return;
       default:
         spdlog::error("session {}: {}", request_.request_id, failed.error.message);
         fail(errors::internal_error(request_.request_id));
         return;
     }
+  }
+
+  /// A sequence that failed by itself runs again, elsewhere if it can, as long as the budgets of
+  /// the sequence and of the front allow it; otherwise the request ends with `otherwise`.
+  void retry(SequenceState& sequence, const Error& why, const ApiError& otherwise) {
+    end_retry(sequence);
+    RetryBudget& budget = front_->retries;
+    std::uint32_t running = front_->running;
+    std::uint32_t active =
+        sequence.retries + 1 < budget.options().attempts ? budget.begin(running) : 0;
+    if (active == 0) {
+      spdlog::error("session {}: sequence {} failed and is not tried again: {}",
+                    request_.request_id,
+                    sequence.id.value,
+                    why.message);
+      fail(otherwise);
+      return;
+    }
+    sequence.retrying = true;
+    sequence.retries += 1;
+    sequence.avoid = sequence.lane;
+    offer_again(sequence,
+                {number_, sequence.id, 0, trace::Why::retry, sequence.retries, active, running});
+  }
+
+  void end_retry(SequenceState& sequence) {
+    if (std::exchange(sequence.retrying, false)) front_->retries.end();
   }
 
   // --- what the client gets
@@ -355,6 +465,7 @@ class Session : public caf::event_based_actor {
           completion_body(head(), choices, usage_), request_.request_id, request_.ignored_params));
     }
     answered_ = true;
+    outcome_ = trace::Outcome::completed;
     front_->counters.completed += 1;
     quit();
   }
@@ -378,7 +489,8 @@ class Session : public caf::event_based_actor {
       complete();
       return;
     }
-    fail(errors::deadline_exceeded(entered_ ? "generation" : "queue", request_.client_deadline));
+    fail(errors::deadline_exceeded(entered_ ? "generation" : "queue", request_.client_deadline),
+         trace::Outcome::deadline);
   }
 
   /// A silent stream gets a comment, so that nothing between here and the client takes it for dead.
@@ -394,6 +506,7 @@ class Session : public caf::event_based_actor {
 
   void on_client_gone() {
     answered_ = true;  // nobody is there to hear anything
+    outcome_ = trace::Outcome::cancelled;
     front_->counters.cancelled += 1;
     quit();
   }
@@ -411,7 +524,15 @@ class Session : public caf::event_based_actor {
     return errors::draining();
   }
 
-  void fail(const ApiError& error) {
+  /// Admission says no. To a request that had been let in by an earlier incarnation that is the
+  /// end; any other was never accepted.
+  void on_refused(const Decision& decision) {
+    refused_ = submissions_ == 1;
+    fail(refusal(decision), trace::Outcome::shed);
+  }
+
+  void fail(const ApiError& error, trace::Outcome outcome = trace::Outcome::error) {
+    outcome_ = outcome;
     answer_error(error);
     front_->counters.failed += 1;
     quit();
@@ -444,7 +565,7 @@ class Session : public caf::event_based_actor {
   /// Tells whoever holds the sequence. While it waits that is the queue, or who the queue gave it
   /// to.
   void drop(const SequenceState& sequence, Epoch epoch) {
-    if (!submitted_) return;
+    if (submissions_ == 0) return;
     if (sequence.lane) {
       drop_on(*sequence.lane, sequence.id, epoch);
     } else if (auto queue = front_->tree->registry().find(model_->queue.role)) {
@@ -466,7 +587,9 @@ class Session : public caf::event_based_actor {
   std::string unsent_;                      ///< events that wait for the socket
   ChoiceDelta delta_;                       ///< of the output at hand
   TimePoint last_write_{};
-  bool submitted_ = false;
+  trace::Outcome outcome_ = trace::Outcome::error;  ///< until it is known better
+  std::uint32_t submissions_ = 0;
+  bool refused_ = false;  ///< never accepted
   bool entered_ = false;  ///< some sequence has been seen to run
   bool answered_ = false;
 };

@@ -24,17 +24,62 @@ void BatchAssembly::lane_down(LaneId lane) {
   std::erase_if(lanes_, [&](const Lane& other) { return other.id == lane; });
 }
 
-std::optional<LaneId> BatchAssembly::assign(SequenceId id, std::uint32_t blocks) {
+BatchAssembly::Gate BatchAssembly::gate(LaneId lane) const {
+  auto found = gates_.find(lane);
+  return found == gates_.end() ? Gate{} : found->second;
+}
+
+/// Sequences it takes beyond those it holds.
+std::uint32_t BatchAssembly::room(const Lane& lane) const {
+  Gate now = gate(lane.id);
+  auto held = static_cast<std::uint32_t>(lane.held.size());
+  if (now.weight <= 0.0 || held >= now.permits) return 0;
+  return std::min(lane.free.slots, now.permits - held);
+}
+
+/// Its prompt first, then one step a token beside what runs there.
+double BatchAssembly::completion_us(const Lane& lane, const Need& need) const {
+  auto found = paces_.find(lane.id);
+  Pace pace = found == paces_.end() ? Pace{} : found->second;
+  double beside = static_cast<double>(lane.held.size()) + 1.0;
+  double step_us = pace.base_us + pace.per_row_us * beside;
+  double all_us = static_cast<double>(need.rows_now) * pace.per_row_us +
+                  static_cast<double>(need.tokens_left + 1) * step_us;
+  return all_us / gate(lane.id).weight;
+}
+
+void BatchAssembly::take(Lane& lane, SequenceId id, std::uint32_t blocks) {
+  lane.free.slots -= 1;
+  lane.free.blocks -= blocks;
+  lane.held.push_back({id, blocks});
+}
+
+std::optional<LaneId> BatchAssembly::assign(SequenceId id,
+                                            const Need& need,
+                                            std::optional<LaneId> aside) {
   Lane* best = nullptr;
+  bool best_avoided = false;
+  double best_us = 0.0;
   for (Lane& lane : lanes_) {
-    if (lane.free.slots == 0 || lane.free.blocks < blocks) continue;
-    if (!best || lane.free.slots > best->free.slots) best = &lane;
+    if (lane.id == aside || room(lane) == 0 || lane.free.blocks < need.blocks) continue;
+    bool avoided = need.avoid == lane.id;
+    double us = completion_us(lane, need);
+    if (best && (avoided != best_avoided ? avoided : us >= best_us)) continue;
+    best = &lane;
+    best_avoided = avoided;
+    best_us = us;
   }
   if (!best) return std::nullopt;
-  best->free.slots -= 1;
-  best->free.blocks -= blocks;
-  best->held.push_back({id, blocks});
+  take(*best, id, need.blocks);
   return best->id;
+}
+
+bool BatchAssembly::assign_to(LaneId lane, SequenceId id, const Need& need) {
+  auto found = std::find_if(
+      lanes_.begin(), lanes_.end(), [&](const Lane& other) { return other.id == lane; });
+  if (found == lanes_.end() || room(*found) == 0 || found->free.blocks < need.blocks) return false;
+  take(*found, id, need.blocks);
+  return true;
 }
 
 void BatchAssembly::release(LaneId lane, SequenceId id) {
@@ -52,10 +97,19 @@ void BatchAssembly::release(LaneId lane, SequenceId id) {
   }
 }
 
+std::vector<BatchAssembly::Room> BatchAssembly::rooms() const {
+  std::vector<Room> rooms;
+  for (const Lane& lane : lanes_) {
+    if (gate(lane.id).weight > 0.0)
+      rooms.push_back({lane.id, static_cast<std::uint32_t>(lane.held.size()), room(lane)});
+  }
+  return rooms;
+}
+
 std::uint32_t BatchAssembly::free_slots() const {
   std::uint32_t slots = 0;
   for (const Lane& lane : lanes_)
-    slots += lane.free.slots;
+    slots += room(lane);
   return slots;
 }
 
@@ -68,8 +122,9 @@ std::uint32_t BatchAssembly::blocks_max() const {
 
 std::uint32_t BatchAssembly::slots_total() const {
   std::uint32_t slots = 0;
-  for (const Lane& lane : lanes_)
-    slots += lane.granted.slots;
+  for (const Lane& lane : lanes_) {
+    if (gate(lane.id).weight > 0.0) slots += lane.granted.slots;
+  }
   return slots;
 }
 

@@ -1,9 +1,10 @@
-// Which lane takes which sequence: by free slots and KV blocks.
+// Which lane takes which sequence: the one that will be done first, within slots, blocks and gates.
 #pragma once
 
 #include "base/ids.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -24,24 +25,59 @@ class BatchAssembly {
     std::uint32_t blocks = 0;
   };
 
+  /// How much of its credit a lane may use now.
+  struct Gate {
+    double weight = 1.0;          ///< [0, 1]; 0: nothing; else its speed counts that much
+    std::uint32_t permits = ~0U;  ///< sequences at once
+  };
+
+  /// How long a lane's steps take.
+  struct Pace {
+    double base_us = 1000.0;    ///< of a step, whatever it computes
+    double per_row_us = 100.0;  ///< more for each row
+  };
+
+  /// What a sequence needs.
+  struct Need {
+    std::uint32_t blocks = 0;
+    std::uint64_t rows_now = 0;        ///< tokens to compute before its next one
+    std::uint64_t tokens_left = 0;     ///< it may generate
+    std::optional<LaneId> avoid = {};  ///< it failed there: another one, if another takes work
+  };
+
   /// A lane is ready and grants this much in all, of which `held` is taken. Replaces what was known
-  /// of it.
+  /// of it, but for gate and pace.
   void lane_up(LaneId lane, Credit granted, std::vector<Held> held = {});
   /// A lane is gone; what it held is forgotten.
   void lane_down(LaneId lane);
+  /// From now on the lane may use this much; known before it is up, too. Without a word: all.
+  void set_gate(LaneId lane, Gate gate) { gates_[lane] = gate; }
+  void set_pace(LaneId lane, Pace pace) { paces_[lane] = pace; }
 
-  /// The lane with the most free slots (the lowest id among equals) that can hold `blocks` more;
-  /// reserves one slot and the blocks there.
-  std::optional<LaneId> assign(SequenceId id, std::uint32_t blocks);
+  /// The lane that is predicted to complete the sequence first (the lowest id among equals) of
+  /// those with room for it; reserves a slot and the blocks there.
+  ///   aside  takes nothing this way: it is set aside for suspects
+  std::optional<LaneId> assign(SequenceId id,
+                               const Need& need,
+                               std::optional<LaneId> aside = std::nullopt);
+  /// Reserves on that lane. False: no room there.
+  bool assign_to(LaneId lane, SequenceId id, const Need& need);
   /// The sequence left its lane; its reservation returns. Unknown: nothing happens.
   void release(LaneId lane, SequenceId id);
 
-  /// Slots that are free over all lanes.
+  /// A lane that takes work: what it holds, and how much more it would take.
+  struct Room {
+    LaneId id;
+    std::uint32_t held = 0;
+    std::uint32_t free = 0;
+  };
+  [[nodiscard]] std::vector<Room> rooms() const;
+  /// Slots that are free over all lanes that take work.
   [[nodiscard]] std::uint32_t free_slots() const;
   /// The most blocks that one lane has in all: what needs more can never run.
   [[nodiscard]] std::uint32_t blocks_max() const;
+  /// Slots of the lanes that take work, free or not.
   [[nodiscard]] std::uint32_t slots_total() const;
-  [[nodiscard]] bool has_lanes() const { return !lanes_.empty(); }
 
  private:
   struct Lane {
@@ -50,7 +86,14 @@ class BatchAssembly {
     Credit free;
     std::vector<Held> held;
   };
+  [[nodiscard]] Gate gate(LaneId lane) const;
+  [[nodiscard]] std::uint32_t room(const Lane& lane) const;
+  [[nodiscard]] double completion_us(const Lane& lane, const Need& need) const;
+  static void take(Lane& lane, SequenceId id, std::uint32_t blocks);
+
   std::vector<Lane> lanes_;  ///< ascending ids
+  std::map<LaneId, Gate> gates_;
+  std::map<LaneId, Pace> paces_;
 };
 
 }  // namespace sluice

@@ -55,9 +55,9 @@ void AdmissionController::enter(const Demand& demand) {
   if (demand.deadline != TimePoint::max()) deadlines_.emplace(demand.deadline, demand.request);
 }
 
-void AdmissionController::end(RequestNumber request, TimePoint now) {
+bool AdmissionController::end(RequestNumber request, TimePoint now) {
   auto entry = inside_.find(request);
-  if (entry == inside_.end()) return;
+  if (entry == inside_.end()) return false;
   const Demand& demand = entry->second;
   CHECK(sequences_ >= demand.sequences && tokens_ >= demand.tokens);
   sequences_ -= demand.sequences;
@@ -80,6 +80,7 @@ void AdmissionController::end(RequestNumber request, TimePoint now) {
     ended_since_ = 0;
     rate_since_ = now;
   }
+  return true;
 }
 
 std::vector<RequestNumber> AdmissionController::take_expired(TimePoint now) {
@@ -89,10 +90,6 @@ std::vector<RequestNumber> AdmissionController::take_expired(TimePoint now) {
     deadlines_.erase(deadlines_.begin());
   }
   return expired;
-}
-
-TimePoint AdmissionController::next_deadline() const {
-  return deadlines_.empty() ? TimePoint::max() : deadlines_.begin()->first;
 }
 
 std::uint32_t AdmissionController::retry_after_s() const {

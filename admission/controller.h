@@ -38,8 +38,8 @@ class AdmissionController {
   /// Registers a request that was accepted before: never refused, for reservations of a lost
   /// holder.
   void restore(const Demand& demand, TimePoint now);
-  /// The request ended; its reservation returns. Unknown: nothing happens.
-  void end(RequestNumber request, TimePoint now);
+  /// The request ended; its reservation returns. False: it was not inside, nothing happens.
+  bool end(RequestNumber request, TimePoint now);
 
   /// Slots that the ready lanes of all models offer together.
   void set_slots(std::size_t slots) { slots_ = slots; }
@@ -48,8 +48,6 @@ class AdmissionController {
 
   /// Requests whose deadline is not after `now`; each is named once.
   std::vector<RequestNumber> take_expired(TimePoint now);
-  /// The earliest deadline of all that are inside; TimePoint::max() if there is none.
-  [[nodiscard]] TimePoint next_deadline() const;
 
   [[nodiscard]] std::size_t requests() const { return inside_.size(); }
   [[nodiscard]] std::uint64_t sequences() const { return sequences_; }

@@ -176,6 +176,10 @@ void add_serve(CLI::App& command, ServeOptions& options) {
       ->check(check_fault_point)
       ->allow_extra_args(false);
   command.add_option("--ready-file", options.ready_file, "Write the ready line to this file, too");
+  command.add_option(
+      "--trace",
+      options.trace_file,
+      "Record what happens to requests, lanes and workers into this file, for check_trace");
   add_engine_options(command, options);
 }
 

@@ -57,6 +57,7 @@ struct ServeOptions {
   std::string ready_file;
   std::vector<std::string> worker_faults;  ///< PLAN, or LANE:PLAN; checked
   std::vector<std::string> fault_points;   ///< as `parse_fault_point` reads them; checked
+  std::string trace_file;                  ///< events for the checker; empty: none are kept
   std::string log_level = "info";
 };
 

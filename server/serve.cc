@@ -2,12 +2,14 @@
 
 #include "actors/application.h"
 #include "actors/gateway.h"
+#include "base/fault_point.h"
 #include "base/random.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
 #include "server/version.h"
 #include "worker/spawn.h"
 
+#include "trace/log.h"
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -233,6 +235,14 @@ class Server {
     clock_ = std::make_shared<SystemClock>();
     front_ = make_front(
         options, clock_, std::make_shared<SystemRandom>(), make_process_launcher(*worker_loop_));
+    if (!options_.trace_file.empty()) {
+      auto sink = trace::FileSink::create(options_.trace_file);
+      if (!sink)
+        return StartError{ExitCode::invalid_input,
+                          "--trace " + options_.trace_file + ": " + sink.error().message};
+      front_->trace = std::move(*sink);
+      front_->record(trace_limits(*front_));
+    }
     auto paths = model_paths(options_);
     if (!paths) {
       bool usage = paths.error().code == ErrorCode::invalid_argument;
@@ -253,6 +263,22 @@ class Server {
       WorkerSpec spec{program_path(), worker_arguments(options_, path.path, ::getpid())};
       add_model(*front_, std::move(model), options_.workers, spec);
     }
+    for (auto& [lane, spec] : front_->worker_specs) {
+      for (std::string& word : fault_arguments(options_, lane.value))
+        spec.arguments.push_back(std::move(word));
+    }
+    return arm_fault_points();
+  }
+
+  std::optional<StartError> arm_fault_points() {
+    if (options_.fault_points.empty()) return std::nullopt;
+    std::vector<FaultPointRule> rules;
+    for (const std::string& text : options_.fault_points) {
+      auto rule = parse_fault_point(text);
+      if (!rule) return StartError{ExitCode::usage, "--fault-point: " + rule.error().message};
+      rules.push_back(std::move(*rule));
+    }
+    fault_points_.emplace(std::move(rules));
     return std::nullopt;
   }
 
@@ -290,6 +316,7 @@ class Server {
   }
 
   ServeOptions options_;
+  std::optional<FaultPoints> fault_points_;
   std::shared_ptr<const Clock> clock_;
   std::vector<std::unique_ptr<EventLoop>> data_loops_;
   std::unique_ptr<EventLoop> management_loop_;

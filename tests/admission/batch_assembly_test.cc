@@ -11,58 +11,120 @@ namespace {
 constexpr LaneId kFirst{0};
 constexpr LaneId kSecond{1};
 
-TEST(BatchAssembly, GivesWorkToTheLaneWithTheMostFreeSlots) {
+TEST(BatchAssembly, GivesWorkToTheLaneThatWillBeDoneFirst) {
   BatchAssembly lanes;
   lanes.lane_up(kFirst, {2, 100});
   lanes.lane_up(kSecond, {3, 100});
 
-  EXPECT_EQ(lanes.assign(SequenceId{1}, 1), kSecond);
-  EXPECT_EQ(lanes.assign(SequenceId{2}, 1), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 1, .tokens_left = 10}), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 1, .tokens_left = 10}), kSecond);
   EXPECT_EQ(lanes.free_slots(), 3U);
+}
+
+TEST(BatchAssembly, PrefersAFastLaneUntilItIsSoFullThatTheSlowOneIsSooner) {
+  BatchAssembly lanes;
+  lanes.lane_up(kFirst, {8, 100});
+  lanes.lane_up(kSecond, {8, 100});
+  lanes.set_pace(kFirst, {1000, 1000});
+  lanes.set_pace(kSecond, {4000, 1000});
+
+  std::vector<LaneId> taken;
+  for (std::uint64_t i = 0; i < 6; ++i)
+    taken.push_back(*lanes.assign(SequenceId{i}, {.blocks = 1, .tokens_left = 100}));
+
+  // With n sequences a step takes 1 + n ms on the first lane, 4 + n ms on the second.
+  EXPECT_EQ(taken, (std::vector<LaneId>{kFirst, kFirst, kFirst, kFirst, kSecond, kFirst}));
+}
+
+TEST(BatchAssembly, CountsALaneOfLittleWeightAsSlow) {
+  BatchAssembly lanes;
+  lanes.lane_up(kFirst, {8, 100});
+  lanes.lane_up(kSecond, {8, 100});
+  lanes.set_gate(kFirst, {0.1, 8});
+
+  for (std::uint64_t i = 0; i < 4; ++i)
+    EXPECT_EQ(lanes.assign(SequenceId{i}, {.blocks = 1, .tokens_left = 100}), kSecond);
+}
+
+TEST(BatchAssembly, GivesNothingToALaneWhoseGateIsShutNorMoreThanItsPermits) {
+  BatchAssembly lanes;
+  lanes.set_gate(kFirst, {0.0, 0});
+  lanes.lane_up(kFirst, {4, 100});
+
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 1}), std::nullopt);
+  EXPECT_EQ(lanes.free_slots(), 0U);
+  EXPECT_EQ(lanes.slots_total(), 0U);
+  EXPECT_TRUE(lanes.rooms().empty());
+
+  lanes.set_gate(kFirst, {1.0, 2});
+
+  EXPECT_EQ(lanes.free_slots(), 2U);
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 1}), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 1}), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{3}, {.blocks = 1}), std::nullopt);
+  EXPECT_FALSE(lanes.assign_to(kFirst, SequenceId{3}, {.blocks = 1}));
+}
+
+TEST(BatchAssembly, AvoidsALaneOnlyWhileAnotherHasRoom) {
+  BatchAssembly lanes;
+  lanes.lane_up(kFirst, {4, 100});
+  lanes.lane_up(kSecond, {1, 100});
+
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 1, .avoid = kFirst}), kSecond);
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 1, .avoid = kFirst}), kFirst);
+}
+
+TEST(BatchAssembly, GivesNothingToALaneThatIsSetAside) {
+  BatchAssembly lanes;
+  lanes.lane_up(kFirst, {4, 100});
+
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 1}, kFirst), std::nullopt);
+  EXPECT_TRUE(lanes.assign_to(kFirst, SequenceId{1}, {.blocks = 1}));
+  EXPECT_FALSE(lanes.assign_to(kSecond, SequenceId{2}, {.blocks = 1}));
 }
 
 TEST(BatchAssembly, NeverAssignsBeyondSlotsOrBlocks) {
   BatchAssembly lanes;
   lanes.lane_up(kFirst, {2, 10});
 
-  EXPECT_EQ(lanes.assign(SequenceId{1}, 8), kFirst);
-  EXPECT_EQ(lanes.assign(SequenceId{2}, 3), std::nullopt);
-  EXPECT_EQ(lanes.assign(SequenceId{2}, 2), kFirst);
-  EXPECT_EQ(lanes.assign(SequenceId{3}, 0), std::nullopt);
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 8}), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 3}), std::nullopt);
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 2}), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{3}, {.blocks = 0}), std::nullopt);
 }
 
 TEST(BatchAssembly, ReturnsAReservationOnceHoweverOftenItIsReleased) {
   BatchAssembly lanes;
   lanes.lane_up(kFirst, {1, 10});
-  lanes.assign(SequenceId{1}, 10);
+  lanes.assign(SequenceId{1}, {.blocks = 10});
 
   lanes.release(kFirst, SequenceId{1});
   lanes.release(kFirst, SequenceId{1});
   lanes.release(kSecond, SequenceId{1});
 
   EXPECT_EQ(lanes.free_slots(), 1U);
-  EXPECT_EQ(lanes.assign(SequenceId{2}, 10), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 10}), kFirst);
 }
 
 TEST(BatchAssembly, ForgetsWhatALostLaneHeld) {
   BatchAssembly lanes;
   lanes.lane_up(kFirst, {1, 10});
-  lanes.assign(SequenceId{1}, 5);
+  lanes.assign(SequenceId{1}, {.blocks = 5});
 
   lanes.lane_down(kFirst);
-  EXPECT_FALSE(lanes.has_lanes());
-  EXPECT_EQ(lanes.assign(SequenceId{2}, 1), std::nullopt);
+  EXPECT_TRUE(lanes.rooms().empty());
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 1}), std::nullopt);
   lanes.lane_up(kFirst, {1, 10});
 
-  EXPECT_EQ(lanes.assign(SequenceId{2}, 10), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 10}), kFirst);
 }
 
 TEST(BatchAssembly, CountsWhatALaneHoldsAlreadyWhenItIsAnnounced) {
   BatchAssembly lanes;
   lanes.lane_up(kFirst, {2, 10}, {{SequenceId{7}, 6}});
 
-  EXPECT_EQ(lanes.assign(SequenceId{1}, 5), std::nullopt);
-  EXPECT_EQ(lanes.assign(SequenceId{1}, 4), kFirst);
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 5}), std::nullopt);
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 4}), kFirst);
   EXPECT_EQ(lanes.free_slots(), 0U);
   lanes.release(kFirst, SequenceId{7});
   EXPECT_EQ(lanes.free_slots(), 1U);
@@ -76,7 +138,8 @@ TEST(BatchAssembly, ConservesCreditOverARandomHistory) {
   std::vector<std::pair<LaneId, SequenceId>> running;
   for (std::uint64_t i = 0; i < 100'000; ++i) {
     if (random() % 2 == 0) {
-      if (auto lane = lanes.assign(SequenceId{i}, random() % 12))
+      if (auto lane =
+              lanes.assign(SequenceId{i}, {.blocks = static_cast<std::uint32_t>(random() % 12)}))
         running.emplace_back(*lane, SequenceId{i});
     } else if (!running.empty()) {
       std::size_t at = random() % running.size();
@@ -89,7 +152,7 @@ TEST(BatchAssembly, ConservesCreditOverARandomHistory) {
     lanes.release(lane, id);
 
   EXPECT_EQ(lanes.free_slots(), 12U);
-  EXPECT_TRUE(lanes.assign(SequenceId{1'000'000}, 64).has_value());
+  EXPECT_TRUE(lanes.assign(SequenceId{1'000'000}, {.blocks = 64}).has_value());
 }
 
 }  // namespace

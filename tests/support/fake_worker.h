@@ -96,6 +96,17 @@ class FakeWorker {
     if (listener_) listener_->on_exit(std::move(exit));
   }
 
+  /// Whether it runs a sequence for which `is_it` holds.
+  [[nodiscard]] bool runs(const std::function<bool(const wire::Start&)>& is_it) const {
+    return std::any_of(sequences_.begin(), sequences_.end(), [&](const Sequence& sequence) {
+      return is_it(sequence.start);
+    });
+  }
+  /// Computes no further token for a sequence.
+  void forget(SequenceId id) {
+    std::erase_if(sequences_, [id](const Sequence& sequence) { return sequence.start.id == id; });
+  }
+
   void say(wire::ToFront message) {
     if (!dead_ && listener_) listener_->on_message(std::move(message));
   }

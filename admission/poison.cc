@@ -1,0 +1,102 @@
+#include "admission/poison.h"
+
+#include <algorithm>
+
+namespace sluice {
+
+bool Suspicion::blame(TimePoint now, std::uint32_t emitted, std::uint32_t together, bool alone) {
+  if (count_ > 0 && now - since_ >= kForgetAfter) count_ = 0;
+  bool tried_alone = alone && count_ >= 2 && emitted < trial_until_;
+  count_ += 1;
+  since_ = now;
+  trial_until_ = emitted + kClearTokens;
+  cohort_max_ = count_ >= 2 ? 1 : std::max(1U, together / 4);
+  return tried_alone;
+}
+
+void PoisonList::convict(std::uint64_t fingerprint, TimePoint now) {
+  std::lock_guard guard(mutex_);
+  until_[fingerprint] = now + options_.keep;
+  if (until_.size() <= options_.entries_max) return;
+  auto oldest = std::min_element(until_.begin(), until_.end(), [](const auto& a, const auto& b) {
+    return a.second < b.second;
+  });
+  until_.erase(oldest);
+}
+
+bool PoisonList::refuses(std::uint64_t fingerprint, TimePoint now) {
+  std::lock_guard guard(mutex_);
+  auto found = until_.find(fingerprint);
+  if (found == until_.end()) return false;
+  if (now < found->second) return true;
+  until_.erase(found);
+  return false;
+}
+
+std::size_t PoisonList::size() const {
+  std::lock_guard guard(mutex_);
+  return until_.size();
+}
+
+bool Ward::remove(SequenceId id) {
+  auto gone = std::erase_if(waiting_, [id](const Suspect& one) { return one.id == id; });
+  close_if_done();
+  return gone > 0;
+}
+
+std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes) {
+  if (waiting_.empty() || !on_trial_.empty() || lanes.empty()) return std::nullopt;
+  auto aside = std::find_if(
+      lanes.begin(), lanes.end(), [this](const Lane& lane) { return lane_ == lane.id; });
+  if (aside == lanes.end()) {
+    // The lane that is free soonest; one whose worker has just ended holds nothing.
+    aside = std::min_element(
+        lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) { return a.held < b.held; });
+    lane_ = aside->id;
+    cleared_.clear();
+  }
+  const Suspect first = waiting_.front();
+  bool alone = first.count >= 2;
+  // Those that were cleared here have shown that they end no worker; beside them a cohort is still
+  // known for what it is. One that runs alone is to be convicted by that, so it really is alone.
+  std::size_t company = alone ? 0 : cleared_.size();
+  if (aside->held > company || aside->free == 0) return std::nullopt;
+  std::size_t most = alone ? 1 : std::min<std::size_t>(first.cohort_max, aside->free);
+  Trial trial{*lane_, {}};
+  for (auto next = waiting_.begin(); next != waiting_.end() && trial.ids.size() < most;) {
+    if (!alone && next->count >= 2) {
+      ++next;
+      continue;
+    }
+    trial.ids.push_back(next->id);
+    on_trial_.insert(next->id);
+    next = waiting_.erase(next);
+  }
+  return trial;
+}
+
+void Ward::cleared(SequenceId id) {
+  if (on_trial_.erase(id) > 0) cleared_.insert(id);
+  close_if_done();
+}
+
+void Ward::left(SequenceId id) {
+  on_trial_.erase(id);
+  cleared_.erase(id);
+  close_if_done();
+}
+
+void Ward::lane_down(LaneId lane) {
+  if (lane_ != lane) return;
+  lane_.reset();
+  on_trial_.clear();
+  cleared_.clear();
+}
+
+void Ward::close_if_done() {
+  if (!waiting_.empty() || !on_trial_.empty()) return;
+  lane_.reset();
+  cleared_.clear();
+}
+
+}  // namespace sluice

@@ -1,0 +1,121 @@
+// Requests that end their workers: suspects, trials in small company, and what is refused after a
+// conviction.
+#pragma once
+
+#include "base/clock.h"
+#include "base/ids.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+namespace sluice {
+
+/// What a sequence is suspected of. Pure; owner: its session.
+///   Rule: every worker that ends from inside makes suspects of what was on trial there, or, with
+///   nobody on trial, of all that ran. A suspect runs again in a cohort of a quarter of those, the
+///   second time alone; one that ends a worker alone is convicted.
+class Suspicion {
+ public:
+  /// So many tokens beyond the point where the worker ended clear a suspect of that end.
+  static constexpr std::uint32_t kClearTokens = 32;
+  /// After so long without a further end it is as good as new.
+  static constexpr Duration kForgetAfter = std::chrono::seconds(60);
+
+  /// A worker ended with it.
+  ///   emitted   tokens it had; together: suspects of this end
+  ///   alone     nothing else ran there
+  ///   returns   true: convicted
+  bool blame(TimePoint now, std::uint32_t emitted, std::uint32_t together, bool alone);
+
+  [[nodiscard]] std::uint32_t count() const { return count_; }
+  /// It runs on trial until it has so many tokens.
+  [[nodiscard]] std::uint32_t trial_until() const { return trial_until_; }
+  [[nodiscard]] bool on_trial(std::uint32_t emitted) const {
+    return count_ > 0 && emitted < trial_until_;
+  }
+  /// How many suspects may run with it, itself included.
+  [[nodiscard]] std::uint32_t cohort_max() const { return cohort_max_; }
+
+ private:
+  std::uint32_t count_ = 0;
+  std::uint32_t trial_until_ = 0;
+  std::uint32_t cohort_max_ = 0;
+  TimePoint since_{};
+};
+
+/// Fingerprints of convicted requests, each refused for a while. Bounded: the oldest makes room.
+/// Thread-safe.
+class PoisonList {
+ public:
+  struct Options {
+    Duration keep = std::chrono::hours(1);
+    std::size_t entries_max = 4096;
+  };
+  explicit PoisonList(Options options) : options_(options) {}
+  PoisonList() : PoisonList(Options{}) {}
+
+  void convict(std::uint64_t fingerprint, TimePoint now);
+  [[nodiscard]] bool refuses(std::uint64_t fingerprint, TimePoint now);
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  Options options_;
+  mutable std::mutex mutex_;
+  std::map<std::uint64_t, TimePoint> until_;
+};
+
+/// Where the suspects of one model run: on one lane at a time, without company that is not on
+/// trial. Suspects wait here in order of arrival. Pure; owner: the batcher actor.
+class Ward {
+ public:
+  struct Suspect {
+    SequenceId id;
+    std::uint32_t count = 1;       ///< 2 and more: alone
+    std::uint32_t cohort_max = 1;  ///< 1 and more
+  };
+  /// A lane that may take work, and how many sequences it holds.
+  struct Lane {
+    LaneId id;
+    std::uint32_t held = 0;
+    std::uint32_t free = 0;  ///< slots
+  };
+  /// Suspects to be started together now.
+  struct Trial {
+    LaneId lane;
+    std::vector<SequenceId> ids;
+  };
+
+  void add(const Suspect& suspect) { waiting_.push_back(suspect); }
+  /// False if it does not wait here.
+  bool remove(SequenceId id);
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+
+  /// The lane set aside, which takes no other work; none if there are no suspects.
+  [[nodiscard]] std::optional<LaneId> lane() const { return lane_; }
+  /// Sets a lane aside if suspects wait, and gives the next trial if that lane is free for it.
+  ///   lanes   those that may take work now
+  std::optional<Trial> next(std::span<const Lane> lanes);
+  /// A sequence got through its trial and runs on.
+  void cleared(SequenceId id);
+  /// A sequence left its lane.
+  void left(SequenceId id);
+  /// The lane is gone, with all that it held.
+  void lane_down(LaneId lane);
+
+ private:
+  void close_if_done();
+
+  std::deque<Suspect> waiting_;
+  std::optional<LaneId> lane_;
+  std::set<SequenceId> on_trial_;
+  std::set<SequenceId> cleared_;  ///< were on trial on this lane, and still run there
+};
+
+}  // namespace sluice

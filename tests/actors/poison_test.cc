@@ -1,0 +1,227 @@
+// Requests that end their workers: found among innocents, convicted, refused; and sequences that
+// fail by themselves.
+#include "tests/support/front_world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace sluice::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// A request whose prompt ends every worker that computes a token for it.
+constexpr const char* kPoison = "poison";
+
+bool is_poison(const wire::Start& start) {
+  const std::string word = kPoison;
+  std::string prompt;
+  for (TokenId token : start.plan.prompt)
+    prompt += static_cast<char>(token);
+  return prompt.find(word) != std::string::npos;
+}
+
+class Poison : public FrontWorld {
+ protected:
+  explicit Poison(std::uint32_t lanes = 1) : FrontWorld(lanes) {}
+
+  /// Every worker computes until nothing runs; one that runs poison dies instead.
+  void run_with_poison(const std::string& why = "killed by signal 11") {
+    for (int round = 0; round < 4000; ++round) {
+      bool busy = false;
+      for (const auto& worker : launcher->alive()) {
+        worker->take_commands();
+        if (worker->runs(is_poison)) {
+          worker->die(why);
+          busy = true;
+        } else {
+          busy = worker->step() || busy;
+        }
+      }
+      settle();
+      bool open = std::any_of(
+          clients.begin(), clients.end(), [](const auto& client) { return !client->ended; });
+      if (!busy && !open) return;
+      if (!busy) bring_up();
+    }
+    FAIL() << "it does not come to an end";
+  }
+};
+
+TEST_F(Poison, EndsThreeWorkersAtMostAndItsNeighboursGetEveryByte) {
+  bring_up();
+  std::vector<std::shared_ptr<FakeExchange>> innocents;
+  std::shared_ptr<FakeExchange> guilty;
+  for (int i = 0; i < 8; ++i) {
+    if (i == 3)
+      guilty = ask(completion(kPoison, 40));
+    else
+      innocents.push_back(ask(completion("innocent " + std::to_string(i), 60)));
+  }
+
+  run_with_poison();
+
+  EXPECT_EQ(guilty->answer.status, 500);
+  EXPECT_THAT(guilty->answer.body, HasSubstr("\"code\":\"poison_request\""));
+  int number = 0;
+  for (const auto& innocent : innocents) {
+    if (number == 3) ++number;
+    EXPECT_EQ(innocent->answer.status, 200);
+    EXPECT_THAT(innocent->answer.body,
+                HasSubstr(hash_text("innocent " + std::to_string(number++), 60)));
+  }
+  EXPECT_EQ(launcher->workers.size(), 4U) << "three ended by it, one serves";
+  expect_idle();
+}
+
+TEST_F(Poison, IsRefusedForAnHourWithoutTouchingAWorker) {
+  bring_up();
+  ask(completion(kPoison, 40));
+  run_with_poison();
+  std::size_t workers = launcher->workers.size();
+
+  auto again = ask(completion(kPoison, 40));
+
+  EXPECT_EQ(again->answer.status, 500);
+  EXPECT_THAT(again->answer.body, HasSubstr("\"code\":\"poison_request\""));
+  EXPECT_EQ(launcher->workers.size(), workers);
+
+  advance(std::chrono::hours(1));
+  auto later = ask(completion(kPoison, 40));
+  EXPECT_THAT(later->answer.body, Not(HasSubstr("poison_request")));
+  later->vanish();
+  settle();
+}
+
+TEST_F(Poison, CostsTheLaneNoneOfItsRestarts) {
+  bring_up();
+  for (int i = 0; i < 8; ++i) {
+    auto guilty = ask(completion(kPoison + std::to_string(i), 40));
+    run_with_poison();
+    ASSERT_THAT(guilty->answer.body, HasSubstr("\"code\":\"poison_request\"")) << i;
+  }
+
+  auto next = ask(completion("still here", 5));
+  run_with_poison();
+  EXPECT_THAT(next->answer.body, HasSubstr(hash_text("still here", 5)));
+}
+
+TEST_F(Poison, NobodyIsSuspectWhenAWorkerIsShotFromOutside) {
+  bring_up();
+  auto client = ask(completion("a target", 30));
+
+  for (int shot = 0; shot < 4; ++shot) {
+    bring_up();
+    settle();
+    launcher->alive().at(0)->step();
+    settle();
+    launcher->alive().at(0)->die();
+    settle();
+  }
+  bring_up();
+  run_to_end();
+
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("a target", 30)));
+}
+
+class PoisonOnTwoLanes : public Poison {
+ protected:
+  PoisonOnTwoLanes() : Poison(2) {}
+};
+
+TEST_F(PoisonOnTwoLanes, LeavesTheOtherLaneToTheOthers) {
+  bring_up();
+  auto guilty = ask(completion(kPoison, 40));
+  std::vector<std::shared_ptr<FakeExchange>> innocents;
+  for (int i = 0; i < 12; ++i)
+    innocents.push_back(ask(completion("innocent " + std::to_string(i), 50)));
+
+  run_with_poison();
+
+  EXPECT_THAT(guilty->answer.body, HasSubstr("\"code\":\"poison_request\""));
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_THAT(innocents[static_cast<std::size_t>(i)]->answer.body,
+                HasSubstr(hash_text("innocent " + std::to_string(i), 50)));
+  }
+  EXPECT_LE(launcher->workers.size(), 5U);
+  expect_idle();
+}
+
+// --- sequences that fail by themselves
+// ------------------------------------------------------------
+
+class Retries : public FrontWorld {
+ protected:
+  Retries() : FrontWorld(2) {}
+
+  /// The worker that runs the one sequence says that it failed.
+  bool fail_it(ErrorCode code) {
+    for (const auto& worker : launcher->alive()) {
+      worker->take_commands();
+      if (worker->running() == 0) continue;
+      const wire::Start& start = worker->starts.back();
+      worker->say(wire::Failed{start.id, start.epoch, code, "not finite"});
+      worker->forget(start.id);
+      settle();
+      return true;
+    }
+    return false;
+  }
+};
+
+TEST_F(Retries, RunOnTheOtherLaneAndLoseNoToken) {
+  bring_up();
+  auto client = ask(completion("try again", 20));
+  auto first = launcher->alive().at(0);
+  first->step();
+  settle();
+
+  ASSERT_TRUE(fail_it(ErrorCode::data_loss));
+  launcher->alive().at(1)->take_commands();
+  EXPECT_EQ(launcher->alive().at(1)->running(), 1U) << "not where it failed";
+  run_to_end();
+
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("try again", 20)));
+  EXPECT_EQ(front->retries.active(), 0U);
+  expect_idle();
+}
+
+TEST_F(Retries, EndWithAnErrorAfterThreeAttempts) {
+  bring_up();
+  auto client = ask(completion("hopeless", 20));
+
+  EXPECT_TRUE(fail_it(ErrorCode::data_loss));
+  EXPECT_TRUE(fail_it(ErrorCode::data_loss));
+  EXPECT_FALSE(client->ended);
+  EXPECT_TRUE(fail_it(ErrorCode::data_loss));
+
+  EXPECT_EQ(client->answer.status, 500);
+  EXPECT_EQ(front->retries.active(), 0U);
+  expect_idle();
+}
+
+TEST_F(Retries, AnImpossibleTokenReplacesTheWorkerAndReachesNoClient) {
+  bring_up();
+  auto client = ask(completion("out of range", 20));
+  auto worker = launcher->alive().at(0);
+  worker->before_send = [](wire::Tokens& tokens) {
+    tokens.outputs.at(0).tokens.at(0) = kHashVocabulary;
+  };
+
+  worker->step();
+  settle();
+
+  EXPECT_TRUE(worker->dead());
+  EXPECT_THAT(front->lanes.snapshot().at(0).last_exit, HasSubstr("the vocabulary has"));
+  bring_up();
+  run_to_end();
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("out of range", 20)));
+}
+
+}  // namespace
+}  // namespace sluice::testing

@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Chaos with real processes: a server under load, its workers shot, stopped and poisoned, every byte compared.
+
+    tests/chaos/chaos.py [--minutes 10 | --kills 1000] [--lanes 2] [--streams 64] [--seed 1] [--only kill,stop,...]
+
+Sixty-four clients ask again and again; each answer is compared with what an undisturbed server gave. Meanwhile faults
+are drawn by seed: signals from outside, and plans that the workers carry (`sluice worker --fault`). At the end the
+server must come to rest, and the checker reads its trace. Prints what happened and what it cost: failures, bytes that
+differ, pauses of streams, time until a lane serves again. Exit code 1 if a request failed, a byte differs or the trace
+is not clean. The seed fixes the plan of faults, not the moments at which processes meet them.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "integration"))
+
+from requests_of_all_kinds import KINDS, TEXT, request_of  # noqa: E402
+from sluice_server import BINARY, Server, children_of, choices_of, cpu_ticks, merge_events, serve  # noqa: E402
+
+TOKENS = 120
+# What a plan makes a worker do by itself, now and then; which of them a worker has is drawn by seed.
+PLANS = {
+    "crash": "exit(70)@step>1 if p=0.002",
+    "segfault": "raise(11)@step>1 if p=0.002",
+    "hang": "hang@step>1 if p=0.0005",
+    "slow": "slow(20)@step>1 if p=0.002",
+    "device_lost": "device_lost(3)@step>1 if p=0.001",
+    "oom": "oom@step>1 if p=0.01",
+    "nan": "nan@step>1 if p=0.0005",
+    "invalid_token": "invalid_token@step>1 if p=0.0005",
+    "flip": "flip@frame>8 if p=0.0005",
+    "truncate": "truncate@frame>8 if p=0.0005",
+    "double": "double@frame>8 if p=0.005",
+    "reorder": "reorder@frame>8 if p=0.0005",
+    "repeat": "repeat@step>1 if p=0.005",
+    "old_epoch": "old_epoch@step>1 if p=0.005",
+    "drop": "drop@step>1 if p=0.0005",
+    "stall_link": "stall_link@step>1 if p=0.0003",
+    "slow_load": "slow(300ms)@load if p=0.2",
+}
+SIGNALS = ("kill", "stop", "pause_front")
+
+
+def requests_to_make():
+    """Some of each kind, with prompts of their own, so that no two streams are the same."""
+    requests = []
+    for kind in KINDS:
+        for variant in range(3):
+            request = request_of(kind, "brook", TOKENS)
+            if isinstance(request["prompt"], str):
+                request["prompt"] = TEXT[31 * variant : 31 * variant + 120 + 40 * variant]
+            if "seed" in request:
+                request["seed"] += 100 * variant
+            if kind == "two choices":
+                request["n"] = 4
+            requests.append(request)
+    return requests
+
+
+class Tally:
+    """What the clients saw."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.answers = 0
+        self.bytes = 0
+        self.failures = []
+        self.differences = []
+        self.pauses = []  # (from, to) of every silence in a stream that is longer than 20 ms
+
+
+class Client(threading.Thread):
+    """Streams request after request until told to stop. Reads first and thinks later: 64 of them share two cores."""
+
+    def __init__(self, address, requests, expected, tally, stop, seed):
+        super().__init__(daemon=True)
+        self.address, self.requests, self.expected, self.tally, self.stop = address, requests, expected, tally, stop
+        self.dice = random.Random(seed)
+
+    def run(self):
+        while not self.stop.is_set():
+            index = self.dice.randrange(len(self.requests))
+            try:
+                pieces, times = self.stream(self.requests[index])
+                answer = self.parse(b"".join(pieces))
+            except Exception as error:
+                with self.tally.lock:
+                    self.tally.failures.append(f"{self.requests[index]}: {error!r}")
+                continue
+            with self.tally.lock:
+                self.tally.answers += 1
+                self.tally.bytes += sum(len(choice["text"].encode()) for choice in answer)
+                if answer != self.expected[index]:
+                    self.tally.differences.append(index)
+                self.tally.pauses += [(a, b) for a, b in zip(times, times[1:]) if b - a > 0.02]
+
+    def stream(self, request):
+        connection = http.client.HTTPConnection(*self.address, timeout=180)
+        try:
+            connection.request("POST", "/v1/completions", json.dumps(request), {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise RuntimeError(f"HTTP {response.status}: {response.read().decode()}")
+            pieces, times = [], []
+            while piece := response.read1(65536):
+                pieces.append(piece)
+                times.append(time.monotonic())
+            return pieces, times
+        finally:
+            connection.close()
+
+    @staticmethod
+    def parse(body):
+        events, done = [], False
+        for line in body.split(b"\n"):
+            if not line.startswith(b"data: "):
+                continue
+            if line == b"data: [DONE]":
+                done = True
+                continue
+            event = json.loads(line[6:])
+            if "error" in event:
+                raise RuntimeError(event["error"]["message"])
+            events.append(event)
+        if not done:
+            raise RuntimeError("the stream ended without [DONE]")
+        return merge_events(events)
+
+
+class Lanes(threading.Thread):
+    """Looks at the lanes all the time: how long after its worker's end does each take work again?"""
+
+    def __init__(self, server, stop):
+        super().__init__(daemon=True)
+        self.server, self.stop = server, stop
+        self.down_since, self.back = {}, []
+
+    def run(self):
+        while not self.stop.wait(0.01):
+            for lane in self.server.lanes():
+                number = lane["lane"]
+                serves = lane["state"] == "ready" and lane.get("breaker", {}).get("weight", 1) > 0
+                if not serves:
+                    self.down_since.setdefault(number, time.monotonic())
+                elif number in self.down_since:
+                    self.back.append(time.monotonic() - self.down_since.pop(number))
+
+
+def disturb(server, action, dice):
+    """One fault from outside. Returns what was done."""
+    workers = children_of(server.pid)
+    if action == "pause_front":
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(dice.uniform(0.1, 1.5))
+        server.process.send_signal(signal.SIGCONT)
+        return "front paused"
+    if not workers:
+        return "nobody to hit"
+    victim = dice.choice(workers)
+    try:
+        if action == "kill":
+            os.kill(victim, signal.SIGKILL)
+            return "kill"
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(dice.uniform(0.1, 3))
+        os.kill(victim, signal.SIGCONT)
+    except ProcessLookupError:
+        return "it was gone"
+    return "stop"
+
+
+def percentile(values, share):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--kills", type=int, default=0, help="only kill -9, so often, instead of --minutes")
+    parser.add_argument("--every", type=float, default=0.7, help="seconds between faults from outside, on average")
+    parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="kinds of faults, separated by commas; all by default")
+    options = parser.parse_args()
+    dice = random.Random(options.seed)
+
+    kinds = options.only.split(",") if options.only else [*SIGNALS, *PLANS]
+    unknown = set(kinds) - {*SIGNALS, *PLANS}
+    if unknown:
+        parser.error(f"--only knows no {', '.join(sorted(unknown))}; it knows {', '.join([*SIGNALS, *PLANS])}")
+    if options.kills:
+        kinds = ["kill"]
+    signals = [kind for kind in kinds if kind in SIGNALS]
+    plan = "; ".join(PLANS[kind] for kind in kinds if kind in PLANS)
+
+    requests = requests_to_make()
+    print(f"chaos: {len(requests)} requests, {options.streams} streams, {options.lanes} lanes; faults: {', '.join(kinds)}")
+    with serve("--max-sequences", 64) as calm:
+        expected = [choices_of(calm, **request) for request in requests]
+
+    trace = tempfile.NamedTemporaryFile(prefix="sluice-chaos-", suffix=".trace", delete=False)
+    arguments = ["--workers", options.lanes, "--lane-restarts", 1_000_000, "--lane-backoff-max", "250ms"]
+    arguments += ["--trace", trace.name, "--log-level", "error", "--max-sequences", 128]
+    if plan:
+        arguments += ["--worker-fault", plan]
+    server = Server(*arguments)
+    stop, watch = threading.Event(), threading.Event()
+    tally, done, moments = Tally(), {}, []
+    try:
+        server.wait_lanes_ready()
+        lanes = Lanes(server, watch)
+        lanes.start()
+        clients = [
+            Client(server.http, requests, expected, tally, stop, options.seed * 1000 + number)
+            for number in range(options.streams)
+        ]
+        for client in clients:
+            client.start()
+        begin, ticks = time.monotonic(), cpu_ticks(server.pid)
+        while True:
+            enough = done.get("kill", 0) >= options.kills if options.kills else (
+                time.monotonic() - begin > 60 * options.minutes
+            )
+            if enough or len(tally.failures) > 100:
+                break
+            time.sleep(dice.expovariate(1 / options.every))
+            if signals:
+                moments.append(time.monotonic())
+                what = disturb(server, dice.choice(signals), dice)
+                done[what] = done.get(what, 0) + 1
+        took = time.monotonic() - begin
+        cpu = (cpu_ticks(server.pid) - ticks) / os.sysconf("SC_CLK_TCK") / took
+        stop.set()
+        for client in clients:
+            client.join(200)
+        watch.set()
+        lanes.join()
+        server.wait_idle(60)
+        state = server.state()
+        server.stop()
+    finally:
+        server.close()
+
+    struck = [b - a for a, b in tally.pauses if any(a <= moment <= b for moment in moments)]
+    counts = state["requests"]
+    print(f"  {took:.0f} s, {done}, {sum(lane['restarts'] for lane in state['workers'])} restarts")
+    print(f"  answers {tally.answers} ({tally.answers / took:.1f}/s), bytes {tally.bytes}, moved {counts['resumed']}")
+    print(f"  failed {len(tally.failures)}, different {len(tally.differences)}")
+    print(
+        f"  pauses of streams at a fault: {len(struck)}, median {1000 * percentile(struck, 0.5):.0f} ms,"
+        f" p99 {1000 * percentile(struck, 0.99):.0f} ms, longest {1000 * max(struck, default=0):.0f} ms"
+    )
+    if lanes.back:
+        print(
+            f"  a lane serves again: {len(lanes.back)} times, median {1000 * statistics.median(lanes.back):.0f} ms,"
+            f" p99 {1000 * percentile(lanes.back, 0.99):.0f} ms, longest {1000 * max(lanes.back):.0f} ms"
+        )
+    print(f"  processor time of the front: {100 * cpu:.0f} % of one core")
+    for failure in tally.failures[:10]:
+        print(f"  FAILED {failure[:400]}")
+    for index in sorted(set(tally.differences))[:10]:
+        print(f"  DIFFERS {requests[index]}")
+
+    checker = BINARY.resolve().parents[1] / "tests" / "trace" / "check_trace"
+    checked = subprocess.run([str(checker), trace.name], capture_output=True, text=True)
+    print("  trace: " + (checked.stdout + checked.stderr).strip().replace("\n", "\n    "))
+    bad = tally.failures or tally.differences or checked.returncode
+    if not bad:
+        os.unlink(trace.name)
+    else:
+        print(f"  the trace is kept in {trace.name}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
