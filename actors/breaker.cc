@@ -50,6 +50,7 @@ class Breaker : public caf::event_based_actor {
           breaker_.evidence(evidence.generation,
                             {evidence.ok, evidence.failed, evidence.slow, evidence.steps},
                             now());
+          if (evidence.doubtful) breaker_.want_probe();
           act();
         },
         [this](const LaneSuspect& suspect) {

@@ -41,6 +41,8 @@ class MailboxListener final : public WorkerListener {
 /// How often the worker's clocks are looked at, while there is one.
 constexpr Duration kWatchEvery = std::chrono::milliseconds(50);
 constexpr Duration kPaceEvery = std::chrono::seconds(1);
+/// Two sequences with impossible numbers within this time, and the lane is probed.
+constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
 /// A killed process that is still there after this long cannot be replaced: its device is held.
 constexpr Duration kWedgedAfter = std::chrono::seconds(5);
 
@@ -124,6 +126,17 @@ class Executor : public caf::event_based_actor {
   }
 
  private:
+  struct Held {
+    Epoch epoch;
+    caf::actor session;
+    std::uint32_t blocks;
+    bool probe;
+    bool on_trial;
+    std::uint32_t suspicion;
+    std::uint32_t trial_until;
+  };
+  using HeldMap = std::unordered_map<SequenceId, Held>;
+
   /// Who may have caused the end of a worker.
   enum class Blame : std::uint8_t {
     nobody,   ///< it was ended from outside, or by us for reasons of our own
@@ -183,7 +196,9 @@ class Executor : public caf::event_based_actor {
       corpse_.reset();
       start_later();
     } else if (gone.life == worker_life_) {
-      on_worker_gone(gone.exit.why, gone.exit.outside ? Blame::nobody : Blame::running);
+      // What the launcher itself ended had a broken link; no request can cause that.
+      bool nobodys = gone.exit.outside || gone.exit.killed_by_us;
+      on_worker_gone(gone.exit.why, nobodys ? Blame::nobody : Blame::running);
     }
   }
 
@@ -470,16 +485,17 @@ class Executor : public caf::event_based_actor {
       evidence_.steps += 1;
       evidence_.slow += slow ? 1 : 0;
     }
-    if (std::string why = impossible(tokens); !why.empty()) {
-      lose_worker(why, Blame::running);
-      return;
-    }
     std::vector<SequenceId> released;
     std::vector<SequenceId> cleared;
     for (SequenceOutput& output : tokens.outputs) {
       auto held = held_.find(output.id);
       // Of an older epoch, or dropped while the frame was on its way.
       if (held == held_.end() || held->second.epoch != output.epoch) continue;
+      if (std::string why = impossible(output); !why.empty()) {
+        link_->send(wire::Cancel{output.id, output.epoch});
+        sequence_failed(held, {ErrorCode::data_loss, why});
+        continue;
+      }
       bool finished = output.finish != Finish::none;
       std::size_t known = output.first_index + output.tokens.size();
       if (held->second.on_trial && known >= held->second.trial_until) {
@@ -499,14 +515,11 @@ class Executor : public caf::event_based_actor {
   }
 
   /// What no sound worker would send.
-  [[nodiscard]] std::string impossible(const wire::Tokens& tokens) const {
-    for (const SequenceOutput& output : tokens.outputs) {
-      for (TokenId token : output.tokens) {
-        if (token >= 0 && token < vocabulary_) continue;
-        return "sent token " + std::to_string(token) + " for sequence " +
-               std::to_string(output.id.value) + "; the vocabulary has " +
-               std::to_string(vocabulary_) + " tokens";
-      }
+  [[nodiscard]] std::string impossible(const SequenceOutput& output) const {
+    for (TokenId token : output.tokens) {
+      if (token >= 0 && token < vocabulary_) continue;
+      return "its worker sent token " + std::to_string(token) + ", the vocabulary has " +
+             std::to_string(vocabulary_) + " tokens";
     }
     return {};
   }
@@ -514,14 +527,23 @@ class Executor : public caf::event_based_actor {
   void on_worker(wire::Failed& failed) {
     auto held = held_.find(failed.id);
     if (held == held_.end() || held->second.epoch != failed.epoch) return;
+    sequence_failed(held, {failed.code, failed.message});
+  }
+
+  /// Only that sequence: the others of its batch are sound.
+  void sequence_failed(HeldMap::iterator held, Error why) {
     // A deadline, or more than the lane has, is not its fault.
-    if (failed.code == ErrorCode::data_loss || failed.code == ErrorCode::internal)
-      evidence_.failed += 1;
+    if (why.code == ErrorCode::data_loss || why.code == ErrorCode::internal) evidence_.failed += 1;
+    if (why.code == ErrorCode::data_loss) {
+      TimePoint now = front_->clock->now();
+      evidence_.doubtful = wrong_numbers_ && now - *wrong_numbers_ < kNumbersTrusted;
+      wrong_numbers_ = now;
+    }
+    // In this order: a late word to the batcher would free the place of the next epoch.
+    if (!held->second.probe) tell_batcher(Released{status_.lane, {held->first}});
     caf::anon_send(held->second.session,
-                   SequenceFailed{failed.id, failed.epoch, {failed.code, failed.message}});
-    bool probe = held->second.probe;
+                   SequenceFailed{held->first, held->second.epoch, std::move(why)});
     let_go(held);
-    if (!probe) tell_batcher(Released{status_.lane, {failed.id}});
   }
 
   void on_worker(wire::Heartbeat& beat) {
@@ -551,12 +573,22 @@ class Executor : public caf::event_based_actor {
       if (!life_.leases->holds(work.id, work.epoch)) continue;
       if (status_.state != LaneStatus::State::ready || (gate_.weight <= 0 && !work.probe)) {
         // Given before it was known that the lane takes nothing: back to the session at once.
-        life_.leases->remove(work.id);
+        give_back(work);
         caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
         continue;
       }
       auto known = held_.find(work.id);
       if (known != held_.end() && known->second.epoch >= work.epoch) continue;
+      TimePoint now = front_->clock->now();
+      if (work.deadline <= now) {
+        // Too late to begin; admission says so to the session, too, at its next tick.
+        give_back(work);
+        caf::anon_send(
+            work.session,
+            SequenceFailed{
+                work.id, work.epoch, {ErrorCode::deadline_exceeded, "its deadline has passed"}});
+        continue;
+      }
       wire::Start start;
       start.id = work.id;
       start.epoch = work.epoch;
@@ -565,10 +597,8 @@ class Executor : public caf::event_based_actor {
       start.prompt_logprobs_from = work.prompt_logprobs_from;
       start.urgency = work.class_index;
       if (work.deadline != TimePoint::max()) {
-        auto left =
-            std::chrono::ceil<std::chrono::milliseconds>(work.deadline - front_->clock->now())
-                .count();
-        start.time_left_ms = std::max<std::int64_t>(1, left);
+        auto left = std::chrono::ceil<std::chrono::milliseconds>(work.deadline - now).count();
+        start.time_left_ms = left;
       }
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
       if (known != held_.end()) let_go_of_place(known);
@@ -577,16 +607,12 @@ class Executor : public caf::event_based_actor {
     }
   }
 
-  struct Held {
-    Epoch epoch;
-    caf::actor session;
-    std::uint32_t blocks;
-    bool probe;
-    bool on_trial;
-    std::uint32_t suspicion;
-    std::uint32_t trial_until;
-  };
-  using HeldMap = std::unordered_map<SequenceId, Held>;
+  /// The batcher hears of it before the session can offer it again: a late word would free the
+  /// place of the next epoch.
+  void give_back(const Work& work) {
+    life_.leases->remove(work.id);
+    if (!work.probe) tell_batcher(Released{status_.lane, {work.id}});
+  }
 
   void take(const Work& work) {
     held_.emplace(work.id,
@@ -698,7 +724,8 @@ class Executor : public caf::event_based_actor {
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   LaneGate gate_;
-  LaneEvidence evidence_;  ///< since the last tick
+  LaneEvidence evidence_;                   ///< since the last tick
+  std::optional<TimePoint> wrong_numbers_;  ///< when a sequence last had impossible ones
   StepTimes step_times_;
   Watchdog watchdog_;
   TimePoint paced_{};

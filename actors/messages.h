@@ -209,6 +209,7 @@ struct LaneEvidence {
   std::uint32_t failed = 0;  ///< requests the lane failed
   std::uint32_t slow = 0;    ///< of `steps`
   std::uint32_t steps = 0;
+  bool doubtful = false;  ///< its numbers are not to be trusted unseen: a probe is wanted now
 };
 /// Executor to breaker: the watchdog suspects the worker, or does so no longer.
 struct LaneSuspect {

@@ -447,7 +447,7 @@ class Session : public caf::event_based_actor {
     });
   }
 
-  void complete() {
+  void complete(trace::Outcome outcome = trace::Outcome::completed) {
     if (request_.stream) {
       open_stream();
       // An event is a chunk of its own; posted together, they share one write.
@@ -465,8 +465,8 @@ class Session : public caf::event_based_actor {
           completion_body(head(), choices, usage_), request_.request_id, request_.ignored_params));
     }
     answered_ = true;
-    outcome_ = trace::Outcome::completed;
-    front_->counters.completed += 1;
+    outcome_ = outcome;
+    if (outcome == trace::Outcome::completed) front_->counters.completed += 1;
     quit();
   }
 
@@ -486,7 +486,7 @@ class Session : public caf::event_based_actor {
         sequence.choice.cut("deadline", delta_);
         show(sequence);
       }
-      complete();
+      complete(trace::Outcome::deadline);
       return;
     }
     fail(errors::deadline_exceeded(entered_ ? "generation" : "queue", request_.client_deadline),

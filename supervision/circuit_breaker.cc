@@ -126,6 +126,7 @@ CircuitBreaker::Look CircuitBreaker::look(TimePoint now) {
   if (probe_wanted(now)) {
     lease_ = Lease{{generation_, ++probes_}, now + options_.probe_lease};
     look.probe = lease_->permit;
+    probe_now_ = false;
   }
   look.expired = std::exchange(revoked_, std::nullopt);
   look.ask = std::exchange(ask_, Ask::nothing);
@@ -251,7 +252,12 @@ bool CircuitBreaker::probe_wanted(TimePoint now) const {
   return state_ == State::probing || (state_ == State::closed && now >= probe_due());
 }
 
+void CircuitBreaker::want_probe() {
+  probe_now_ = true;
+}
+
 TimePoint CircuitBreaker::probe_due() const {
+  if (probe_now_) return last_probe_;
   return std::min(last_probe_ + options_.probe_busy,
                   std::max(last_probe_, last_busy_) + options_.probe_idle);
 }

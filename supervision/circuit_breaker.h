@@ -105,6 +105,8 @@ class CircuitBreaker {
   bool probe_done(const Permit& permit, const ProbeResult& result, TimePoint now);
   /// The watchdog's suspicion: weight 0 while it lasts; nothing else changes.
   void suspend(bool suspended) { suspended_ = suspended; }
+  /// Something is odd about the lane: if it is CLOSED, the next probe is due at once.
+  void want_probe();
   /// Drain, quarantine or operator; until `release` nothing passes, not even probes.
   void force_open(std::string reason, TimePoint now);
   void release(TimePoint now);
@@ -189,6 +191,7 @@ class CircuitBreaker {
   std::optional<std::uint64_t> revoked_;  ///< lease that ended unreturned since the last look
   std::uint64_t probes_;
   TimePoint last_probe_;
+  bool probe_now_ = false;
   std::deque<Duration> durations_;  ///< of the last golden probes in PROBING
   std::uint32_t ramp_ = 0;
   TimePoint ramp_at_;

@@ -70,7 +70,7 @@ struct Ready {
   std::int32_t vocabulary = 0;
   std::int32_t context = 0;
 };
-/// The outputs of one step.
+/// The outputs of one step; none after a step that only computed a part of a prompt.
 struct Tokens {
   std::vector<SequenceOutput> outputs;
   std::uint32_t rows = 0;    ///< rows the step computed

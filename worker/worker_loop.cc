@@ -108,7 +108,8 @@ bool WorkerLoop::step(std::vector<wire::ToFront>& out) {
   if (!engine_.step(result_, launching)) return false;
   progress_.end_step(engine_.stats());
   stuck_ = result_.rows == 0 && result_.outputs.empty() && result_.failures.empty();
-  if (!result_.outputs.empty()) {
+  // A step without outputs is told, too: how long it took is what the next one is judged by.
+  if (result_.rows > 0 || !result_.outputs.empty()) {
     Duration took = clock_.now() - begun;
     wire::Tokens tokens;
     tokens.outputs.swap(result_.outputs);

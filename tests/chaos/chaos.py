@@ -33,22 +33,22 @@ from sluice_server import BINARY, Server, children_of, choices_of, cpu_ticks, me
 TOKENS = 120
 # What a plan makes a worker do by itself, now and then; which of them a worker has is drawn by seed.
 PLANS = {
-    "crash": "exit(70)@step>1 if p=0.002",
-    "segfault": "raise(11)@step>1 if p=0.002",
-    "hang": "hang@step>1 if p=0.0005",
+    "crash": "exit(70)@step>1 if p=0.0004",
+    "segfault": "raise(11)@step>1 if p=0.0004",
+    "hang": "hang@step>1 if p=0.0002",
     "slow": "slow(20)@step>1 if p=0.002",
-    "device_lost": "device_lost(3)@step>1 if p=0.001",
-    "oom": "oom@step>1 if p=0.01",
-    "nan": "nan@step>1 if p=0.0005",
-    "invalid_token": "invalid_token@step>1 if p=0.0005",
-    "flip": "flip@frame>8 if p=0.0005",
-    "truncate": "truncate@frame>8 if p=0.0005",
-    "double": "double@frame>8 if p=0.005",
-    "reorder": "reorder@frame>8 if p=0.0005",
-    "repeat": "repeat@step>1 if p=0.005",
-    "old_epoch": "old_epoch@step>1 if p=0.005",
-    "drop": "drop@step>1 if p=0.0005",
-    "stall_link": "stall_link@step>1 if p=0.0003",
+    "device_lost": "device_lost(3)@step>1 if p=0.0003",
+    "oom": "oom@step>1 if p=0.005",
+    "nan": "nan@step>1 if p=0.0002",
+    "invalid_token": "invalid_token@step>1 if p=0.0003",
+    "flip": "flip@frame>8 if p=0.0002",
+    "truncate": "truncate@frame>8 if p=0.0002",
+    "double": "double@frame>8 if p=0.002",
+    "reorder": "reorder@frame>8 if p=0.0002",
+    "repeat": "repeat@step>1 if p=0.002",
+    "old_epoch": "old_epoch@step>1 if p=0.002",
+    "drop": "drop@step>1 if p=0.0002",
+    "stall_link": "stall_link@step>1 if p=0.0001",
     "slow_load": "slow(300ms)@load if p=0.2",
 }
 SIGNALS = ("kill", "stop", "pause_front")
@@ -98,7 +98,7 @@ class Client(threading.Thread):
                 answer = self.parse(b"".join(pieces))
             except Exception as error:
                 with self.tally.lock:
-                    self.tally.failures.append(f"{self.requests[index]}: {error!r}")
+                    self.tally.failures.append(f"{error!r} for {self.requests[index]}")
                 continue
             with self.tally.lock:
                 self.tally.answers += 1
@@ -271,6 +271,8 @@ def main():
             f" p99 {1000 * percentile(lanes.back, 0.99):.0f} ms, longest {1000 * max(lanes.back):.0f} ms"
         )
     print(f"  processor time of the front: {100 * cpu:.0f} % of one core")
+    for lane in state["workers"]:
+        print(f"  lane {lane['lane']}: {lane['state']}, {lane['restarts']} restarts, the last: {lane['last_exit']}")
     for failure in tally.failures[:10]:
         print(f"  FAILED {failure[:400]}")
     for index in sorted(set(tally.differences))[:10]:

@@ -293,7 +293,7 @@ def test_a_server_that_still_loads_stops_too(moment):
 
 @pytest.mark.parametrize("delay", ["0s", "2s"])
 def test_streams_run_to_their_end_while_the_server_stops(delay):
-    with serve("--drain-delay", delay) as server:
+    with serve("--drain-delay", delay, "--drain-timeout", f"{seconds(45):.0f}s") as server:
         undisturbed = Stream(server, **LONG).read()
         streams = [Stream(server, **LONG) for _ in range(8)]
         readers = [iter(stream) for stream in streams]

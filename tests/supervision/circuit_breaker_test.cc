@@ -375,6 +375,18 @@ TEST_F(CircuitBreakerTest, ProbesAnIdleLaneEveryHalfMinuteAndABusyOneEveryFiveMi
   EXPECT_EQ(permits.size(), 2U);
 }
 
+TEST_F(CircuitBreakerTest, ProbesAClosedLaneAtOnceWhenItIsDoubted) {
+  close();
+  permits.clear();
+
+  breaker.want_probe();
+  pass(milliseconds(1));
+
+  EXPECT_EQ(permits.size(), 1U);
+  pass(seconds(10));
+  EXPECT_EQ(permits.size(), 1U) << "once";
+}
+
 TEST_F(CircuitBreakerTest, CountsAProbeWithoutAnAnswerAsOneFailure) {
   close();
   answer = Kind::failed;
