@@ -6,6 +6,7 @@
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,7 @@ class Breaker : public caf::event_based_actor {
         lane_(lane),
         executor_role_(front_->executors.at(lane).role),
         prober_role_(Front::prober_role(lane)),
+        born_(front_->clock->now()),
         breaker_(numbered(front_->options.breaker, life.number), *front_->random, [this] {
           return front_->lanes.may_eject(lane_);
         }) {}
@@ -77,7 +79,7 @@ class Breaker : public caf::event_based_actor {
     BreakerStatus status;
     status.reason = "its breaker ended";
     status.since = now();
-    front_->lanes.update_breaker(lane_, status);
+    front_->lanes.update_breaker(lane_, status, now());
   }
 
  private:
@@ -178,7 +180,9 @@ class Breaker : public caf::event_based_actor {
                                   breaker_.generation(),
                                   breaker_.suspended(),
                                   breaker_.reason(),
-                                  breaker_.since()});
+                                  std::max(breaker_.since(), born_),
+                                  std::nullopt},
+                                 now());
     tell(executor_role_, gate());
     tell(model_->batcher.role, gate());
   }
@@ -207,6 +211,7 @@ class Breaker : public caf::event_based_actor {
   LaneId lane_;
   std::string executor_role_;
   std::string prober_role_;
+  TimePoint born_;
   CircuitBreaker breaker_;
   LaneServes serves_;               ///< the last worker that served
   bool serving_ = false;            ///< it still does

@@ -112,6 +112,15 @@ class Gateway final : public HttpHandler {
       exchange->respond(to_response(errors::not_ready(model->name), id));
       return;
     }
+    // A short outage is waited for in the queue; into a long one nobody is let blindly.
+    Duration dark = front_->lanes.dark_for(model->name, front_->clock->now());
+    if (dark >= front_->options.outage_patience) {
+      // As long again as it has lasted so far, for want of a better guess.
+      auto seconds = std::chrono::ceil<std::chrono::seconds>(dark).count();
+      auto retry = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 60));
+      exchange->respond(to_response(errors::breaker_open(model->name, retry), id));
+      return;
+    }
     spawn_session(system_, front_, std::move(model), std::move(completion), std::move(exchange));
   }
 

@@ -36,9 +36,12 @@ void LaneBoard::update(const LaneStatus& status) {
   lane.breaker = std::move(breaker);
 }
 
-void LaneBoard::update_breaker(LaneId lane, const BreakerStatus& breaker) {
+void LaneBoard::update_breaker(LaneId lane, const BreakerStatus& breaker, TimePoint now) {
   std::lock_guard guard(mutex_);
-  lanes_[lane].breaker = breaker;
+  BreakerStatus& known = lanes_[lane].breaker;
+  auto shut_since = known.shut_since;
+  known = breaker;
+  if (breaker.weight <= 0) known.shut_since = shut_since.value_or(now);
 }
 
 bool LaneBoard::may_eject(LaneId lane) {
@@ -79,6 +82,17 @@ std::size_t LaneBoard::serving(const std::string& model) const {
       std::count_if(lanes_.begin(), lanes_.end(), [&](const auto& entry) {
         return entry.second.model == model && entry.second.state == LaneStatus::State::ready;
       }));
+}
+
+Duration LaneBoard::dark_for(const std::string& model, TimePoint now) const {
+  std::lock_guard guard(mutex_);
+  Duration shortest = Duration::max();
+  for (const auto& [lane, status] : lanes_) {
+    if (status.model != model) continue;
+    if (takes_work(status)) return Duration::zero();
+    if (status.breaker.shut_since) shortest = std::min(shortest, now - *status.breaker.shut_since);
+  }
+  return shortest == Duration::max() ? Duration::zero() : shortest;
 }
 
 bool LaneBoard::all_quarantined(const std::string& model) const {

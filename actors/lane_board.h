@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,8 @@ struct BreakerStatus {
   std::uint64_t generation = 0;
   bool suspended = false;  ///< the watchdog suspects the worker
   std::string reason;
-  TimePoint since;  ///< when the state was entered
+  TimePoint since;                      ///< when the state was entered
+  std::optional<TimePoint> shut_since;  ///< when the weight became 0; kept by the board
 };
 
 /// How one lane is.
@@ -61,7 +63,7 @@ class LaneBoard {
   /// For executors: all but `status.breaker`.
   void update(const LaneStatus& status);
   /// For breakers.
-  void update_breaker(LaneId lane, const BreakerStatus& breaker);
+  void update_breaker(LaneId lane, const BreakerStatus& breaker, TimePoint now);
   /// For breakers, before evidence opens a lane: false if more than half of the model's lanes would
   /// then take nothing. True takes the lane's weight off the board at once, so that two breakers
   /// cannot both be the last that may.
@@ -72,6 +74,8 @@ class LaneBoard {
   [[nodiscard]] std::size_t ready(const std::string& model) const;
   /// Lanes of the model that have a worker that serves, though its breaker may hold it back.
   [[nodiscard]] std::size_t serving(const std::string& model) const;
+  /// For how long no lane of the model has taken work; zero if one does.
+  [[nodiscard]] Duration dark_for(const std::string& model, TimePoint now) const;
   /// True if the model has lanes and none serves nor will without help.
   [[nodiscard]] bool all_quarantined(const std::string& model) const;
 

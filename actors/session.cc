@@ -244,6 +244,11 @@ class Session : public caf::event_based_actor {
             sequence->choice.emitted().size());
         if (auto executor = find_executor(arrived.lane))
           caf::anon_send(executor->handle, RestartWorker{});
+        // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
+        if (output.finish != Finish::none) {
+          sequence->lane = arrived.lane;
+          resume(*sequence, trace::Why::lane_lost);
+        }
         return;
       case Choice::Verdict::accepted:
         break;
