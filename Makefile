@@ -2,7 +2,7 @@
 PRESET ?= release
 JOBS ?= $(shell nproc)
 
-.PHONY: serve build test test-asan test-tsan bench format lint clean
+.PHONY: serve build test test-asan test-tsan chaos bench format lint clean
 
 serve: build
 	./build/sluice serve $(ARGS)
@@ -18,6 +18,10 @@ test-asan:
 
 test-tsan:
 	@scripts/test tsan
+
+chaos: build
+	@scripts/python-env > /dev/null
+	@build/venv/bin/python tests/chaos/chaos.py $(ARGS)
 
 bench: build
 	@bench/run
