@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -102,7 +103,11 @@ class Executor : public caf::event_based_actor {
           intensity_exhausted_ = true;
           lose_worker(quarantine.why, Blame::nobody);
         },
-        [this](Forgive) { intensity_.forgive(1); },
+        [this](Forgive forgive) {
+          // Once for each end, whoever is convicted of it, and not for one that an incarnation
+          // before this one was charged for.
+          if (charged_.erase(forgive.worker) > 0) intensity_.forgive(1);
+        },
         [this](RestartWorker) {
           if (link_) lose_worker("restart was asked for", Blame::nobody);
         },
@@ -114,7 +119,7 @@ class Executor : public caf::event_based_actor {
 
   void on_exit() override {
     release_start();
-    if (link_) {
+    if (is_recorded_) {
       front_->record(
           trace::WorkerLost{status_.lane, worker_, false, false, false, "its executor ended"});
     }
@@ -157,6 +162,7 @@ class Executor : public caf::event_based_actor {
     status_.incarnation += 1;
     worker_ = front_->tree->next_incarnation(life_.path + "/worker");
     front_->record(trace::WorkerStarted{status_.lane, worker_});
+    is_recorded_ = true;
     auto listener =
         std::make_shared<MailboxListener>(caf::actor_cast<caf::actor>(this), worker_life_);
     WorkerSpec spec = front_->worker_specs.at(status_.lane);
@@ -226,6 +232,11 @@ class Executor : public caf::event_based_actor {
     TimePoint now = front_->clock->now();
     // What a convicted request did is not the lane's fault.
     bool again = !intensity_exhausted_ && (poison || intensity_.allow(now));
+    if (again && !poison) {
+      charged_.insert(worker_);
+      if (charged_.size() > front_->options.lane_restarts_max) charged_.erase(charged_.begin());
+    }
+    is_recorded_ = false;
     front_->record(trace::WorkerLost{
         status_.lane, worker_, blame == Blame::running && users_ > 0, !poison, !again, why});
     status_.last_exit = why;
@@ -300,8 +311,9 @@ class Executor : public caf::event_based_actor {
       if (held.probe) {
         caf::anon_send(held.session, HolderLost{id, held.epoch, holder_.role});
       } else {
-        caf::anon_send(held.session,
-                       LaneLost{id, held.epoch, status_.lane, is_suspect(held), alone, together});
+        caf::anon_send(
+            held.session,
+            LaneLost{id, held.epoch, status_.lane, is_suspect(held), alone, together, worker_});
       }
     }
     forget_held();
@@ -710,6 +722,7 @@ class Executor : public caf::event_based_actor {
   Incarnation life_;
   Backoff backoff_;
   RestartIntensity intensity_;
+  std::set<std::uint64_t> charged_;  ///< the last workers whose ends it counted
   LaneStatus status_;
   BatchAssembly::Credit credit_;
   std::unique_ptr<WorkerLink> link_;
@@ -720,6 +733,7 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_life_ = 1;     ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;           ///< changes whenever a start-up phase ends
   bool starting_ = false;             ///< holds a place in the host's start bucket
+  bool is_recorded_ = false;          ///< the trace knows of a worker that lives
   bool intensity_exhausted_ = false;  ///< no other worker, until an operator helps
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;

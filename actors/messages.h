@@ -171,6 +171,7 @@ struct LaneLost {
   bool blamed = false;         ///< the worker ended from inside, maybe by this sequence
   bool alone = false;          ///< nothing else ran there
   std::uint32_t together = 0;  ///< sequences blamed for this end
+  std::uint64_t worker = 0;    ///< which of the lane's workers
 };
 /// The sequence cannot go on.
 struct SequenceFailed {
@@ -273,9 +274,11 @@ struct CorpseTimeout {
 };
 /// To an executor: end the worker in an orderly way and start another.
 struct RestartWorker {};
-/// Session to executor: a request was convicted of having ended a worker of this lane, so that
+/// Session to executor: a request was convicted of having ended this worker of the lane, so that
 /// restart is not charged to the lane.
-struct Forgive {};
+struct Forgive {
+  std::uint64_t worker = 0;
+};
 /// The executor to itself: look at the worker's clocks.
 struct WatchTick {
   std::uint64_t life = 0;

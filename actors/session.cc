@@ -29,11 +29,12 @@ struct SequenceState {
   bool resumed = false;             ///< it ran on a lane that was lost
   std::uint32_t resumptions = 0;
   Suspicion suspicion = {};
-  std::vector<LaneId> blamed_on = {};  ///< lanes that were charged for an end it is suspected of
-  std::uint32_t retries = 0;           ///< attempts after failures of its own
-  bool retrying = false;               ///< holds a place in the front's budget of retries
-  std::optional<LaneId> avoid = {};    ///< where it failed last
-  ChoiceDelta whole = {};              ///< what was shown so far, for answers that are not streamed
+  /// Workers whose ends were charged to their lanes, and of which it is suspected.
+  std::vector<std::pair<LaneId, std::uint64_t>> blamed_on = {};
+  std::uint32_t retries = 0;         ///< attempts after failures of its own
+  bool retrying = false;             ///< holds a place in the front's budget of retries
+  std::optional<LaneId> avoid = {};  ///< where it failed last
+  ChoiceDelta whole = {};            ///< what was shown so far, for answers that are not streamed
 };
 
 class Session : public caf::event_based_actor {
@@ -307,7 +308,7 @@ class Session : public caf::event_based_actor {
         convict(*sequence);
         return;
       }
-      sequence->blamed_on.push_back(lost.lane);
+      sequence->blamed_on.emplace_back(lost.lane, lost.worker);
     }
     resume(*sequence, trace::Why::lane_lost);
   }
@@ -323,8 +324,8 @@ class Session : public caf::event_based_actor {
         sequence.suspicion.count());
     front_->poison.convict(print, front_->clock->now());
     front_->record(trace::Convicted{sequence.id, print});
-    for (LaneId lane : sequence.blamed_on) {
-      if (auto executor = find_executor(lane)) caf::anon_send(executor->handle, Forgive{});
+    for (const auto& [lane, worker] : sequence.blamed_on) {
+      if (auto executor = find_executor(lane)) caf::anon_send(executor->handle, Forgive{worker});
     }
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
