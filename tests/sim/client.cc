@@ -17,8 +17,9 @@ SimClient::SimClient(ClientPlan plan, std::shared_ptr<const Expected> expected, 
 // --- what the session calls ----------------------------------------------------------------------
 
 void SimClient::on_gone(std::function<void()> gone) {
-  // The session asks for this when it has just taken its number.
-  number_ = ports_.number();
+  // The session asks for this when it has just taken numbers for its sequences.
+  number_ = RequestNumber{ports_.next_number() - expected_->tokens.size()};
+  ports_.begun(*this);
   gone_ = std::move(gone);
 }
 

@@ -38,7 +38,8 @@ class SimClient final : public HttpExchange {
   struct Ports {
     Environment& environment;
     trace::Sink& sink;
-    std::function<RequestNumber()> number;  ///< of the request whose session is just being made
+    std::function<std::uint64_t()> next_number;   ///< of the next sequence of the front
+    std::function<void(const SimClient&)> begun;  ///< it has its number
     std::function<void(std::string)> complain;
     std::function<void(const SimClient&)> refused;  ///< with 429 or 503 before the first token
     std::size_t stream_buffer = 0;

@@ -16,6 +16,13 @@ namespace {
 /// More deaths of actors than this could use up the budget on the path to the root, and the process
 /// would end as it should.
 constexpr std::uint32_t kActorDeathsMax = 3;
+constexpr std::uint32_t kSessionThrowsMax = 2;
+/// A place that throws is active in so many of the runs, and fires so often when it is visited
+/// (RESILIENCE.md, section 15, has more; places here are visited hundreds of times in a run).
+constexpr double kPlaceActive = 0.25;
+constexpr double kPlaceFires = 0.02;
+/// A worker that serves and is stopped has been replaced after so long (RESILIENCE.md, section 11).
+constexpr Duration kStoppedBound = 2200ms;
 
 /// How often a fault strikes in a run that has it.
 std::pair<std::uint32_t, std::uint32_t> strikes(Fault fault) {
@@ -53,7 +60,10 @@ std::pair<std::uint32_t, std::uint32_t> strikes(Fault fault) {
 
 }  // namespace
 
-Director::Director(World& world) : world_(world), chance_(world.front().random->next(), "faults") {
+Director::Director(World& world)
+    : world_(world),
+      chance_(world.seed(), "faults"),
+      points_([this](std::string_view place) { return throws(place); }) {
   for (std::size_t i = 0; i < kFaults; ++i) {
     auto fault = static_cast<Fault>(i);
     if (world_.plan().faults.has(fault)) plan(fault);
@@ -61,30 +71,28 @@ Director::Director(World& world) : world_(world), chance_(world.front().random->
 }
 
 void Director::plan(Fault fault) {
-  Chance own(chance_.next(), name_of(fault));
+  Chance own(world_.seed(), "fault " + std::string(name_of(fault)));
   auto [least, most] = strikes(fault);
   std::uint64_t count = own.between(least, most);
   for (std::uint64_t i = 0; i < count; ++i) {
-    world_.environment().after(
-        own.duration(20ms, world_.plan().fault_time), Source::fault, [this, fault] {
-          if (!healed_) strike(fault);
-        });
+    Duration when = own.duration(20ms, world_.plan().fault_time);
+    // A stream of its own: the others strike alike if this one is left out.
+    Chance chance(own.next(), name_of(fault));
+    world_.environment().after(when, Source::fault, [this, fault, chance]() mutable {
+      if (!healed_) strike(fault, chance);
+    });
   }
 }
 
-std::shared_ptr<SimWorker> Director::some_worker() {
-  auto alive = world_.host().alive();
-  return alive.empty() ? nullptr : alive[chance_.below(alive.size())];
-}
-
-void Director::strike(Fault fault) {
+void Director::strike(Fault fault, Chance& chance) {
   TimePoint now = world_.environment().now();
-  Duration while_long = chance_.duration(50ms, 3s);
-  auto worker = some_worker();
-  auto later = static_cast<std::uint32_t>(chance_.between(1, 6));
+  Duration while_long = chance.duration(50ms, 3s);
+  auto alive = world_.host().alive();
+  auto worker = alive.empty() ? nullptr : alive[chance.below(alive.size())];
+  auto later = static_cast<std::uint32_t>(chance.between(1, 6));
   if (worker) {
     DeviceOrders& orders = worker->orders();
-    Saboteur& saboteur = chance_.hit(0.7) ? worker->worker_saboteur() : worker->front_saboteur();
+    Saboteur& saboteur = chance.hit(0.7) ? worker->worker_saboteur() : worker->front_saboteur();
     std::string who =
         "worker " + std::to_string(worker->pid()) + " of lane " + std::to_string(worker->lane());
     world_.say(std::string(name_of(fault)) + ": " + who);
@@ -97,8 +105,7 @@ void Director::strike(Fault fault) {
         mark(fault);
         return;
       case Fault::stop:
-        worker->stop();
-        mark(fault);
+        stop(worker);
         return;
       case Fault::stop_continue: {
         worker->stop();
@@ -120,7 +127,7 @@ void Director::strike(Fault fault) {
         orders.oom_passes = 1;
         return;
       case Fault::oom_always:
-        orders.oom_rows = static_cast<std::int32_t>(chance_.between(1, 4));
+        orders.oom_rows = static_cast<std::int32_t>(chance.between(1, 4));
         return;
       case Fault::nan_one:
         orders.nan_one = true;
@@ -129,20 +136,20 @@ void Director::strike(Fault fault) {
         orders.nan_all = true;
         return;
       case Fault::bad_token:
-        worker->mangle([this](wire::Tokens& tokens) {
+        worker->mangle([chance](wire::Tokens& tokens) mutable {
           if (tokens.outputs.empty()) return false;
-          auto& output = tokens.outputs[chance_.below(tokens.outputs.size())];
+          auto& output = tokens.outputs[chance.below(tokens.outputs.size())];
           if (output.tokens.empty()) return false;
-          output.tokens.back() = chance_.hit(0.5) ? 257 : 2'147'483'647;
+          output.tokens.back() = chance.hit(0.5) ? 257 : 2'147'483'647;
           mark(Fault::bad_token);
           return true;
         });
         return;
       case Fault::lost_token:
-        worker->mangle([this](wire::Tokens& tokens) {
+        worker->mangle([chance](wire::Tokens& tokens) mutable {
           if (tokens.outputs.empty()) return false;
           auto place = tokens.outputs.begin() +
-                       static_cast<std::ptrdiff_t>(chance_.below(tokens.outputs.size()));
+                       static_cast<std::ptrdiff_t>(chance.below(tokens.outputs.size()));
           if (place->tokens.empty() || place->finish != Finish::none) return false;
           tokens.outputs.erase(place);
           mark(Fault::lost_token);
@@ -163,8 +170,8 @@ void Director::strike(Fault fault) {
         return;
       case Fault::old_epoch: {
         auto& history = world_.host().history;
-        if (history.empty() || !worker->serves()) return;
-        worker->say(history[chance_.below(history.size())]);
+        if (history.empty() || !worker->serves() || worker->stopped()) return;
+        worker->say(history[chance.below(history.size())]);
         mark(fault);
         return;
       }
@@ -195,25 +202,57 @@ void Director::strike(Fault fault) {
       mark(fault);
       return;
     case Fault::actor_dies:
-      if (actors_killed_ < kActorDeathsMax) {
-        if (auto role = world_.kill_actor(chance_)) {
-          ++actors_killed_;
+      if (actors_ended_ < kActorDeathsMax) {
+        if (auto role = world_.kill_actor(chance)) {
+          ++actors_ended_;
           world_.say("actor_dies: " + *role);
           mark(fault);
         }
       }
       return;
     case Fault::session_dies:
-      if (world_.kill_session(chance_)) mark(fault);
+      if (world_.kill_session(chance)) mark(fault);
       return;
     case Fault::front_stall:
       world_.say("front_stall");
-      world_.leap(chance_.duration(200ms, 4s));
+      world_.leap(chance.duration(200ms, 4s));
       mark(fault);
       return;
     default:
       return;  // clients bring these themselves
   }
+}
+
+void Director::stop(const std::shared_ptr<SimWorker>& worker) {
+  worker->stop();
+  mark(Fault::stop);
+  const FaultSet& faults = world_.plan().faults;
+  // A front that stood still itself, lost the actor that watches, or hears the worker's last words
+  // late may take longer.
+  if (!worker->serves() || faults.has(Fault::front_stall) || faults.has(Fault::actor_dies) ||
+      faults.has(Fault::actor_throws) || faults.has(Fault::stall_to_front))
+    return;
+  world_.environment().after(kStoppedBound, Source::fault, [this, worker] {
+    if (worker->alive() && worker->stopped())
+      world_.complain("worker " + std::to_string(worker->pid()) +
+                      " was stopped 2.2 s ago and has not been replaced");
+  });
+}
+
+bool Director::throws(std::string_view place) {
+  if (healed_) return false;
+  bool active = Chance(world_.seed(), place).hit(kPlaceActive);
+  const FaultSet& faults = world_.plan().faults;
+  bool of_session = place.starts_with("session.");
+  std::uint32_t& ended = of_session ? sessions_ended_ : actors_ended_;
+  Fault fault = of_session ? Fault::session_dies : Fault::actor_throws;
+  if (!active || !faults.has(fault) ||
+      ended >= (of_session ? kSessionThrowsMax : kActorDeathsMax) || !chance_.hit(kPlaceFires))
+    return false;
+  ++ended;
+  mark(fault);
+  world_.say(std::string(name_of(fault)) + ": " + std::string(place));
+  return true;
 }
 
 void Director::heal() {

@@ -1,7 +1,11 @@
 // Makes faults strike: which, when and whom, drawn from the seed.
 #pragma once
 
+#include "base/fault_point.h"
 #include "tests/sim/world.h"
+
+#include <memory>
+#include <string_view>
 
 namespace sluice::sim {
 
@@ -15,13 +19,17 @@ class Director {
 
  private:
   void plan(Fault fault);
-  void strike(Fault fault);
-  std::shared_ptr<SimWorker> some_worker();
+  void strike(Fault fault, Chance& chance);
+  void stop(const std::shared_ptr<SimWorker>& worker);
+  /// Whether this visit of a fault point (base/fault_point.h) fails.
+  bool throws(std::string_view place);
 
   World& world_;
-  Chance chance_;
+  Chance chance_;  ///< of the places that throw
   bool healed_ = false;
-  std::uint32_t actors_killed_ = 0;
+  std::uint32_t actors_ended_ = 0;
+  std::uint32_t sessions_ended_ = 0;
+  FaultPoints points_;
 };
 
 }  // namespace sluice::sim

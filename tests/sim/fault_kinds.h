@@ -34,8 +34,9 @@ enum class Fault : std::uint8_t {
   stall_to_worker,
   spawn_failure,  ///< no process can be started, for a while
   slow_load,      ///< the next workers load ten times as long
-  actor_dies,     ///< an actor of the tree ends in the middle of its work
-  session_dies,   ///< a session does
+  actor_dies,     ///< an actor of the tree is ended from outside
+  actor_throws,   ///< it throws in the middle of its work
+  session_dies,   ///< a session does either
   front_stall,    ///< time moves on although actors have mail, or leaps
   vanish,         ///< clients go away
   slow_reader,    ///< clients that read slowly
@@ -43,13 +44,14 @@ enum class Fault : std::uint8_t {
   retry_storm,    ///< refused clients ask again at once
   all_lanes,      ///< every worker is killed at once
 };
-inline constexpr std::array<std::string_view, 30> kFaultNames = {
-    "exit_inside",   "kill_outside", "stop",       "stop_continue",  "hang",
-    "slow_steps",    "sticky_late",  "oom_once",   "oom_always",     "nan_one",
-    "nan_all",       "bad_token",    "lost_token", "truncated",      "bit_flip",
-    "doubled",       "reordered",    "old_epoch",  "stall_to_front", "stall_to_worker",
-    "spawn_failure", "slow_load",    "actor_dies", "session_dies",   "front_stall",
-    "vanish",        "slow_reader",  "poison",     "retry_storm",    "all_lanes",
+inline constexpr std::array<std::string_view, 31> kFaultNames = {
+    "exit_inside",   "kill_outside", "stop",        "stop_continue",  "hang",
+    "slow_steps",    "sticky_late",  "oom_once",    "oom_always",     "nan_one",
+    "nan_all",       "bad_token",    "lost_token",  "truncated",      "bit_flip",
+    "doubled",       "reordered",    "old_epoch",   "stall_to_front", "stall_to_worker",
+    "spawn_failure", "slow_load",    "actor_dies",  "actor_throws",   "session_dies",
+    "front_stall",   "vanish",       "slow_reader", "poison",         "retry_storm",
+    "all_lanes",
 };
 inline constexpr std::size_t kFaults = kFaultNames.size();
 

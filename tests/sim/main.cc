@@ -24,6 +24,7 @@ int usage() {
                "  --lanes N       so many lanes\n"
                "  --millis N      faults for so many milliseconds\n"
                "  --trace FILE    write the trace of the run\n"
+               "  --show N        at most so many failures\n"
                "  --no-shrink     do not look for a smaller failing run\n"
                "  --verbose       tell of faults as they strike, and what is logged\n");
   return 2;
@@ -70,6 +71,8 @@ int main_of(int argc, char** argv) {
       options.trace_file = value;
     } else if (name == "--jobs" && read(value, number)) {
       range.jobs = number;
+    } else if (name == "--show" && read(value, number)) {
+      range.show = number;
     } else if (name == "--requests" && read(value, number)) {
       options.requests = number;
     } else if (name == "--lanes" && read(value, number)) {

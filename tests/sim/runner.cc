@@ -18,7 +18,6 @@
 namespace sluice::sim {
 namespace {
 
-constexpr std::uint64_t kFailuresShown = 5;
 constexpr std::size_t kProcessesMax = 64;
 
 /// What the processes of a range share.
@@ -77,7 +76,7 @@ void work(const SeedRange& range, const RunOptions& options, Board& board, std::
       result.violations.push_back("two runs of the seed differ");
     board.done += 1;
     if (result.ok()) continue;
-    if (board.failed.fetch_add(1) >= kFailuresShown) continue;
+    if (board.failed.fetch_add(1) >= range.show) continue;
     show_failure(result);
     if (range.shrink) show_smallest(result);
   }
@@ -162,19 +161,21 @@ int run_many(const SeedRange& range, const RunOptions& options) {
   return board.failed.load() > 0 || crashed || blind ? 1 : 0;
 }
 
-RunOptions shrink(const RunOptions& failed, std::uint32_t budget) {
+RunOptions shrink(const RunOptions& failed,
+                  std::uint32_t runs,
+                  const std::function<RunResult(const RunOptions&)>& run) {
   RunOptions smallest = failed;
   smallest.trace_file.clear();
   smallest.verbose = false;
   auto still_fails = [&](const RunOptions& candidate) {
-    if (budget == 0) return false;
-    --budget;
+    if (runs == 0) return false;
+    --runs;
     RunResult result = run(candidate);
     if (result.ok()) return false;
     smallest = result.used;
     return true;
   };
-  for (bool smaller = true; smaller && budget > 0;) {
+  for (bool smaller = true; smaller && runs > 0;) {
     smaller = false;
     for (std::size_t i = 0; i < kFaults; ++i) {
       auto fault = static_cast<Fault>(i);

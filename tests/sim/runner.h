@@ -4,6 +4,7 @@
 #include "tests/sim/run.h"
 
 #include <cstdint>
+#include <functional>
 
 namespace sluice::sim {
 
@@ -12,6 +13,7 @@ struct SeedRange {
   std::uint64_t last = 0;  ///< included
   std::uint32_t jobs = 1;
   bool shrink = true;
+  std::uint64_t show = 5;  ///< failures
 };
 /// A range of so many seeds has to have seen every mark.
 inline constexpr std::uint64_t kSeedsOfAFullRun = 10'000;
@@ -26,8 +28,11 @@ int run_many(const SeedRange& range, const RunOptions& options);
 
 /// The smallest run that still fails, found by leaving out kinds of faults, requests, lanes and
 /// time, one at a time.
-///   failed   the options of a run that fails, as its result has them
-///   budget   runs to be tried
-RunOptions shrink(const RunOptions& failed, std::uint32_t budget = 200);
+///   failed  the options of a run that fails, as its result has them
+///   runs    runs to be tried at most
+///   run     how to run
+RunOptions shrink(const RunOptions& failed,
+                  std::uint32_t runs = 200,
+                  const std::function<RunResult(const RunOptions&)>& run = sim::run);
 
 }  // namespace sluice::sim

@@ -231,7 +231,11 @@ void World::arrive(const ClientPlan& plan) {
       std::move(expected),
       SimClient::Ports{environment_,
                        *recorder_,
-                       [this] { return RequestNumber{front_->next_sequence.load()}; },
+                       [this] { return front_->next_sequence.load(); },
+                       [this](const SimClient& begun) {
+                         reference_.add(*begun.number(), begun.expected());
+                         recorder_->clients[begun.number()->value] = &begun;
+                       },
                        [this](std::string what) { complain(std::move(what)); },
                        [this](const SimClient& refused) { ask_again(refused); },
                        front_->options.stream_buffer});
@@ -316,7 +320,7 @@ RunResult World::run() {
     heal();
     environment_.clear();
   }
-  front_->record(trace::End{complaints_.empty()});
+  front_->record(trace::End{complaints_.empty() && checker_.violations().empty()});
   for (const auto& client : clients_)
     judge(*client);
   RunResult result;
@@ -424,7 +428,12 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   if (code == "backend_lost" || code == "not_ready" || code == "no_replica" ||
       code == "breaker_open")
     return recorder_->all_quarantined || client.status() == 503;
-  if (code == "poison_request") return plan.poison;
+  // Who is alone in workers that crash for other reasons, again and again, is convicted with
+  // reason.
+  bool crashes = faults.has(Fault::exit_inside) || faults.has(Fault::sticky_late) ||
+                 faults.has(Fault::hang) || faults.has(Fault::truncated) ||
+                 faults.has(Fault::bit_flip) || faults.has(Fault::reordered);
+  if (code == "poison_request") return plan.poison || crashes;
   if (code == "internal_error")
     return faults.has(Fault::session_dies) || faults.has(Fault::nan_one) ||
            faults.has(Fault::nan_all) || faults.has(Fault::bad_token);

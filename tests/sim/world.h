@@ -57,6 +57,9 @@ class World {
   /// All timers are late by so much: the front stood still.
   void leap(Duration duration);
   void say(const std::string& what) const;
+  /// Something is wrong: the run has failed.
+  void complain(std::string what);
+  [[nodiscard]] std::uint64_t seed() const { return options_.seed; }
 
  private:
   class Recorder;
@@ -74,7 +77,6 @@ class World {
   void judge(const SimClient& client);
   [[nodiscard]] bool may_end_with(const SimClient& client, const std::string& code) const;
   void tear_down();
-  void complain(std::string what);
   void stir(std::uint64_t value) { hash_ = mix64(hash_ ^ value) + value; }
 
   struct Config : caf::actor_system_config {

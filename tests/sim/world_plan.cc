@@ -13,7 +13,9 @@ namespace {
 /// Each kind of fault is in so many of the runs (RESILIENCE.md, section 15).
 constexpr double kFaultShare = 0.25;
 constexpr std::uint32_t kRequestsMin = 4;
-constexpr std::uint32_t kRequestsMax = 20;
+constexpr std::uint32_t kRequestsMax = 24;
+/// Each ends three workers with growing pauses between them; more would not be over in time.
+constexpr std::uint32_t kPoisonsMax = 2;
 
 std::string draw_text(Chance& chance, std::size_t length) {
   std::string text;
@@ -93,7 +95,7 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   Chance chance(options.seed, "world");
   WorldPlan plan;
   plan.lanes = chance.between32(1, 3);
-  plan.fault_time = chance.duration(1500ms, 7s);
+  plan.fault_time = std::chrono::milliseconds(chance.between(1500, 10'000));
   for (std::size_t i = 0; i < kFaults; ++i)
     plan.faults.set(static_cast<Fault>(i), chance.hit(kFaultShare));
   auto requests = chance.between32(kRequestsMin, kRequestsMax);
@@ -123,8 +125,13 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   if (options.fault_time) plan.fault_time = *options.fault_time;
   if (options.requests) requests = std::min(requests, *options.requests);
   plan.arrivals = plan.fault_time * 7 / 10;
-  for (std::uint64_t i = 0; i < requests; ++i)
+  std::uint32_t poisons = 0;
+  for (std::uint64_t i = 0; i < requests; ++i) {
     plan.clients.push_back(draw_client(options.seed, i, plan));
+    if (plan.clients.back().poison && ++poisons >= kPoisonsMax)
+      plan.faults.set(Fault::poison, false);
+  }
+  plan.faults.set(Fault::poison, plan.faults.has(Fault::poison) || poisons > 0);
   return plan;
 }
 
