@@ -66,7 +66,7 @@ class Admission : public caf::event_based_actor {
     auto model = front_->find_model(submit.model);
     if (!decision.admitted() || !model) {
       front_->counters.refused += 1;
-      life_.leases->remove(lease);
+      life_.leases->remove(lease, submit.works.front().epoch);
       front_->record(trace::Refused{submit.demand.request, decision.message});
       caf::anon_send(submit.works.front().session, Refused{std::move(decision)});
       return;

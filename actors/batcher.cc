@@ -76,6 +76,8 @@ class Batcher : public caf::event_based_actor {
       ward_.add({work.id, work.suspicion, work.cohort_max});
       suspects_.insert_or_assign(work.id, std::move(work));
     }
+    // The queue may have given it before it heard that no lane is left.
+    if (no_lane_is_left()) give_up();
     assign();
   }
 
@@ -101,7 +103,16 @@ class Batcher : public caf::event_based_actor {
     publish_slots();
     if (!final) return;
     lost_.insert(lane);
-    if (lost_.size() < model_->lanes.size()) return;
+    if (!no_lane_is_left()) return;
+    give_up();
+    if (auto queue = front_->tree->registry().find(model_->queue.role))
+      caf::anon_send(queue->handle, NoLaneLeft{});
+  }
+
+  [[nodiscard]] bool no_lane_is_left() const { return lost_.size() >= model_->lanes.size(); }
+
+  /// Nobody will ever take what waits here.
+  void give_up() {
     for (const Work& work : waiting_)
       fail(work);
     for (const auto& [id, work] : suspects_) {
@@ -110,12 +121,10 @@ class Batcher : public caf::event_based_actor {
     }
     waiting_.clear();
     suspects_.clear();
-    if (auto queue = front_->tree->registry().find(model_->queue.role))
-      caf::anon_send(queue->handle, NoLaneLeft{});
   }
 
   void fail(const Work& work) {
-    life_.leases->remove(work.id);
+    life_.leases->remove(work.id, work.epoch);
     caf::anon_send(
         work.session,
         SequenceFailed{
@@ -142,14 +151,14 @@ class Batcher : public caf::event_based_actor {
     auto found = std::find_if(
         waiting_.begin(), waiting_.end(), [&](const Work& work) { return work.id == drop.id; });
     if (found != waiting_.end() && found->epoch <= drop.epoch) {
-      life_.leases->remove(drop.id);
+      life_.leases->remove(drop.id, drop.epoch);
       waiting_.erase(found);
       pull();
       return;
     }
     auto suspect = suspects_.find(drop.id);
     if (suspect != suspects_.end() && suspect->second.epoch <= drop.epoch) {
-      life_.leases->remove(drop.id);
+      life_.leases->remove(drop.id, drop.epoch);
       ward_.remove(drop.id);
       suspects_.erase(suspect);
       assign();
@@ -201,7 +210,7 @@ class Batcher : public caf::event_based_actor {
       hand_over(front_->tree->registry(), front_->executors.at(lane), works, Assign{works});
       FAULT_POINT("batcher.handed_over");
       for (const Work& work : works)
-        life_.leases->remove(work.id);
+        life_.leases->remove(work.id, work.epoch);
     }
   }
 

@@ -51,7 +51,7 @@ template <class Known>
 void sweep(LeaseTable& leases, const std::string& role, Known known) {
   for (const Lease& lease : leases.entries()) {
     if (known(lease.id)) continue;
-    leases.remove(lease.id);
+    leases.remove(lease.id, lease.epoch);
     caf::anon_send(lease.session, HolderLost{lease.id, lease.epoch, role});
   }
 }

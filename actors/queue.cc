@@ -101,7 +101,7 @@ class Queue : public caf::event_based_actor {
     hand_over(front_->tree->registry(), model_->batcher, works, Batch{works});
     FAULT_POINT("queue.handed_over");
     for (const Work& work : works)
-      life_.leases->remove(work.id);
+      life_.leases->remove(work.id, work.epoch);
   }
 
   void on_drop(const Drop& drop) {
@@ -109,7 +109,7 @@ class Queue : public caf::event_based_actor {
     if (found != works_.end() && found->second.epoch <= drop.epoch) {
       order_.remove(drop.id);
       works_.erase(found);
-      life_.leases->remove(drop.id);
+      life_.leases->remove(drop.id, drop.epoch);
     } else if (auto batcher = front_->tree->registry().find(model_->batcher.role)) {
       caf::anon_send(batcher->handle, drop);
     }
@@ -125,7 +125,7 @@ class Queue : public caf::event_based_actor {
   }
 
   void fail(const Work& work, ErrorCode code, const char* why) {
-    life_.leases->remove(work.id);
+    life_.leases->remove(work.id, work.epoch);
     caf::anon_send(work.session, SequenceFailed{work.id, work.epoch, {code, why}});
   }
 

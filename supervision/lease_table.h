@@ -6,6 +6,7 @@
 #include <caf/actor.hpp>
 
 #include <cstddef>
+#include <limits>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
@@ -37,11 +38,12 @@ class LeaseTable {
       leases_[place->second] = std::move(lease);
   }
 
-  /// Drops the lease of a sequence. False: there was none.
-  bool remove(SequenceId id) {
+  /// Drops the lease of a sequence, but none of an epoch newer than `epoch`: while a holder passes
+  /// old work on, the same sequence may have been given to it anew. False: there was none.
+  bool remove(SequenceId id, Epoch epoch = std::numeric_limits<Epoch>::max()) {
     std::lock_guard guard(mutex_);
     auto found = index_.find(id);
-    if (found == index_.end()) return false;
+    if (found == index_.end() || leases_[found->second].epoch > epoch) return false;
     std::size_t hole = found->second;
     index_.erase(found);
     if (hole + 1 != leases_.size()) {

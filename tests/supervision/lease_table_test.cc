@@ -32,6 +32,17 @@ TEST(LeaseTable, ReplacesTheLeaseOfAKnownSequence) {
   EXPECT_EQ(table.entries()[0].epoch, 1u);
 }
 
+TEST(LeaseTable, KeepsALeaseThatIsNewerThanTheWorkThatIsPassedOn) {
+  LeaseTable table;
+  table.add({SequenceId{1}, 0, {}});
+  table.add({SequenceId{1}, 1, {}});
+
+  EXPECT_FALSE(table.remove(SequenceId{1}, 0));
+  EXPECT_TRUE(table.holds(SequenceId{1}, 1));
+  EXPECT_TRUE(table.remove(SequenceId{1}, 1));
+  EXPECT_EQ(table.size(), 0u);
+}
+
 TEST(LeaseTable, GivesUpEverythingAtOnce) {
   LeaseTable table;
   table.add({SequenceId{1}, 0, {}});
