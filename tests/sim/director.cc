@@ -227,16 +227,18 @@ void Director::stop(const std::shared_ptr<SimWorker>& worker) {
   worker->stop();
   mark(Fault::stop);
   const FaultSet& faults = world_.plan().faults;
-  // A front that stood still itself, lost the actor that watches, or hears the worker's last words
-  // late may take longer.
+  // A front that stood still itself, lost the actor that watches, or has not heard all of the
+  // worker's last words may take longer.
   if (!worker->serves() || faults.has(Fault::front_stall) || faults.has(Fault::actor_dies) ||
-      faults.has(Fault::actor_throws) || faults.has(Fault::stall_to_front))
+      faults.has(Fault::actor_throws) || faults.has(Fault::stall_to_front) ||
+      faults.has(Fault::truncated) || faults.has(Fault::bit_flip) || faults.has(Fault::reordered))
     return;
-  world_.environment().after(kStoppedBound, Source::fault, [this, worker] {
-    if (worker->alive() && worker->stopped())
-      world_.complain("worker " + std::to_string(worker->pid()) +
-                      " was stopped 2.2 s ago and has not been replaced");
-  });
+  world_.environment().after(
+      kStoppedBound, Source::fault, [this, worker, signals = worker->signals()] {
+        if (worker->alive() && worker->signals() == signals)
+          world_.complain("worker " + std::to_string(worker->pid()) +
+                          " was stopped 2.2 s ago and has not been replaced");
+      });
 }
 
 bool Director::throws(std::string_view place) {

@@ -115,6 +115,7 @@ void SimWorker::work_after(Duration delay, std::function<void()> work) {
 
 void SimWorker::resume() {
   stopped_ = false;
+  ++signals_;
   auto self = shared_from_this();
   for (auto& work : std::exchange(postponed_, {}))
     if (!dead_) work();

@@ -43,7 +43,10 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   // --- what faults do to it ----------------------------------------------------------------------
 
   void kill_from_outside() { end({0, 9, "killed by signal 9", false, true}); }
-  void stop() { stopped_ = true; }
+  void stop() {
+    stopped_ = true;
+    ++signals_;
+  }
   void resume();
   /// Faults of devices and links end; what hangs or is stopped stays so.
   void heal();
@@ -62,6 +65,8 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   [[nodiscard]] bool alive() const { return !dead_; }
   [[nodiscard]] bool serves() const { return !dead_ && loop_ != nullptr; }
   [[nodiscard]] bool stopped() const { return stopped_; }
+  /// Changes with every SIGSTOP and SIGCONT.
+  [[nodiscard]] std::uint32_t signals() const { return signals_; }
   /// Sequences in its engine.
   [[nodiscard]] std::size_t running() const;
 
@@ -107,6 +112,7 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   std::optional<TimePoint> step_since_;
   wire::Heartbeat before_step_;
   bool speaks_ = false;  ///< its heart beats
+  std::uint32_t signals_ = 0;
   bool stopped_ = false;
   bool dead_ = false;
 };

@@ -117,6 +117,8 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   // A worker may be stopped while it loads, and healing is not that patient by default.
   plan.front.load_timeout = 8s;
   plan.front.warm_up_timeout = 5s;
+  plan.front.lane_backoff.max = 5s;
+  plan.front.breaker.wait_max = 5s;
   plan.front.keepalive = chance.duration(500ms, 15s);
   plan.front.stream_buffer = chance.hit(0.5) ? 512 : 4096;
 
