@@ -46,6 +46,9 @@ constexpr Duration kPaceEvery = std::chrono::seconds(1);
 constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
 /// A killed process that is still there after this long cannot be replaced: its device is held.
 constexpr Duration kWedgedAfter = std::chrono::seconds(5);
+/// Beats, one each 50 ms, in which a worker may rest although it was given work: two seconds, as
+/// for any link that stalls.
+constexpr std::uint32_t kIdleBeatsMax = 40;
 
 class Executor : public caf::event_based_actor {
  public:
@@ -74,7 +77,11 @@ class Executor : public caf::event_based_actor {
     registry.subscribe(holder_.role, self);
     registry.subscribe(model_->batcher.role, self);
     registry.subscribe(front_->breaker_role(status_.lane), self);
-    caf::anon_send(self, StartWorker{worker_life_});
+    if (was_quarantined()) {
+      quarantine("it was quarantined before its executor ended");
+    } else {
+      caf::anon_send(self, StartWorker{worker_life_});
+    }
     return {
         [this](Assign& assign) { on_assign(assign.works); },
         [this](const Drop& drop) { on_drop(drop); },
@@ -89,7 +96,7 @@ class Executor : public caf::event_based_actor {
         },
         [this](PhaseTimeout timeout) {
           if (timeout.life == worker_life_ && timeout.phase == phase_) {
-            lose_worker("start-up phase '" + status_.phase + "' took too long", Blame::nobody);
+            lose_worker("start-up phase '" + status_.phase + "' took too long", Cause::link);
           }
         },
         [this](WatchTick tick) {
@@ -101,15 +108,17 @@ class Executor : public caf::event_based_actor {
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
           intensity_exhausted_ = true;
-          lose_worker(quarantine.why, Blame::nobody);
+          lose_worker(quarantine.why, Cause::planned);
         },
         [this](Forgive forgive) {
           // Once for each end, whoever is convicted of it, and not for one that an incarnation
           // before this one was charged for.
-          if (charged_.erase(forgive.worker) > 0) intensity_.forgive(1);
+          if (charged_.erase(forgive.worker) == 0) return;
+          intensity_.forgive(1);
+          backoff_.forgive();
         },
         [this](RestartWorker) {
-          if (link_) lose_worker("restart was asked for", Blame::nobody);
+          if (link_) lose_worker("restart was asked for", Cause::planned);
         },
         answers_pulse(),
         [this](const PeerUp& peer) { on_peer_up(peer); },
@@ -126,7 +135,8 @@ class Executor : public caf::event_based_actor {
     forget_held();
     link_.reset();
     corpse_.reset();
-    status_.state = LaneStatus::State::down;
+    // Of a quarantine the next incarnation has to know.
+    if (status_.state != LaneStatus::State::quarantined) status_.state = LaneStatus::State::down;
     publish();
   }
 
@@ -142,10 +152,12 @@ class Executor : public caf::event_based_actor {
   };
   using HeldMap = std::unordered_map<SequenceId, Held>;
 
-  /// Who may have caused the end of a worker.
-  enum class Blame : std::uint8_t {
-    nobody,   ///< it was ended from outside, or by us for reasons of our own
-    running,  ///< something that ran in it
+  /// Why a worker ends.
+  enum class Cause : std::uint8_t {
+    inside,   ///< maybe by something that ran in it: a crash, a hang
+    link,     ///< what it said was damaged, or it did not start: no request can cause that
+    outside,  ///< somebody's signal
+    planned,  ///< we were asked to replace it
   };
 
   // --- the worker's life
@@ -169,7 +181,7 @@ class Executor : public caf::event_based_actor {
     spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker_)});
     auto link = front_->launcher->launch(spec, std::move(listener));
     if (!link) {
-      on_worker_gone(link.error().message, Blame::nobody);
+      on_worker_gone(link.error().message, Cause::link);
       return;
     }
     link_ = std::move(*link);
@@ -187,14 +199,14 @@ class Executor : public caf::event_based_actor {
 
   /// Kills the worker and goes on as if it had died by itself. Its successor waits until the
   /// process is really gone, for it may still hold the device.
-  void lose_worker(const std::string& why, Blame blame) {
+  void lose_worker(const std::string& why, Cause cause) {
     if (link_) {
       link_->kill();
       corpse_ = std::move(link_);
       corpse_life_ = worker_life_;
       delayed_send(this, kWedgedAfter, CorpseTimeout{corpse_life_});
     }
-    on_worker_gone(why, blame);
+    on_worker_gone(why, cause);
   }
 
   void on_exit_of_worker(const WorkerGone& gone) {
@@ -202,9 +214,11 @@ class Executor : public caf::event_based_actor {
       corpse_.reset();
       start_later();
     } else if (gone.life == worker_life_) {
-      // What the launcher itself ended had a broken link; no request can cause that.
-      bool nobodys = gone.exit.outside || gone.exit.killed_by_us;
-      on_worker_gone(gone.exit.why, nobodys ? Blame::nobody : Blame::running);
+      // What the launcher itself ended had a broken link.
+      Cause cause = gone.exit.outside        ? Cause::outside
+                    : gone.exit.killed_by_us ? Cause::link
+                                             : Cause::inside;
+      on_worker_gone(gone.exit.why, cause);
     }
   }
 
@@ -219,7 +233,7 @@ class Executor : public caf::event_based_actor {
     quarantine("its killed worker does not end");
   }
 
-  void on_worker_gone(const std::string& why, Blame blame) {
+  void on_worker_gone(const std::string& why, Cause cause) {
     FAULT_POINT("executor.worker_gone");
     release_start();
     link_.reset();
@@ -227,8 +241,8 @@ class Executor : public caf::event_based_actor {
     ++phase_;
     watchdog_.gone();
     bool served = status_.state == LaneStatus::State::ready;
-    if (!served) blame = Blame::nobody;
-    bool poison = blame == Blame::running && runs_last_suspect();
+    if (!served && cause == Cause::inside) cause = Cause::link;
+    bool poison = cause == Cause::inside && runs_last_suspect();
     TimePoint now = front_->clock->now();
     // What a convicted request did is not the lane's fault.
     bool again = !intensity_exhausted_ && (poison || intensity_.allow(now));
@@ -238,7 +252,7 @@ class Executor : public caf::event_based_actor {
     }
     is_recorded_ = false;
     front_->record(trace::WorkerLost{
-        status_.lane, worker_, blame == Blame::running && users_ > 0, !poison, !again, why});
+        status_.lane, worker_, cause == Cause::inside && users_ > 0, !poison, !again, why});
     status_.last_exit = why;
     status_.pid = 0;
     status_.phase.clear();
@@ -247,17 +261,21 @@ class Executor : public caf::event_based_actor {
     status_.step_age_ms = 0;
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
-    tell_breaker(LaneDied{
-        status_.lane, worker_, why, poison ? LaneDied::Kind::poison : LaneDied::Kind::fatal});
+    auto kind = poison                    ? LaneDied::Kind::poison
+                : cause == Cause::planned ? LaneDied::Kind::planned
+                                          : LaneDied::Kind::fatal;
+    tell_breaker(LaneDied{status_.lane, worker_, why, kind});
     if (served || !again) tell_batcher(LaneDown{status_.lane, !again});
-    return_held(blame);
+    return_held(cause);
     tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
     if (!again) {
       quarantine(why);
       return;
     }
     status_.restarts += 1;
-    Duration delay = poison ? Duration::zero() : backoff_.next(now, *front_->random);
+    // Waiting helps a lane that fails; this one did not.
+    bool blameless = poison || cause == Cause::outside;
+    Duration delay = blameless ? Duration::zero() : backoff_.next(now, *front_->random);
     start_at_ = now + delay;
     spdlog::warn("lane {} of model {}: worker {}; next start in {} ms",
                  status_.lane.value,
@@ -272,6 +290,12 @@ class Executor : public caf::event_based_actor {
     if (status_.state != LaneStatus::State::waiting) return;
     Duration wait = std::max(Duration::zero(), start_at_ - front_->clock->now());
     delayed_send(this, wait, StartWorker{worker_life_});
+  }
+
+  [[nodiscard]] bool was_quarantined() const {
+    for (const LaneStatus& lane : front_->lanes.snapshot())
+      if (lane.lane == status_.lane) return lane.state == LaneStatus::State::quarantined;
+    return false;
   }
 
   void quarantine(const std::string& why) {
@@ -297,17 +321,17 @@ class Executor : public caf::event_based_actor {
 
   /// Tells the sessions of all that ran here. Those on trial are suspects alone, if there are any:
   /// the others have shown themselves harmless or were not there before.
-  void return_held(Blame blame) {
+  void return_held(Cause cause) {
     bool trial = std::any_of(
         held_.begin(), held_.end(), [](const auto& entry) { return entry.second.on_trial; });
     auto is_suspect = [&](const Held& held) {
-      return blame == Blame::running && !held.probe && (held.on_trial || !trial);
+      return cause == Cause::inside && !held.probe && (held.on_trial || !trial);
     };
     auto together = static_cast<std::uint32_t>(std::count_if(
         held_.begin(), held_.end(), [&](const auto& entry) { return is_suspect(entry.second); }));
     bool alone = users_ == 1;
     for (const auto& [id, held] : held_) {
-      life_.leases->remove(id);
+      life_.leases->remove(id, held.epoch);
       if (held.probe) {
         caf::anon_send(held.session, HolderLost{id, held.epoch, holder_.role});
       } else {
@@ -348,7 +372,7 @@ class Executor : public caf::event_based_actor {
       case Watchdog::What::kill:
       case Watchdog::What::wedged:
         watchdog_.killed(now);
-        lose_worker(verdict.why, Blame::running);
+        lose_worker(verdict.why, Cause::inside);
         return;
     }
     if (evidence_.ok + evidence_.failed + evidence_.steps > 0) {
@@ -406,7 +430,7 @@ class Executor : public caf::event_based_actor {
     if (hello.protocol != wire::kProtocolVersion) {
       lose_worker("speaks protocol " + std::to_string(hello.protocol) + ", not " +
                       std::to_string(wire::kProtocolVersion),
-                  Blame::nobody);
+                  Cause::link);
       return;
     }
     enter_phase("load", front_->options.load_timeout);
@@ -426,10 +450,11 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Ready& ready) {
+    if (status_.state != LaneStatus::State::starting) return;  // said twice
     release_start();
     ++phase_;
     if (std::string why = unlike_others(ready); !why.empty()) {
-      lose_worker(why, Blame::nobody);
+      lose_worker(why, Cause::link);
       return;
     }
     model_->golden = ready.golden;
@@ -567,13 +592,26 @@ class Executor : public caf::event_based_actor {
     status_.step_age_ms = beat.step_age_ms;
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
+    watch_for_lost_commands(beat);
+  }
+
+  /// A worker that says for so long that it has nothing to do, although it was given work, has not
+  /// got it: the link has lost or keeps a command.
+  void watch_for_lost_commands(const wire::Heartbeat& beat) {
+    bool idle = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
+    if (!idle || users_ == 0) {  // a lost probe is the breaker's matter
+      idle_beats_ = 0;
+    } else if (++idle_beats_ > kIdleBeatsMax) {
+      lose_worker("rests although it was given " + std::to_string(users_) + " sequences",
+                  Cause::link);
+    }
   }
 
   void on_worker(wire::Bye& bye) {
     // The process ends next; its reason is better than its exit status.
     status_.load_failed =
         bye.code != ErrorCode::none && status_.state == LaneStatus::State::starting;
-    if (bye.code != ErrorCode::none) lose_worker(bye.message, Blame::running);
+    if (bye.code != ErrorCode::none) lose_worker(bye.message, Cause::inside);
   }
 
   // --- work
@@ -622,11 +660,12 @@ class Executor : public caf::event_based_actor {
   /// The batcher hears of it before the session can offer it again: a late word would free the
   /// place of the next epoch.
   void give_back(const Work& work) {
-    life_.leases->remove(work.id);
+    life_.leases->remove(work.id, work.epoch);
     if (!work.probe) tell_batcher(Released{status_.lane, {work.id}});
   }
 
   void take(const Work& work) {
+    idle_beats_ = 0;
     held_.emplace(work.id,
                   Held{work.epoch,
                        work.session,
@@ -661,7 +700,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void let_go(HeldMap::iterator held) {
-    life_.leases->remove(held->first);
+    life_.leases->remove(held->first, held->second.epoch);
     let_go_of_place(held);
   }
 
@@ -733,6 +772,7 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_life_ = 1;     ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;           ///< changes whenever a start-up phase ends
   bool starting_ = false;             ///< holds a place in the host's start bucket
+  std::uint32_t idle_beats_ = 0;      ///< in a row, while work is held
   bool is_recorded_ = false;          ///< the trace knows of a worker that lives
   bool intensity_exhausted_ = false;  ///< no other worker, until an operator helps
   std::int32_t vocabulary_ = 0;

@@ -26,6 +26,13 @@ Duration Backoff::next(TimePoint now, Random& random) {
   return Duration(static_cast<Duration::rep>(std::clamp(delay, 0.0, max)));
 }
 
+void Backoff::forgive() {
+  if (failures_ > 0)
+    --failures_;
+  else
+    last_failure_.reset();
+}
+
 void Backoff::reset() {
   failures_ = 0;
   healthy_since_.reset();

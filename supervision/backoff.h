@@ -33,6 +33,8 @@ class Backoff {
   void healthy(TimePoint now) { healthy_since_ = now; }
   /// The child ended at `now`: how long to wait before it is started again.
   [[nodiscard]] Duration next(TimePoint now, Random& random);
+  /// One of the ends turned out to be no fault of the child.
+  void forgive();
   /// Begins anew, as if nothing had ever failed.
   void reset();
 

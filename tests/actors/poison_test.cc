@@ -115,6 +115,7 @@ TEST_F(Poison, NobodyIsSuspectWhenAWorkerIsShotFromOutside) {
   bring_up();
   auto client = ask(completion("a target", 30));
 
+  // Nor does the lane wait longer each time: it did not fail.
   for (int shot = 0; shot < 4; ++shot) {
     bring_up();
     settle();

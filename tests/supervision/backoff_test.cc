@@ -90,6 +90,21 @@ TEST(Backoff, DoesNotTakeTimeSpentDownForHealth) {
   EXPECT_EQ(backoff.next(kNow + seconds(600), random), milliseconds(500));
 }
 
+TEST(Backoff, TakesAForgivenEndBack) {
+  Backoff backoff({});
+  ScriptedRandom random;
+  backoff.healthy(kNow);
+  ASSERT_EQ(backoff.next(kNow, random), Duration::zero());
+  ASSERT_EQ(backoff.next(kNow, random), milliseconds(250));
+
+  backoff.forgive();
+  EXPECT_EQ(backoff.next(kNow, random), milliseconds(250));
+  backoff.forgive();
+  backoff.forgive();
+  backoff.healthy(kNow);
+  EXPECT_EQ(backoff.next(kNow, random), Duration::zero());
+}
+
 TEST(StartBucket, SpacesStartsByAQuarterOfASecond) {
   StartBucket bucket;
 

@@ -42,7 +42,8 @@ class FakeWorker {
   void live() {
     if (!serves_ || stopped) return;
     wire::Heartbeat beat;
-    beat.running = static_cast<std::uint32_t>(sequences_.size());
+    // A real one would have taken what the test has not made it read yet.
+    beat.running = static_cast<std::uint32_t>(sequences_.size() + inbox.size() + probes.size());
     beat.step_age_ms = step_age_ms;
     beat.step_rows = step_age_ms > 0 ? 1 : 0;
     say(beat);
