@@ -1,8 +1,9 @@
 #include "actors/executor.h"
 
+#include "actors/lane_work.h"
 #include "actors/pulse.h"
 #include "base/fault_point.h"
-#include "supervision/restart_intensity.h"
+#include "supervision/lane_restarts.h"
 #include "supervision/step_times.h"
 #include "supervision/watchdog.h"
 
@@ -62,8 +63,10 @@ class Executor : public caf::event_based_actor {
         model_(std::move(model)),
         holder_(front_->executors.at(lane)),
         life_(std::move(life)),
-        backoff_(front_->options.lane_backoff),
-        intensity_(front_->options.lane_restarts_max, front_->options.lane_restarts_period) {
+        restarts_({front_->options.lane_backoff,
+                   front_->options.lane_restarts_max,
+                   front_->options.lane_restarts_period}),
+        work_(front_, lane, life_.leases) {
     status_.lane = lane;
     status_.model = model_->name;
   }
@@ -107,16 +110,12 @@ class Executor : public caf::event_based_actor {
         },
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
-          intensity_exhausted_ = true;
+          restarts_.give_up();
           lose_worker(quarantine.why, Cause::planned);
         },
-        [this](Forgive forgive) {
-          // Once for each end, whoever is convicted of it, and not for one that an incarnation
-          // before this one was charged for.
-          if (charged_.erase(forgive.worker) == 0) return;
-          intensity_.forgive(1);
-          backoff_.forgive();
-        },
+        // Once for each end, whoever is convicted of it, and not for one that an incarnation before
+        // this one was charged for.
+        [this](Forgive forgive) { restarts_.forgive(forgive.worker); },
         [this](RestartWorker) {
           if (link_) lose_worker("restart was asked for", Cause::planned);
         },
@@ -132,7 +131,7 @@ class Executor : public caf::event_based_actor {
       front_->record(
           trace::WorkerLost{status_.lane, worker_, false, false, false, "its executor ended"});
     }
-    forget_held();
+    work_.forget();
     link_.reset();
     corpse_.reset();
     // Of a quarantine the next incarnation has to know.
@@ -141,17 +140,6 @@ class Executor : public caf::event_based_actor {
   }
 
  private:
-  struct Held {
-    Epoch epoch;
-    caf::actor session;
-    std::uint32_t blocks;
-    bool probe;
-    bool on_trial;
-    std::uint32_t suspicion;
-    std::uint32_t trial_until;
-  };
-  using HeldMap = std::unordered_map<SequenceId, Held>;
-
   /// Why a worker ends.
   enum class Cause : std::uint8_t {
     inside,   ///< maybe by something that ran in it: a crash, a hang
@@ -242,17 +230,18 @@ class Executor : public caf::event_based_actor {
     watchdog_.gone();
     bool served = status_.state == LaneStatus::State::ready;
     if (!served && cause == Cause::inside) cause = Cause::link;
-    bool poison = cause == Cause::inside && runs_last_suspect();
+    // What a convicted request did is not the lane's fault; and waiting helps a lane that fails,
+    // not one whose worker somebody shot.
+    bool poison = cause == Cause::inside && work_.is_last_trial();
     TimePoint now = front_->clock->now();
-    // What a convicted request did is not the lane's fault.
-    bool again = !intensity_exhausted_ && (poison || intensity_.allow(now));
-    if (again && !poison) {
-      charged_.insert(worker_);
-      if (charged_.size() > front_->options.lane_restarts_max) charged_.erase(charged_.begin());
-    }
+    auto delay = restarts_.next(worker_,
+                                {.charged = !poison, .waits = !poison && cause != Cause::outside},
+                                now,
+                                *front_->random);
+    bool again = delay.has_value();
     is_recorded_ = false;
     front_->record(trace::WorkerLost{
-        status_.lane, worker_, cause == Cause::inside && users_ > 0, !poison, !again, why});
+        status_.lane, worker_, cause == Cause::inside && work_.users() > 0, !poison, !again, why});
     status_.last_exit = why;
     status_.pid = 0;
     status_.phase.clear();
@@ -266,22 +255,19 @@ class Executor : public caf::event_based_actor {
                                           : LaneDied::Kind::fatal;
     tell_breaker(LaneDied{status_.lane, worker_, why, kind});
     if (served || !again) tell_batcher(LaneDown{status_.lane, !again});
-    return_held(cause);
+    work_.lose(worker_, cause == Cause::inside, holder_.role);
     tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
     if (!again) {
       quarantine(why);
       return;
     }
     status_.restarts += 1;
-    // Waiting helps a lane that fails; this one did not.
-    bool blameless = poison || cause == Cause::outside;
-    Duration delay = blameless ? Duration::zero() : backoff_.next(now, *front_->random);
-    start_at_ = now + delay;
+    start_at_ = now + *delay;
     spdlog::warn("lane {} of model {}: worker {}; next start in {} ms",
                  status_.lane.value,
                  model_->name,
                  why,
-                 std::chrono::duration_cast<std::chrono::milliseconds>(delay).count());
+                 std::chrono::duration_cast<std::chrono::milliseconds>(*delay).count());
     publish();
     if (!corpse_) start_later();
   }
@@ -299,7 +285,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void quarantine(const std::string& why) {
-    intensity_exhausted_ = true;
+    restarts_.give_up();
     ++worker_life_;  // a start that is on its way is void
     if (status_.state != LaneStatus::State::quarantined) tell_batcher(LaneDown{status_.lane, true});
     status_.state = LaneStatus::State::quarantined;
@@ -310,43 +296,6 @@ class Executor : public caf::event_based_actor {
                   why,
                   status_.restarts);
     publish();
-  }
-
-  /// A sequence that has ended workers before runs here, alone.
-  [[nodiscard]] bool runs_last_suspect() const {
-    return users_ == 1 && std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
-             return entry.second.on_trial && entry.second.suspicion >= 2;
-           });
-  }
-
-  /// Tells the sessions of all that ran here. Those on trial are suspects alone, if there are any:
-  /// the others have shown themselves harmless or were not there before.
-  void return_held(Cause cause) {
-    bool trial = std::any_of(
-        held_.begin(), held_.end(), [](const auto& entry) { return entry.second.on_trial; });
-    auto is_suspect = [&](const Held& held) {
-      return cause == Cause::inside && !held.probe && (held.on_trial || !trial);
-    };
-    auto together = static_cast<std::uint32_t>(std::count_if(
-        held_.begin(), held_.end(), [&](const auto& entry) { return is_suspect(entry.second); }));
-    bool alone = users_ == 1;
-    for (const auto& [id, held] : held_) {
-      life_.leases->remove(id, held.epoch);
-      if (held.probe) {
-        caf::anon_send(held.session, HolderLost{id, held.epoch, holder_.role});
-      } else {
-        caf::anon_send(
-            held.session,
-            LaneLost{id, held.epoch, status_.lane, is_suspect(held), alone, together, worker_});
-      }
-    }
-    forget_held();
-  }
-
-  void forget_held() {
-    front_->running -= users_;
-    users_ = 0;
-    held_.clear();
   }
 
   void release_start() {
@@ -469,7 +418,7 @@ class Executor : public caf::event_based_actor {
     status_.slots = ready.slots;
     status_.blocks = status_.blocks_free = ready.blocks;
     TimePoint now = front_->clock->now();
-    backoff_.healthy(now);
+    restarts_.healthy(now);
     vocabulary_ = ready.vocabulary;
     step_times_.begin_worker();
     watchdog_.begin(now);
@@ -525,27 +474,23 @@ class Executor : public caf::event_based_actor {
     std::vector<SequenceId> released;
     std::vector<SequenceId> cleared;
     for (SequenceOutput& output : tokens.outputs) {
-      auto held = held_.find(output.id);
-      // Of an older epoch, or dropped while the frame was on its way.
-      if (held == held_.end() || held->second.epoch != output.epoch) continue;
+      SequenceId id = output.id;
+      LaneWork::Held* held = work_.find(id, output.epoch);
+      if (!held) continue;  // of an older epoch, or dropped while the frame was on its way
       if (std::string why = impossible(output); !why.empty()) {
-        link_->send(wire::Cancel{output.id, output.epoch});
-        sequence_failed(held, {ErrorCode::data_loss, why});
+        link_->send(wire::Cancel{id, output.epoch});
+        sequence_failed(id, *held, {ErrorCode::data_loss, why});
         continue;
       }
       bool finished = output.finish != Finish::none;
-      std::size_t known = output.first_index + output.tokens.size();
-      if (held->second.on_trial && known >= held->second.trial_until) {
-        held->second.on_trial = false;
-        front_->record(trace::Cleared{status_.lane, output.id, output.epoch});
-        cleared.push_back(output.id);
+      if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
+      caf::anon_send(held->session, TokensArrived{status_.lane, std::move(output)});
+      if (!finished) continue;
+      if (!held->probe) {
+        evidence_.ok += 1;
+        released.push_back(id);
       }
-      caf::anon_send(held->second.session, TokensArrived{status_.lane, std::move(output)});
-      if (finished) {
-        evidence_.ok += held->second.probe ? 0 : 1;
-        if (!held->second.probe) released.push_back(held->first);
-        let_go(held);
-      }
+      work_.let_go(id);
     }
     if (!cleared.empty()) tell_batcher(Cleared{status_.lane, std::move(cleared)});
     if (!released.empty()) tell_batcher(Released{status_.lane, std::move(released)});
@@ -562,13 +507,12 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Failed& failed) {
-    auto held = held_.find(failed.id);
-    if (held == held_.end() || held->second.epoch != failed.epoch) return;
-    sequence_failed(held, {failed.code, failed.message});
+    if (LaneWork::Held* held = work_.find(failed.id, failed.epoch))
+      sequence_failed(failed.id, *held, {failed.code, failed.message});
   }
 
   /// Only that sequence: the others of its batch are sound.
-  void sequence_failed(HeldMap::iterator held, Error why) {
+  void sequence_failed(SequenceId id, const LaneWork::Held& held, Error why) {
     // A deadline, or more than the lane has, is not its fault.
     if (why.code == ErrorCode::data_loss || why.code == ErrorCode::internal) evidence_.failed += 1;
     if (why.code == ErrorCode::data_loss) {
@@ -577,10 +521,9 @@ class Executor : public caf::event_based_actor {
       wrong_numbers_ = now;
     }
     // In this order: a late word to the batcher would free the place of the next epoch.
-    if (!held->second.probe) tell_batcher(Released{status_.lane, {held->first}});
-    caf::anon_send(held->second.session,
-                   SequenceFailed{held->first, held->second.epoch, std::move(why)});
-    let_go(held);
+    if (!held.probe) tell_batcher(Released{status_.lane, {id}});
+    caf::anon_send(held.session, SequenceFailed{id, held.epoch, std::move(why)});
+    work_.let_go(id);
   }
 
   void on_worker(wire::Heartbeat& beat) {
@@ -599,10 +542,10 @@ class Executor : public caf::event_based_actor {
   /// got it: the link has lost or keeps a command.
   void watch_for_lost_commands(const wire::Heartbeat& beat) {
     bool idle = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
-    if (!idle || users_ == 0) {  // a lost probe is the breaker's matter
+    if (!idle || work_.users() == 0) {  // a lost probe is the breaker's matter
       idle_beats_ = 0;
     } else if (++idle_beats_ > kIdleBeatsMax) {
-      lose_worker("rests although it was given " + std::to_string(users_) + " sequences",
+      lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
                   Cause::link);
     }
   }
@@ -627,8 +570,8 @@ class Executor : public caf::event_based_actor {
         caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
         continue;
       }
-      auto known = held_.find(work.id);
-      if (known != held_.end() && known->second.epoch >= work.epoch) continue;
+      auto known = work_.epoch_of(work.id);
+      if (known && *known >= work.epoch) continue;
       TimePoint now = front_->clock->now();
       if (work.deadline <= now) {
         // Too late to begin; admission says so to the session, too, at its next tick.
@@ -651,8 +594,8 @@ class Executor : public caf::event_based_actor {
         start.time_left_ms = left;
       }
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
-      if (known != held_.end()) let_go_of_place(known);
-      take(work);
+      idle_beats_ = 0;
+      work_.take(work, worker_);
       link_->send(std::move(start));
     }
   }
@@ -664,58 +607,18 @@ class Executor : public caf::event_based_actor {
     if (!work.probe) tell_batcher(Released{status_.lane, {work.id}});
   }
 
-  void take(const Work& work) {
-    idle_beats_ = 0;
-    held_.emplace(work.id,
-                  Held{work.epoch,
-                       work.session,
-                       work.blocks,
-                       work.probe,
-                       work.suspicion > 0,
-                       work.suspicion,
-                       work.trial_until});
-    if (!work.probe) {
-      users_ += 1;
-      front_->running += 1;
-    }
-    front_->record(
-        trace::Started{status_.lane,
-                       worker_,
-                       work.id,
-                       work.epoch,
-                       work.emitted ? static_cast<std::uint32_t>(work.emitted->size()) : 0,
-                       work.blocks,
-                       work.deadline,
-                       work.probe,
-                       work.suspicion > 0});
-  }
-
   void on_drop(const Drop& drop) {
-    auto held = held_.find(drop.id);
-    if (held == held_.end() || held->second.epoch > drop.epoch) return;
-    if (link_) link_->send(wire::Cancel{drop.id, held->second.epoch});
-    bool probe = held->second.probe;
-    let_go(held);
+    auto epoch = work_.epoch_of(drop.id);
+    if (!epoch || *epoch > drop.epoch) return;
+    if (link_) link_->send(wire::Cancel{drop.id, *epoch});
+    bool probe = work_.find(drop.id, *epoch)->probe;
+    work_.let_go(drop.id);
     if (!probe) tell_batcher(Released{status_.lane, {drop.id}});
-  }
-
-  void let_go(HeldMap::iterator held) {
-    life_.leases->remove(held->first, held->second.epoch);
-    let_go_of_place(held);
-  }
-
-  void let_go_of_place(HeldMap::iterator held) {
-    front_->record(trace::Stopped{status_.lane, held->first, held->second.epoch});
-    if (!held->second.probe) {
-      users_ -= 1;
-      front_->running -= 1;
-    }
-    held_.erase(held);
   }
 
   void on_peer_up(const PeerUp& peer) {
     if (peer.role == holder_.role && peer.incarnation == life_.number) {
-      sweep(*life_.leases, holder_.role, [this](SequenceId id) { return held_.contains(id); });
+      sweep(*life_.leases, holder_.role, [this](SequenceId id) { return work_.contains(id); });
     } else if (peer.role == model_->batcher.role && status_.state == LaneStatus::State::ready) {
       announce_lane();
       tell_pace(front_->clock->now());
@@ -728,13 +631,7 @@ class Executor : public caf::event_based_actor {
     }
   }
 
-  void announce_lane() {
-    LaneUp up{status_.lane, credit_, {}};
-    for (const auto& [id, held] : held_) {
-      if (!held.probe) up.held.push_back({id, held.blocks});
-    }
-    tell_batcher(std::move(up));
-  }
+  void announce_lane() { tell_batcher(LaneUp{status_.lane, credit_, work_.of_users()}); }
 
   template <class Message>
   void tell_batcher(Message message) {
@@ -751,7 +648,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void publish() {
-    status_.leases = held_.size();
+    status_.leases = work_.size();
     front_->lanes.update(status_);
   }
 
@@ -759,22 +656,19 @@ class Executor : public caf::event_based_actor {
   std::shared_ptr<ServedModel> model_;
   Holder holder_;
   Incarnation life_;
-  Backoff backoff_;
-  RestartIntensity intensity_;
-  std::set<std::uint64_t> charged_;  ///< the last workers whose ends it counted
+  LaneRestarts restarts_;
   LaneStatus status_;
   BatchAssembly::Credit credit_;
   std::unique_ptr<WorkerLink> link_;
   std::unique_ptr<WorkerLink> corpse_;  ///< killed, not gone yet
   std::uint64_t corpse_life_ = 0;
-  TimePoint start_at_{};              ///< not before this the next worker
-  std::uint64_t worker_ = 0;          ///< its number in the life of the lane, as others know it
-  std::uint64_t worker_life_ = 1;     ///< changes whenever a worker is started or lost
-  std::uint32_t phase_ = 0;           ///< changes whenever a start-up phase ends
-  bool starting_ = false;             ///< holds a place in the host's start bucket
-  std::uint32_t idle_beats_ = 0;      ///< in a row, while work is held
-  bool is_recorded_ = false;          ///< the trace knows of a worker that lives
-  bool intensity_exhausted_ = false;  ///< no other worker, until an operator helps
+  TimePoint start_at_{};           ///< not before this the next worker
+  std::uint64_t worker_ = 0;       ///< its number in the life of the lane, as others know it
+  std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
+  std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
+  bool starting_ = false;          ///< holds a place in the host's start bucket
+  std::uint32_t idle_beats_ = 0;   ///< in a row, while work is held
+  bool is_recorded_ = false;       ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   LaneGate gate_;
@@ -783,8 +677,7 @@ class Executor : public caf::event_based_actor {
   StepTimes step_times_;
   Watchdog watchdog_;
   TimePoint paced_{};
-  HeldMap held_;
-  std::uint32_t users_ = 0;  ///< of `held_`, without probes
+  LaneWork work_;
 };
 
 }  // namespace

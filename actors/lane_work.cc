@@ -1,0 +1,114 @@
+#include "actors/lane_work.h"
+
+#include "base/check.h"
+
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice {
+
+void LaneWork::take(const Work& work, std::uint64_t worker) {
+  auto known = held_.find(work.id);
+  if (known != held_.end()) remove(known);
+  bool on_trial = work.suspicion > 0;
+  held_.emplace(work.id,
+                Held{work.epoch,
+                     work.session,
+                     work.blocks,
+                     work.probe,
+                     work.suspicion,
+                     on_trial,
+                     work.trial_until});
+  if (!work.probe) {
+    users_ += 1;
+    front_->running += 1;
+  }
+  auto emitted = work.emitted ? static_cast<std::uint32_t>(work.emitted->size()) : 0U;
+  front_->record(trace::Started{lane_,
+                                worker,
+                                work.id,
+                                work.epoch,
+                                emitted,
+                                work.blocks,
+                                work.deadline,
+                                work.probe,
+                                on_trial});
+}
+
+LaneWork::Held* LaneWork::find(SequenceId id, Epoch epoch) {
+  auto found = held_.find(id);
+  return found != held_.end() && found->second.epoch == epoch ? &found->second : nullptr;
+}
+
+std::optional<Epoch> LaneWork::epoch_of(SequenceId id) const {
+  auto found = held_.find(id);
+  return found == held_.end() ? std::nullopt : std::optional(found->second.epoch);
+}
+
+void LaneWork::let_go(SequenceId id) {
+  auto found = held_.find(id);
+  CHECK(found != held_.end());
+  leases_->remove(id, found->second.epoch);
+  remove(found);
+}
+
+void LaneWork::remove(std::unordered_map<SequenceId, Held>::iterator entry) {
+  front_->record(trace::Stopped{lane_, entry->first, entry->second.epoch});
+  if (!entry->second.probe) {
+    users_ -= 1;
+    front_->running -= 1;
+  }
+  held_.erase(entry);
+}
+
+bool LaneWork::clear(SequenceId id, Held& held, std::size_t known) {
+  if (!held.on_trial || known < held.trial_until) return false;
+  held.on_trial = false;
+  front_->record(trace::Cleared{lane_, id, held.epoch});
+  return true;
+}
+
+bool LaneWork::is_last_trial() const {
+  return users_ == 1 && std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
+           return entry.second.on_trial && entry.second.suspicion >= 2;
+         });
+}
+
+void LaneWork::lose(std::uint64_t worker, bool inside, const std::string& role) {
+  bool trial = std::any_of(
+      held_.begin(), held_.end(), [](const auto& entry) { return entry.second.on_trial; });
+  auto is_suspect = [&](const Held& held) {
+    return inside && !held.probe && (held.on_trial || !trial);
+  };
+  auto together = static_cast<std::uint32_t>(std::count_if(
+      held_.begin(), held_.end(), [&](const auto& entry) { return is_suspect(entry.second); }));
+  bool alone = users_ == 1;
+  for (const auto& [id, held] : held_) {
+    leases_->remove(id, held.epoch);
+    if (held.probe) {
+      caf::anon_send(held.session, HolderLost{id, held.epoch, role});
+    } else {
+      caf::anon_send(held.session,
+                     LaneLost{id, held.epoch, lane_, is_suspect(held), alone, together, worker});
+    }
+  }
+  forget();
+}
+
+void LaneWork::forget() {
+  front_->running -= users_;
+  users_ = 0;
+  held_.clear();
+}
+
+std::vector<BatchAssembly::Held> LaneWork::of_users() const {
+  std::vector<BatchAssembly::Held> users;
+  for (const auto& [id, held] : held_) {
+    if (!held.probe) users.push_back({id, held.blocks});
+  }
+  return users;
+}
+
+}  // namespace sluice

@@ -1,0 +1,74 @@
+// What runs on one lane: who owns it, what it is suspected of, and what the trace is told.
+#pragma once
+
+#include "actors/front.h"
+#include "actors/messages.h"
+#include "supervision/lease_table.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace sluice {
+
+/// The sequences an executor has given to its worker. Leases, the front's count of what runs and
+/// the trace follow every change. Owner: the executor.
+class LaneWork {
+ public:
+  struct Held {
+    Epoch epoch = 0;
+    caf::actor session;
+    std::uint32_t blocks = 0;
+    bool probe = false;
+    std::uint32_t suspicion = 0;  ///< workers that ended with it
+    bool on_trial = false;        ///< suspected, and not cleared of that
+    std::uint32_t trial_until = 0;
+  };
+
+  LaneWork(std::shared_ptr<Front> front, LaneId lane, std::shared_ptr<LeaseTable> leases)
+      : front_(std::move(front)), lane_(lane), leases_(std::move(leases)) {}
+  ~LaneWork() { forget(); }
+  LaneWork(const LaneWork&) = delete;
+  LaneWork& operator=(const LaneWork&) = delete;
+
+  /// It runs in worker number `worker` from now on; an older epoch of it does no longer.
+  void take(const Work& work, std::uint64_t worker);
+  /// The entry of a sequence under this epoch; null: it does not run here, or under another.
+  Held* find(SequenceId id, Epoch epoch);
+  /// The epoch under which it runs here, if it does.
+  [[nodiscard]] std::optional<Epoch> epoch_of(SequenceId id) const;
+  /// It left the worker: lease and place return. `id` must be held.
+  void let_go(SequenceId id);
+  /// If `known` tokens clear it of what it is suspected of, it is no longer on trial. True: it has
+  /// just been cleared.
+  bool clear(SequenceId id, Held& held, std::size_t known);
+
+  /// A suspect runs here that was to run alone, and does: the end of the worker convicts it.
+  [[nodiscard]] bool is_last_trial() const;
+  /// The worker is gone: tells the session of everything that ran there.
+  ///   inside  the worker ended from inside. Those on trial are suspects then, if there are any:
+  ///           the others have shown themselves harmless or were not there before
+  void lose(std::uint64_t worker, bool inside, const std::string& role);
+  /// Drops everything without a word: leases stay, for the next incarnation of the executor.
+  void forget();
+
+  /// What runs for users, with its blocks.
+  [[nodiscard]] std::vector<BatchAssembly::Held> of_users() const;
+  /// How many sequences run for users, and in all.
+  [[nodiscard]] std::uint32_t users() const { return users_; }
+  [[nodiscard]] std::size_t size() const { return held_.size(); }
+  [[nodiscard]] bool contains(SequenceId id) const { return held_.contains(id); }
+
+ private:
+  void remove(std::unordered_map<SequenceId, Held>::iterator entry);
+
+  std::shared_ptr<Front> front_;
+  LaneId lane_;
+  std::shared_ptr<LeaseTable> leases_;
+  std::unordered_map<SequenceId, Held> held_;
+  std::uint32_t users_ = 0;  ///< of `held_`, without probes
+};
+
+}  // namespace sluice
