@@ -1,8 +1,9 @@
 # A thin face over CMake: `make serve`, `make test`.
 PRESET ?= release
 JOBS ?= $(shell nproc)
+SEEDS ?= 10000
 
-.PHONY: serve build test test-asan test-tsan chaos bench format lint clean
+.PHONY: serve build test test-asan test-tsan chaos sim mutants bench format lint clean
 
 serve: build
 	./build/sluice serve $(ARGS)
@@ -22,6 +23,14 @@ test-tsan:
 chaos: build
 	@scripts/python-env > /dev/null
 	@build/venv/bin/python tests/chaos/chaos.py $(ARGS)
+
+# The front under seeded faults, on virtual time: `make sim SEEDS=100000`.
+sim:
+	@scripts/sim $(SEEDS)
+
+# Every planted bug must be found by the simulator.
+mutants: build
+	@scripts/mutants --jobs $(JOBS)
 
 bench: build
 	@bench/run

@@ -12,7 +12,10 @@ using namespace std::chrono_literals;
 namespace json = boost::json;
 
 SimClient::SimClient(ClientPlan plan, std::shared_ptr<const Expected> expected, Ports ports)
-    : plan_(std::move(plan)), expected_(std::move(expected)), ports_(std::move(ports)) {}
+    : plan_(std::move(plan)),
+      expected_(std::move(expected)),
+      ports_(std::move(ports)),
+      asked_at_(ports_.environment.now()) {}
 
 // --- what the session calls ----------------------------------------------------------------------
 
@@ -167,7 +170,7 @@ void SimClient::close() {
   ended_at_ = ports_.environment.now();
   gone_ = nullptr;
   writable_ = nullptr;
-  if (status_ == 429 || status_ == 503) ports_.refused(*this);
+  if (status_ == 429 || status_ == 503 || code_ == "poison_request") ports_.refused(*this);
 }
 
 // --- how it behaves ------------------------------------------------------------------------------

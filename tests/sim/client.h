@@ -28,6 +28,7 @@ struct ClientPlan {
   std::size_t bytes_per_second = 0;  ///< it reads so slowly; 0: at once
   std::uint32_t retries = 0;         ///< how often it asks again, at once, when it is refused
   bool poison = false;
+  bool convicted = false;  ///< it was convicted when it asked before
 };
 
 /// One request's client. It notes what it reads in the trace, compares all of it with the
@@ -41,7 +42,7 @@ class SimClient final : public HttpExchange {
     std::function<std::uint64_t()> next_number;   ///< of the next sequence of the front
     std::function<void(const SimClient&)> begun;  ///< it has its number
     std::function<void(std::string)> complain;
-    std::function<void(const SimClient&)> refused;  ///< with 429 or 503 before the first token
+    std::function<void(const SimClient&)> refused;  ///< with 429 or 503, or as poison
     std::size_t stream_buffer = 0;
   };
 
@@ -69,6 +70,7 @@ class SimClient final : public HttpExchange {
   /// Of a failed one: the error's code and the status.
   [[nodiscard]] const std::string& code() const { return code_; }
   [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] TimePoint asked_at() const { return asked_at_; }
   /// When it was answered.
   [[nodiscard]] TimePoint ended_at() const { return ended_at_; }
   [[nodiscard]] std::string name() const { return "client " + std::to_string(plan_.number); }
@@ -91,6 +93,7 @@ class SimClient final : public HttpExchange {
   End end_ = End::none;
   std::string code_;
   int status_ = 0;
+  TimePoint asked_at_;
   TimePoint ended_at_;
   bool streaming_ = false;
   bool done_ = false;  ///< [DONE] was read

@@ -25,6 +25,7 @@ int usage() {
                "  --millis N      faults for so many milliseconds\n"
                "  --trace FILE    write the trace of the run\n"
                "  --show N        at most so many failures\n"
+               "  --until-first   stop at the first failure\n"
                "  --no-shrink     do not look for a smaller failing run\n"
                "  --verbose       tell of faults as they strike, and what is logged\n");
   return 2;
@@ -45,6 +46,10 @@ int main_of(int argc, char** argv) {
     std::string_view name = argv[i];
     if (name == "--verbose") {
       options.verbose = true;
+      continue;
+    }
+    if (name == "--until-first") {
+      range.until_first = true;
       continue;
     }
     if (name == "--no-shrink") {

@@ -63,7 +63,7 @@ bool repeats(const RunOptions& options, const RunResult& first) {
 void work(const SeedRange& range, const RunOptions& options, Board& board, std::size_t process) {
   for (;;) {
     std::uint64_t seed = range.first + board.next.fetch_add(1);
-    if (seed > range.last) return;
+    if (seed > range.last || (range.until_first && board.failed.load() > 0)) return;
     RunOptions one = options;
     one.seed = seed;
     board.seeds[process] = seed;

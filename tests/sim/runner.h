@@ -13,7 +13,8 @@ struct SeedRange {
   std::uint64_t last = 0;  ///< included
   std::uint32_t jobs = 1;
   bool shrink = true;
-  std::uint64_t show = 5;  ///< failures
+  std::uint64_t show = 5;    ///< failures
+  bool until_first = false;  ///< failure, and no further
 };
 /// A range of so many seeds has to have seen every mark.
 inline constexpr std::uint64_t kSeedsOfAFullRun = 10'000;

@@ -99,6 +99,7 @@ class World::Recorder final : public trace::Sink {
   void note(const Body&) {}
 
   void note(const trace::Offered& offered) {
+    epochs_[offered.sequence] = offered.epoch;
     switch (offered.why) {
       case trace::Why::first:
         return mark(Mark::first_offer);
@@ -111,6 +112,8 @@ class World::Recorder final : public trace::Sink {
     }
   }
   void note(const trace::Started& started) {
+    auto offered = epochs_.find(started.sequence);
+    if (offered != epochs_.end() && started.epoch < offered->second) mark(Mark::old_work_started);
     auto after = clients.upper_bound(started.sequence.value);
     if (started.emitted == 0 || after == clients.begin()) return;
     mark(Mark::resumed_with_tokens);
@@ -168,6 +171,7 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::Restarted&) { mark(Mark::actor_restarted); }
 
   World& world_;
+  std::map<SequenceId, Epoch> epochs_;  ///< of the last offers
   bool admission_was_born_ = false;
 };
 
@@ -251,6 +255,11 @@ void World::arrive(const ClientPlan& plan) {
 
 void World::ask_again(const SimClient& refused) {
   ClientPlan again = refused.plan();
+  if (refused.code() == "poison_request" && !again.convicted) {
+    // A convict asks once more: it must not reach a worker again.
+    again.convicted = true;
+    again.retries = 1;
+  }
   if (again.retries == 0) return;
   again.retries -= 1;
   ++to_come_;
@@ -410,6 +419,15 @@ std::string World::unrest() {
 
 void World::judge(const SimClient& client) {
   if (!complaints_.empty() || !checker_.violations().empty()) return;  // cut short
+  if (is_late(client)) {
+    complain(client.name() + " (request " + std::to_string(client.number()->value) +
+             ") is answered " +
+             std::to_string(std::chrono::duration<double>(client.ended_at() - client.asked_at() -
+                                                          *client.plan().request.timeout)
+                                .count()) +
+             " s after its deadline");
+    return;
+  }
   if (client.end() != SimClient::End::failed) return;
   if (!may_end_with(client, client.code()))
     complain(client.name() + " (request " +
@@ -417,22 +435,48 @@ void World::judge(const SimClient& client) {
              client.code() + ", for which there is no reason");
 }
 
+/// Whoever watches deadlines may be stalled, or gone for a while.
+bool World::is_late(const SimClient& client) const {
+  constexpr Duration kPatience = 1s;
+  const FaultSet& faults = plan_.faults;
+  if (!client.plan().request.timeout || !client.number() ||
+      client.end() == SimClient::End::vanished || faults.has(Fault::front_stall) ||
+      faults.has(Fault::actor_dies) || faults.has(Fault::actor_throws))
+    return false;
+  return client.ended_at() > client.asked_at() + *client.plan().request.timeout + kPatience;
+}
+
+/// A worker of this run may end, or never start, by a fault other than poison.
+bool World::lanes_may_fail() const {
+  FaultSet harmless = *FaultSet::parse(
+      "slow_steps,doubled,old_epoch,session_dies,vanish,slow_reader,poison,retry_storm,oom_once,"
+      "nan_one");
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    auto fault = static_cast<Fault>(i);
+    if (plan_.faults.has(fault) && !harmless.has(fault)) return true;
+  }
+  return false;
+}
+
 bool World::may_end_with(const SimClient& client, const std::string& code) const {
   const ClientPlan& plan = client.plan();
   const FaultSet& faults = plan_.faults;
-  if (code == "overloaded") return true;
-  // More than may ever be inside.
   const AdmissionController::Options& door = plan_.front.admission;
-  if (code == "invalid_value") return door.queue_tokens > 0 || door.queue_capacity < 10;
+  bool narrow = door.queue_tokens > 0 || door.queue_capacity < 10;
+  // More than may be inside now, or ever; or a lane without memory, again and again.
+  if (code == "overloaded") return narrow || faults.has(Fault::oom_always);
+  if (code == "invalid_value") return narrow;
   if (code == "deadline_exceeded") return plan.request.timeout.has_value();
-  if (code == "backend_lost" || code == "not_ready" || code == "no_replica" ||
-      code == "breaker_open")
-    return recorder_->all_quarantined || client.status() == 503;
+  if (code == "backend_lost") return recorder_->all_quarantined && lanes_may_fail();
+  if (code == "not_ready" || code == "no_replica" || code == "breaker_open")
+    return lanes_may_fail();
   // Who is alone in workers that crash for other reasons, again and again, is convicted with
   // reason.
   bool crashes = faults.has(Fault::exit_inside) || faults.has(Fault::sticky_late) ||
-                 faults.has(Fault::hang) || faults.has(Fault::truncated) ||
-                 faults.has(Fault::bit_flip) || faults.has(Fault::reordered);
+                 faults.has(Fault::hang) || faults.has(Fault::stop) ||
+                 faults.has(Fault::stop_continue) || faults.has(Fault::truncated) ||
+                 faults.has(Fault::bit_flip) || faults.has(Fault::reordered) ||
+                 faults.has(Fault::stall_to_front) || faults.has(Fault::stall_to_worker);
   if (code == "poison_request") return plan.poison || crashes;
   if (code == "internal_error")
     return faults.has(Fault::session_dies) || faults.has(Fault::nan_one) ||

@@ -75,6 +75,8 @@ class World {
   /// Empty: all is at rest. Otherwise a sentence on what is not.
   [[nodiscard]] std::string unrest();
   void judge(const SimClient& client);
+  [[nodiscard]] bool is_late(const SimClient& client) const;
+  [[nodiscard]] bool lanes_may_fail() const;
   [[nodiscard]] bool may_end_with(const SimClient& client, const std::string& code) const;
   void tear_down();
   void stir(std::uint64_t value) { hash_ = mix64(hash_ ^ value) + value; }
