@@ -101,6 +101,8 @@ class Server:
             self.arguments += ["--model", f"brook={BROOK}"]  # a build outside the tree does not find it by itself
         if "--drain-delay" not in self.arguments:
             self.arguments += ["--drain-delay", "0s"]
+        if TIME_SCALE > 1 and "--request-timeout" not in self.arguments:
+            self.arguments += ["--request-timeout", f"{seconds(120):.0f}s"]
         self.process = subprocess.Popen(
             self.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, cwd=ROOT
         )
