@@ -595,9 +595,23 @@ class Executor : public caf::event_based_actor {
       }
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
       idle_beats_ = 0;
+      if (!work.probe) make_room();
       work_.take(work, worker_);
       link_->send(std::move(start));
     }
+  }
+
+  /// A probe stands in no user's way: where all places are taken it gives its own back, and its
+  /// prober sends it again later.
+  void make_room() {
+    auto probe = work_.size() < credit_.slots ? std::nullopt : work_.probe();
+    if (!probe) return;
+    Epoch epoch = *work_.epoch_of(*probe);
+    link_->send(wire::Cancel{*probe, epoch});
+    caf::anon_send(
+        work_.find(*probe, epoch)->session,
+        SequenceFailed{*probe, epoch, {ErrorCode::resource_exhausted, "a user needs its place"}});
+    work_.let_go(*probe);
   }
 
   /// The batcher hears of it before the session can offer it again: a late word would free the

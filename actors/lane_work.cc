@@ -103,6 +103,13 @@ void LaneWork::forget() {
   held_.clear();
 }
 
+std::optional<SequenceId> LaneWork::probe() const {
+  for (const auto& [id, held] : held_) {
+    if (held.probe) return id;
+  }
+  return std::nullopt;
+}
+
 std::vector<BatchAssembly::Held> LaneWork::of_users() const {
   std::vector<BatchAssembly::Held> users;
   for (const auto& [id, held] : held_) {

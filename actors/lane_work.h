@@ -54,6 +54,8 @@ class LaneWork {
   /// Drops everything without a word: leases stay, for the next incarnation of the executor.
   void forget();
 
+  /// The probe that runs here, if one does.
+  [[nodiscard]] std::optional<SequenceId> probe() const;
   /// What runs for users, with its blocks.
   [[nodiscard]] std::vector<BatchAssembly::Held> of_users() const;
   /// How many sequences run for users, and in all.
