@@ -33,25 +33,28 @@ from sluice_server import BINARY, Server, children_of, choices_of, cpu_ticks, me
 TOKENS = 120
 # What a plan makes a worker do by itself, now and then; which of them a worker has is drawn by seed.
 PLANS = {
-    "crash": "exit(70)@step>1 if p=0.0004",
-    "segfault": "raise(11)@step>1 if p=0.0004",
-    "hang": "hang@step>1 if p=0.0002",
+    "crash": "exit(70)@step>1 if p=0.0001",
+    "segfault": "raise(11)@step>1 if p=0.0001",
+    "hang": "hang@step>1 if p=0.00005",
     "slow": "slow(20)@step>1 if p=0.002",
-    "device_lost": "device_lost(3)@step>1 if p=0.0003",
+    "device_lost": "device_lost(3)@step>1 if p=0.0001",
     "oom": "oom@step>1 if p=0.005",
     "nan": "nan@step>1 if p=0.0002",
     "invalid_token": "invalid_token@step>1 if p=0.0003",
-    "flip": "flip@frame>8 if p=0.0002",
-    "truncate": "truncate@frame>8 if p=0.0002",
+    "flip": "flip@frame>8 if p=0.00005",
+    "truncate": "truncate@frame>8 if p=0.00005",
     "double": "double@frame>8 if p=0.002",
-    "reorder": "reorder@frame>8 if p=0.0002",
+    "reorder": "reorder@frame>8 if p=0.00005",
     "repeat": "repeat@step>1 if p=0.002",
     "old_epoch": "old_epoch@step>1 if p=0.002",
-    "drop": "drop@step>1 if p=0.0002",
-    "stall_link": "stall_link@step>1 if p=0.0001",
+    "drop": "drop@step>1 if p=0.00005",
+    "stall_link": "stall_link@step>1 if p=0.00003",
     "slow_load": "slow(300ms)@load if p=0.2",
 }
-SIGNALS = ("kill", "stop", "pause_front")
+SIGNALS = ("kill", "kill_all", "stop", "pause_front")
+# Requests that end every worker that computes them; each is another one, so that none is refused at the door.
+POISON_IDS = [1234, 2345, 3456]
+PLANS["poison"] = "exit(139)@tokens=" + ",".join(map(str, POISON_IDS))
 
 
 def requests_to_make():
@@ -78,7 +81,8 @@ class Tally:
         self.answers = 0
         self.bytes = 0
         self.failures = []
-        self.convicted = 0  # a fault that strikes by chance may strike the same request three times, the last time alone
+        self.poison = 0  # poison requests that were answered
+        self.convicted = 0  # what strikes by chance may strike the same request three times, the last time alone
         self.differences = []
         self.pauses = []  # (from, to) of every silence in a stream that is longer than 20 ms
 
@@ -163,6 +167,25 @@ class Lanes(threading.Thread):
                     self.back.append(time.monotonic() - self.down_since.pop(number))
 
 
+def send_poison(server, number, tally):
+    """One poison request. It has to get its one error, and nothing else."""
+    body = {"prompt": [300 + number % 3000, *POISON_IDS], "max_tokens": 20, "temperature": 0}
+    connection = http.client.HTTPConnection(*server.http, timeout=180)
+    try:
+        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = response.read().decode()
+        wrong = f"{response.status} {answer}" if '"code":"poison_request"' not in answer else None
+    except Exception as error:
+        wrong = repr(error)
+    finally:
+        connection.close()
+    with tally.lock:
+        tally.poison += 1
+        if wrong:
+            tally.failures.append(f"a poison request got {wrong}")
+
+
 def disturb(server, action, dice):
     """One fault from outside. Returns what was done."""
     workers = children_of(server.pid)
@@ -173,6 +196,10 @@ def disturb(server, action, dice):
         return "front paused"
     if not workers:
         return "nobody to hit"
+    if action == "kill_all":
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        return "kill_all"
     victim = dice.choice(workers)
     try:
         if action == "kill":
@@ -213,7 +240,8 @@ def main():
     plan = "; ".join(PLANS[kind] for kind in kinds if kind in PLANS)
 
     requests = requests_to_make()
-    print(f"chaos: {len(requests)} requests, {options.streams} streams, {options.lanes} lanes; faults: {', '.join(kinds)}")
+    print(f"chaos: {len(requests)} requests, {options.streams} streams, {options.lanes} lanes")
+    print(f"  faults: {', '.join(kinds)}")
     with serve("--max-sequences", 64) as calm:
         expected = [choices_of(calm, **request) for request in requests]
 
@@ -224,7 +252,7 @@ def main():
         arguments += ["--worker-fault", plan]
     server = Server(*arguments)
     stop, watch = threading.Event(), threading.Event()
-    tally, done, moments = Tally(), {}, []
+    tally, done, moments, poisoners = Tally(), {}, [], []
     try:
         server.wait_lanes_ready()
         lanes = Lanes(server, watch)
@@ -243,6 +271,10 @@ def main():
             if enough or len(tally.failures) > 100:
                 break
             time.sleep(dice.expovariate(1 / options.every))
+            if "poison" in kinds and dice.random() < 0.15:
+                number = len(poisoners)
+                poisoners.append(threading.Thread(target=send_poison, args=[server, number, tally], daemon=True))
+                poisoners[-1].start()
             if signals:
                 moments.append(time.monotonic())
                 what = disturb(server, dice.choice(signals), dice)
@@ -250,8 +282,8 @@ def main():
         took = time.monotonic() - begin
         cpu = (cpu_ticks(server.pid) - ticks) / os.sysconf("SC_CLK_TCK") / took
         stop.set()
-        for client in clients:
-            client.join(200)
+        for thread in [*clients, *poisoners]:
+            thread.join(200)
         watch.set()
         lanes.join()
         server.wait_idle(60)
@@ -264,7 +296,8 @@ def main():
     counts = state["requests"]
     print(f"  {took:.0f} s, {done}, {sum(lane['restarts'] for lane in state['workers'])} restarts")
     print(f"  answers {tally.answers} ({tally.answers / took:.1f}/s), bytes {tally.bytes}, moved {counts['resumed']}")
-    print(f"  failed {len(tally.failures)}, different {len(tally.differences)}, convicted as poison {tally.convicted}")
+    print(f"  failed {len(tally.failures)}, different {len(tally.differences)}, convicted by chance {tally.convicted}")
+    print(f"  poison requests {tally.poison}, each answered with its one error")
     print(
         f"  pauses of streams at a fault: {len(struck)}, median {1000 * percentile(struck, 0.5):.0f} ms,"
         f" p99 {1000 * percentile(struck, 0.99):.0f} ms, longest {1000 * max(struck, default=0):.0f} ms"
