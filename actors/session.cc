@@ -260,7 +260,7 @@ class Session : public caf::event_based_actor {
     if (front_->trace) {
       front_->record(trace::Emitted{
           sequence->id,
-          sequence->epoch,
+          output.epoch,
           output.first_index,
           {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
           sequence->choice.finished()});
