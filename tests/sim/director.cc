@@ -168,13 +168,9 @@ void Director::strike(Fault fault, Chance& chance) {
       case Fault::reordered:
         saboteur.order(Saboteur::Deed::swap);
         return;
-      case Fault::old_epoch: {
-        auto& history = world_.host().history;
-        if (history.empty() || !worker->serves() || worker->stopped()) return;
-        worker->say(history[chance.below(history.size())]);
-        mark(fault);
+      case Fault::old_epoch:
+        haunt(*worker, chance);
         return;
-      }
       case Fault::stall_to_front:
         worker->to_front().stall(now + while_long);
         mark(fault);
@@ -221,6 +217,29 @@ void Director::strike(Fault fault, Chance& chance) {
     default:
       return;  // clients bring these themselves
   }
+}
+
+/// A worker says again what it or another has said; or, worse, something wrong about a sequence
+/// that runs there, at the right place but under an epoch that is over.
+void Director::haunt(SimWorker& worker, Chance& chance) {
+  auto& history = world_.host().history;
+  if (history.empty() || !worker.serves() || worker.stopped()) return;
+  mark(Fault::old_epoch);
+  for (auto said = history.rbegin(); said != history.rend(); ++said) {
+    if (said->lane != worker.lane()) continue;
+    for (const SequenceOutput& output : said->tokens.outputs) {
+      if (output.epoch == 0 || output.finish != Finish::none || output.tokens.empty()) continue;
+      SequenceOutput ghost;
+      ghost.id = output.id;
+      ghost.epoch = output.epoch - 1;
+      ghost.first_index = output.first_index + static_cast<std::uint32_t>(output.tokens.size());
+      ghost.tokens = {'#'};
+      if (!output.logprobs.empty()) ghost.logprobs = {output.logprobs.back()};
+      worker.say(wire::Tokens{{std::move(ghost)}, 0, 0});
+      return;
+    }
+  }
+  worker.say(history[chance.below(history.size())].tokens);
 }
 
 void Director::stop(const std::shared_ptr<SimWorker>& worker) {

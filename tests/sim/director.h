@@ -20,6 +20,7 @@ class Director {
  private:
   void plan(Fault fault);
   void strike(Fault fault, Chance& chance);
+  void haunt(SimWorker& worker, Chance& chance);
   void stop(const std::shared_ptr<SimWorker>& worker);
   /// Whether this visit of a fault point (base/fault_point.h) fails.
   bool throws(std::string_view place);

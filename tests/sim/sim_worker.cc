@@ -204,7 +204,7 @@ void SimWorker::step_done(std::optional<WorkerEnd> how) {
   step_since_.reset();
   for (wire::ToFront& message : out_) {
     if (auto* tokens = std::get_if<wire::Tokens>(&message)) {
-      host_.history.push_back(*tokens);
+      host_.history.push_back({lane_, *tokens});
       if (host_.history.size() > kHistoryKept) host_.history.pop_front();
       for (auto mangle = mangles_.begin(); mangle != mangles_.end();)
         mangle = (*mangle)(*tokens) ? mangles_.erase(mangle) : mangle + 1;

@@ -142,7 +142,11 @@ class SimHost final : public WorkerLauncher {
   // --- faults ------------------------------------------------------------------------------------
   TimePoint no_spawns_until;
   TimePoint slow_loads_until;
-  std::deque<wire::Tokens> history;  ///< what workers have said, the latest last
+  struct Said {
+    std::uint32_t lane = 0;
+    wire::Tokens tokens;
+  };
+  std::deque<Said> history;  ///< what workers have said, the latest last
 
  private:
   Environment& environment_;

@@ -27,6 +27,8 @@ namespace {
 constexpr Duration kBeginning = 1h;
 /// So long after the last fault everything has to be at rest.
 constexpr Duration kHealingTime = 60s;
+/// The lanes let go of a request that ended, whatever it was doing, so soon.
+constexpr Duration kLetGo = 100ms;
 /// More messages than this are a run that goes in circles.
 constexpr std::uint64_t kMessagesMax = 3'000'000;
 
@@ -91,6 +93,7 @@ class World::Recorder final : public trace::Sink {
 
   std::map<LaneId, trace::Gate> gates;
   std::map<std::uint64_t, const SimClient*> clients;  ///< by request number
+  std::set<std::pair<LaneId, std::uint64_t>> probes;  ///< that are leased
   std::set<LaneId> quarantined;
   bool all_quarantined = false;  ///< at some moment
 
@@ -114,6 +117,8 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::Started& started) {
     auto offered = epochs_.find(started.sequence);
     if (offered != epochs_.end() && started.epoch < offered->second) mark(Mark::old_work_started);
+    running_[started.sequence] = started.lane;
+    if (!started.probe) expect_open(started);
     auto after = clients.upper_bound(started.sequence.value);
     if (started.emitted == 0 || after == clients.begin()) return;
     mark(Mark::resumed_with_tokens);
@@ -128,7 +133,10 @@ class World::Recorder final : public trace::Sink {
     if (sampling.temperature > 0) mark(Mark::resumed_sampled);
   }
   void note(const trace::Refused&) { mark(Mark::refused); }
+  void note(const trace::Stopped& stopped) { running_.erase(stopped.sequence); }
   void note(const trace::Ended& ended) {
+    world_.environment_.after(
+        kLetGo, Source::client, [this, request = ended.request] { expect_gone(request); });
     switch (ended.outcome) {
       case trace::Outcome::deadline:
         return mark(Mark::ended_by_deadline);
@@ -148,6 +156,7 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::Registered&) { mark(Mark::registered_again); }
   void note(const trace::LaneReady& ready) { quarantined.erase(ready.lane); }
   void note(const trace::WorkerLost& lost) {
+    std::erase_if(running_, [&](const auto& entry) { return entry.second == lost.lane; });
     if (lost.blamed) mark(Mark::worker_blamed);
     if (!lost.charged) mark(Mark::worker_not_charged);
     if (!lost.quarantined) return;
@@ -167,11 +176,47 @@ class World::Recorder final : public trace::Sink {
   }
   void note(const trace::Probe& probe) {
     if (probe.step == trace::Probe::Step::expired) mark(Mark::probe_expired);
+    if (probe.step == trace::Probe::Step::leased) {
+      probes.emplace(probe.lane, probe.number);
+    } else {
+      probes.erase({probe.lane, probe.number});
+    }
   }
   void note(const trace::Restarted&) { mark(Mark::actor_restarted); }
 
+  /// Where the front stands still, or loses who would pass the word on, all takes longer.
+  [[nodiscard]] bool word_may_be_late() const {
+    const FaultSet& faults = world_.plan_.faults;
+    return faults.has(Fault::front_stall) || faults.has(Fault::actor_dies) ||
+           faults.has(Fault::actor_throws);
+  }
+
+  /// What a breaker says reaches its lane: the checker knows only of gates that the lane has heard
+  /// of.
+  void expect_open(const trace::Started& started) {
+    if (word_may_be_late()) return;
+    for (const LaneStatus& lane : world_.front_->lanes.snapshot()) {
+      const auto& shut = lane.breaker.shut_since;
+      if (lane.lane == started.lane && shut && world_.clock_->now() - *shut > kLetGo)
+        world_.complain("sequence " + std::to_string(started.sequence.value) +
+                        " is started on lane " + std::to_string(lane.lane.value) +
+                        ", whose breaker has been shut for more than 100 ms");
+    }
+  }
+
+  /// Nothing of an ended request runs any more.
+  void expect_gone(RequestNumber request) {
+    const Expected* expected = world_.reference_.find(request);
+    if (!expected || word_may_be_late()) return;
+    for (std::uint64_t i = 0; i < expected->tokens.size(); ++i)
+      if (running_.contains(SequenceId{request.value + i}))
+        world_.complain("sequence " + std::to_string(request.value + i) +
+                        " still runs, 100 ms after its request ended");
+  }
+
   World& world_;
-  std::map<SequenceId, Epoch> epochs_;  ///< of the last offers
+  std::map<SequenceId, LaneId> running_;  ///< where it was started last
+  std::map<SequenceId, Epoch> epochs_;    ///< of the last offers
   bool admission_was_born_ = false;
 };
 
@@ -408,6 +453,10 @@ std::string World::unrest() {
     if (gate != recorder_->gates.end() && !gate->second.closed)
       return "the breaker of " + name + " is not closed";
   }
+  for (const auto& [lane, number] : recorder_->probes)
+    if (!recorder_->quarantined.contains(lane))
+      return "probe " + std::to_string(number) + " of lane " + std::to_string(lane.value) +
+             " is leased";
   for (const auto& worker : host_->alive())
     if (worker->running() > 0)
       return "the worker of lane " + std::to_string(worker->lane()) + " runs " +
