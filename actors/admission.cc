@@ -1,6 +1,7 @@
 #include "actors/admission.h"
 
 #include "actors/pulse.h"
+#include "actors/thrown.h"
 #include "base/fault_point.h"
 
 #include <caf/event_based_actor.hpp>
@@ -27,6 +28,7 @@ class Admission : public caf::event_based_actor {
   const char* name() const override { return "sluice.admission"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(ends_by_throw);
     front_->record(trace::AdmissionBorn{});
     tell_holder_lost(*life_.leases, front_->admission.role);
     front_->tree->registry().subscribe(front_->admission.role, caf::actor_cast<caf::actor>(this));

@@ -1,6 +1,7 @@
 #include "actors/batcher.h"
 
 #include "actors/pulse.h"
+#include "actors/thrown.h"
 #include "admission/poison.h"
 #include "base/check.h"
 #include "base/fault_point.h"
@@ -31,6 +32,7 @@ class Batcher : public caf::event_based_actor {
   const char* name() const override { return "sluice.batcher"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(ends_by_throw);
     tell_holder_lost(*life_.leases, model_->batcher.role);
     auto self = caf::actor_cast<caf::actor>(this);
     Registry& registry = front_->tree->registry();

@@ -2,6 +2,7 @@
 
 #include "actors/messages.h"
 #include "actors/pulse.h"
+#include "actors/thrown.h"
 
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
@@ -41,6 +42,7 @@ class Breaker : public caf::event_based_actor {
   const char* name() const override { return "sluice.breaker"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(ends_by_throw);
     auto self = caf::actor_cast<caf::actor>(this);
     for (const std::string& role : {executor_role_, model_->batcher.role, prober_role_})
       front_->tree->registry().subscribe(role, self);

@@ -2,6 +2,7 @@
 
 #include "actors/lane_work.h"
 #include "actors/pulse.h"
+#include "actors/thrown.h"
 #include "base/fault_point.h"
 #include "supervision/lane_restarts.h"
 #include "supervision/step_times.h"
@@ -74,6 +75,7 @@ class Executor : public caf::event_based_actor {
   const char* name() const override { return "sluice.executor"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(ends_by_throw);
     tell_holder_lost(*life_.leases, holder_.role);
     auto self = caf::actor_cast<caf::actor>(this);
     Registry& registry = front_->tree->registry();

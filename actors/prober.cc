@@ -2,6 +2,7 @@
 
 #include "actors/hand_over.h"
 #include "actors/messages.h"
+#include "actors/thrown.h"
 #include "worker/golden.h"
 
 #include <caf/event_based_actor.hpp>
@@ -26,6 +27,7 @@ class Prober : public caf::event_based_actor {
   const char* name() const override { return "sluice.prober"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(ends_by_throw);
     return {
         [this](const ProbeLane& probe) { on_probe(probe); },
         [this](const TokensArrived& arrived) { on_tokens(arrived.output); },

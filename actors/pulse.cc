@@ -1,5 +1,7 @@
 #include "actors/pulse.h"
 
+#include "actors/thrown.h"
+
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
 
@@ -28,6 +30,7 @@ class Pulse : public caf::event_based_actor {
   const char* name() const override { return "sluice.pulse"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(ends_by_throw);
     // One that cannot even take a ping is found like any other: it does not answer.
     set_error_handler([](const caf::error&) {});
     auto self = caf::actor_cast<caf::actor>(this);

@@ -1,6 +1,7 @@
 #include "actors/queue.h"
 
 #include "actors/pulse.h"
+#include "actors/thrown.h"
 #include "admission/class_queue.h"
 #include "base/fault_point.h"
 
@@ -27,6 +28,7 @@ class Queue : public caf::event_based_actor {
   const char* name() const override { return "sluice.queue"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(ends_by_throw);
     tell_holder_lost(*life_.leases, model_->queue.role);
     auto self = caf::actor_cast<caf::actor>(this);
     front_->tree->registry().subscribe(model_->queue.role, self);
