@@ -17,6 +17,8 @@ namespace sluice::trace {
 namespace {
 
 constexpr std::size_t kViolationsKept = 100;
+/// Accepted requests register with a new admission within this time.
+constexpr Duration kRegisterTime = std::chrono::seconds(1);
 constexpr std::size_t kEndedKept = 65'536;
 constexpr Duration kConvictionLasts = std::chrono::hours(1);
 constexpr std::size_t kConvictionsKept = 4096;
@@ -117,7 +119,7 @@ class Checker::Impl {
     std::optional<Gate> gate_before;  ///< what others may still know
     TimePoint gate_since;
     bool quarantined = false;
-    std::deque<Charge> charged;  ///< ends of workers within the period
+    std::deque<Charge> charged;       ///< ends of workers within the period
     std::set<std::uint64_t> permits;  ///< probes' numbers that are leased
   };
 
@@ -207,6 +209,7 @@ class Checker::Impl {
   void on(const AdmissionBorn&) {
     reserved_.clear();
     tokens_ = 0;
+    admission_born_ = now_;
   }
 
   void on(const Released& released) {
@@ -294,6 +297,11 @@ class Checker::Impl {
     if (requests_.at(sequence.request).refused)
       violate("C2", name(emitted.sequence) + " emits and its request was refused");
     if (sequence.finished) violate("C3", name(emitted.sequence) + " emits after its end");
+    if (requests_.at(sequence.request).accepted && !reserved_.contains(sequence.request) &&
+        now_ - admission_born_ > kRegisterTime)
+      violate("C6",
+              name(emitted.sequence) + " emits, and nothing is reserved for its request since " +
+                  "admission was born " + seconds(now_ - admission_born_) + " ago");
     if (emitted.epoch != sequence.epoch)
       violate("C5",
               name(emitted.sequence) + " takes tokens of epoch " + number(emitted.epoch) +
@@ -681,6 +689,7 @@ class Checker::Impl {
   std::map<LaneId, Lane> lanes_;
   std::map<RequestNumber, std::uint64_t> reserved_;  ///< tokens
   std::uint64_t tokens_ = 0;                         ///< the sum of `reserved_`
+  TimePoint admission_born_;
   std::unordered_set<RequestNumber> ended_;
   std::deque<RequestNumber> ended_order_;
   std::map<std::pair<RequestNumber, std::uint32_t>, Reading> readings_;

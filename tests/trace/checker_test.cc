@@ -369,6 +369,22 @@ TEST_F(CheckerTest, C6ForgetsReservationsWithTheirAdmission) {
   EXPECT_THAT(broken(), ElementsAre("C6")) << "nothing is reserved for it any more";
 }
 
+TEST_F(CheckerTest, C6FindsARequestThatDoesNotRegisterAgain) {
+  accept(1);
+  accept(2);
+  tell(AdmissionBorn{});
+  tell(Registered{{2}, 1, 10});
+  emit(1, 0, 0, {97}, false);
+  EXPECT_THAT(broken(), IsEmpty()) << "it has a second";
+  wait(1001ms);
+  emit(2, 0, 0, {5}, false);
+  EXPECT_THAT(broken(), IsEmpty());
+
+  emit(1, 0, 1, {98}, false);
+
+  EXPECT_THAT(broken(), ElementsAre("C6"));
+}
+
 TEST_F(CheckerTest, C6FindsARegistrationOutOfNothing) {
   tell(Registered{{5}, 1, 10});
 
