@@ -66,7 +66,7 @@ void LaneWork::remove(std::unordered_map<SequenceId, Held>::iterator entry) {
 bool LaneWork::clear(SequenceId id, Held& held, std::size_t known) {
   if (!held.on_trial || known < held.trial_until) return false;
   held.on_trial = false;
-  front_->record(trace::Cleared{lane_, id, held.epoch});
+  front_->record(trace::Cleared{lane_, id, held.epoch, static_cast<std::uint32_t>(known)});
   return true;
 }
 

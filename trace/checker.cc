@@ -524,6 +524,11 @@ class Checker::Impl {
       violate("C16", name(cleared.sequence) + " is cleared and does not run there");
       return;
     }
+    auto suspect = sequences_.find(cleared.sequence);
+    if (suspect != sequences_.end() && cleared.tokens < suspect->second.trial_until)
+      violate("C16",
+              name(cleared.sequence) + " is cleared with " + number(cleared.tokens) +
+                  " tokens, its trial lasts until " + number(suspect->second.trial_until));
     if (std::exchange(found->second.alone, false)) lane.alone -= 1;
   }
 

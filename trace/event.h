@@ -135,6 +135,7 @@ struct Cleared {
   LaneId lane;
   SequenceId sequence;
   Epoch epoch = 0;
+  std::uint32_t tokens = 0;  ///< it has now
 };
 /// It left the lane: finished, failed, dropped.
 struct Stopped {

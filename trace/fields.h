@@ -128,6 +128,7 @@ void each_field(Visit&& visit, E& event) {
   visit("lane", event.lane);
   visit("sequence", event.sequence);
   visit("epoch", event.epoch);
+  visit("tokens", event.tokens);
 }
 template <Either<Stopped> E, class Visit>
 void each_field(Visit&& visit, E& event) {

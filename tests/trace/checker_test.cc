@@ -655,10 +655,21 @@ TEST_F(CheckerTest, C16LetsOthersComeWhenASuspectIsCleared) {
   tell(Suspected{{2}, 2, false, 32});
   start(2, 0, 0, 1, true);
 
-  tell(Cleared{{0}, {2}, 0});
+  tell(Cleared{{0}, {2}, 0, 32});
   start(11, 0, 0);
 
   EXPECT_THAT(broken(), IsEmpty());
+}
+
+TEST_F(CheckerTest, C16FindsASuspectThatIsClearedTooEarly) {
+  serve(1);
+  accept(2);
+  tell(Suspected{{2}, 1, false, 32});
+  start(2, 0, 0, 1, true);
+
+  tell(Cleared{{0}, {2}, 0, 31});
+
+  EXPECT_THAT(broken(), ElementsAre("C16"));
 }
 
 TEST_F(CheckerTest, C16FindsASuspectThatRunsWithoutATrial) {
