@@ -544,9 +544,16 @@ class Executor : public caf::event_based_actor {
   /// got it: the link has lost or keeps a command.
   void watch_for_lost_commands(const wire::Heartbeat& beat) {
     bool idle = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
+    TimePoint now = front_->clock->now();
     if (!idle || work_.users() == 0) {  // a lost probe is the breaker's matter
       idle_beats_ = 0;
-    } else if (++idle_beats_ > kIdleBeatsMax) {
+      return;
+    }
+    if (idle_beats_ == 0) idle_since_ = now;
+    // By count, for beats may be late; and by time, for beats from before the work was given may
+    // have waited for us all together.
+    ++idle_beats_;
+    if (idle_beats_ > kIdleBeatsMax && now - idle_since_ >= kIdleBeatsMax * kWatchEvery) {
       lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
                   Cause::link);
     }
@@ -683,6 +690,7 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
   bool starting_ = false;          ///< holds a place in the host's start bucket
+  TimePoint idle_since_{};         ///< when the first of `idle_beats_` came
   std::uint32_t idle_beats_ = 0;   ///< in a row, while work is held
   bool is_recorded_ = false;       ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;

@@ -226,5 +226,41 @@ TEST_F(Retries, AnImpossibleTokenReachesNoClientAndTouchesNoOther) {
   expect_idle();
 }
 
+// --- commands that get lost
+// -----------------------------------------------------------------------
+
+class LostCommands : public FrontWorld {
+ protected:
+  LostCommands() : FrontWorld(1) {}
+};
+
+TEST_F(LostCommands, AreNoticedByAWorkerThatRestsForTwoSeconds) {
+  bring_up();
+  auto client = ask(completion("lost", 10));
+  auto worker = launcher->alive().at(0);
+  worker->inbox.clear();  // the link has swallowed it
+
+  advance(std::chrono::seconds(3));
+  EXPECT_TRUE(worker->dead());
+  bring_up();
+  run_to_end();
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("lost", 10)));
+}
+
+TEST_F(LostCommands, AreNotSuspectedWhenOldBeatsComeAllTogether) {
+  bring_up();
+  auto client = ask(completion("not lost", 10));
+  auto worker = launcher->alive().at(0);
+
+  // What it said while the front slept: three seconds of nothing to do.
+  for (int beat = 0; beat < 60; ++beat)
+    worker->say(wire::Heartbeat{});
+  settle();
+
+  EXPECT_FALSE(worker->dead());
+  run_to_end();
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("not lost", 10)));
+}
+
 }  // namespace
 }  // namespace sluice::testing
