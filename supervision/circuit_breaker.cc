@@ -308,7 +308,7 @@ std::string CircuitBreaker::charge() const {
     return static_cast<double>(part) >= share * static_cast<double>(whole);
   };
   if (state_ == State::ramping && sum.failed > 0) return "failed a request while ramping";
-  if (in_a_row_ >= options_.failures_in_a_row)
+  if (in_a_row_ >= options_.failures_in_a_row && sum.failed > 0)
     return "failed " + std::to_string(in_a_row_) + " requests in a row";
   std::uint32_t requests = sum.ok + sum.failed;
   if (requests >= options_.requests_min && reaches(sum.failed, options_.failed_share, requests))
@@ -324,7 +324,10 @@ void CircuitBreaker::judge(TimePoint now) {
   if (state_ != State::closed && state_ != State::ramping) return;
   std::string charged = charge();
   if (charged.empty()) {
-    if (std::exchange(degraded_, false)) reason_ = "the evidence against it has passed";
+    if (std::exchange(degraded_, false)) {
+      reason_ = "the evidence against it has passed";
+      in_a_row_ = 0;
+    }
     return;
   }
   if (!may_eject_ || may_eject_()) {

@@ -413,6 +413,18 @@ TEST_F(CircuitBreakerTest, StaysAtATenthOfItsWeightWhenTooFewOthersServe) {
   EXPECT_EQ(breaker.state(), State::open) << "others serve again";
 }
 
+TEST_F(CircuitBreakerTest, ForgetsFailuresInARowWhenTheirTimeHasPassedThoughNobodyAsksAnything) {
+  close();
+  may_eject = false;
+  evidence({.failed = 3});
+  ASSERT_EQ(breaker.weight(), 0.1);
+
+  pass(seconds(11));
+
+  EXPECT_EQ(breaker.weight(), 1.0);
+  EXPECT_EQ(breaker.state(), State::closed);
+}
+
 TEST_F(CircuitBreakerTest, IsNeverKeptFromOpeningWhenTheWorkerDies) {
   close();
   may_eject = false;
