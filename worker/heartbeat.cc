@@ -1,5 +1,7 @@
 #include "worker/heartbeat.h"
 
+#include "worker/holdings.h"
+
 namespace sluice {
 
 HeartbeatThread::HeartbeatThread(WorkerChannel& channel,
@@ -17,10 +19,24 @@ HeartbeatThread::~HeartbeatThread() {
   thread_.join();
 }
 
+void HeartbeatThread::serving() {
+  std::lock_guard guard(mutex_);
+  serving_ = true;
+}
+
 void HeartbeatThread::run(Duration period) {
+  Holdings holdings;
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, period, [this] { return stopping_; }))
-    channel_.try_send(progress_.at(clock_.now()));
+  while (!wake_.wait_for(lock, period, [this] { return stopping_; })) {
+    TimePoint now = clock_.now();
+    wire::Heartbeat beat = progress_.at(now);
+    if (serving_) {
+      Holdings::Counts held = holdings.at(now);
+      beat.descriptors = held.descriptors;
+      beat.threads = held.threads;
+    }
+    channel_.try_send(beat);
+  }
 }
 
 }  // namespace sluice

@@ -23,6 +23,10 @@ class HeartbeatThread {
                   Duration period = kPeriod);
   ~HeartbeatThread();
 
+  /// Start-up is over: from now on the beats tell what the process holds, counted anew at most once
+  /// a second. Before that they do not, for loading still opens files and starts threads.
+  void serving();
+
  private:
   void run(Duration period);
 
@@ -32,6 +36,7 @@ class HeartbeatThread {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  bool serving_ = false;
   std::thread thread_;
 };
 

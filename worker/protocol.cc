@@ -155,9 +155,10 @@ void write(MsgpackWriter& out, const Failed& failed) {
 }
 
 void write(MsgpackWriter& out, const Heartbeat& beat) {
-  out.array(8).u64(static_cast<unsigned>(Type::heartbeat));
+  out.array(10).u64(static_cast<unsigned>(Type::heartbeat));
   out.u64(beat.steps).u64(beat.running).u64(beat.waiting).u64(beat.blocks_free);
   out.u64(beat.preemptions).i64(beat.step_age_ms).u64(beat.step_rows);
+  out.u64(beat.descriptors).u64(beat.threads);
 }
 
 void write(MsgpackWriter& out, const Bye& bye) {
@@ -352,6 +353,8 @@ Heartbeat read_heartbeat(MsgpackCursor& in) {
   beat.preemptions = in.u64("preemptions");
   beat.step_age_ms = in.i64("step_age_ms");
   beat.step_rows = in.u32("step_rows");
+  beat.descriptors = in.u32("descriptors");
+  beat.threads = in.u32("threads");
   return beat;
 }
 
@@ -447,7 +450,7 @@ Result<ToFront> decode_to_front(std::string_view payload) {
             needs(4);
             return read_failed(in);
           case static_cast<std::uint64_t>(Type::heartbeat):
-            needs(7);
+            needs(9);
             return read_heartbeat(in);
           case static_cast<std::uint64_t>(Type::bye): {
             needs(2);

@@ -88,6 +88,7 @@ int worker_main(const WorkerOptions& given) {
 
   progress.end_step((*engine)->stats());
   if (faults) faults->serving();
+  heartbeat.serving();
   channel.send(ready_of(**engine, options.engine, *golden, level_name(options.model)));
   WorkerLoop loop(**engine, clock, progress, faults ? &*faults : nullptr);
   end(serve(channel, loop));

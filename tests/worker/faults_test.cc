@@ -340,7 +340,7 @@ std::string heard(const std::string& text) {
   LinkWriter writer(0, &faults);
   std::string bytes;
   for (std::uint64_t i = 0; i < 10; ++i)
-    writer.append(wire::ToFront(wire::Heartbeat{.steps = i, .step_rows = 200}), bytes);
+    writer.append(wire::ToFront(wire::Heartbeat{.steps = i, .threads = 200}), bytes);
   LinkReader reader;
   reader.feed(bytes);
   std::string said;

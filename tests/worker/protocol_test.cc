@@ -189,7 +189,9 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
                                               .blocks_free = 5,
                                               .preemptions = 6,
                                               .step_age_ms = 7,
-                                              .step_rows = 8});
+                                              .step_rows = 8,
+                                              .descriptors = 9,
+                                              .threads = 10});
 
   EXPECT_EQ(beat.steps, 1'000'000'000'000u);
   EXPECT_EQ(beat.running, 3u);
@@ -198,6 +200,8 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
   EXPECT_EQ(beat.preemptions, 6u);
   EXPECT_EQ(beat.step_age_ms, 7);
   EXPECT_EQ(beat.step_rows, 8u);
+  EXPECT_EQ(beat.descriptors, 9u);
+  EXPECT_EQ(beat.threads, 10u);
 }
 
 TEST(WorkerProtocol, CarriesOutputsWithAndWithoutLogprobs) {
@@ -298,10 +302,12 @@ TEST(WorkerProtocol, NamesTheFieldThatIsWrong) {
 
   std::string too_large;
   MsgpackWriter(too_large)
-      .array(8)
+      .array(10)
       .u64(21)
       .u64(1)
       .u64(std::uint64_t{1} << 32)
+      .u64(0)
+      .u64(0)
       .u64(0)
       .u64(0)
       .u64(0)
@@ -375,7 +381,7 @@ std::vector<std::string> payloads_to_front() {
           payload_of(ToFront(Ready{.slots = 1, .architecture = "hash", .level = "portable"})),
           payload_of(ToFront(Tokens{.outputs = {one, full_output()}, .rows = 2, .step_us = 3})),
           payload_of(ToFront(Failed{SequenceId{1}, 1, ErrorCode::data_loss, "not finite"})),
-          payload_of(ToFront(Heartbeat{.steps = 70'000})),
+          payload_of(ToFront(Heartbeat{.steps = 70'000, .descriptors = 300, .threads = 7})),
           payload_of(ToFront(Bye{ErrorCode::none, "stopped"}))};
 }
 

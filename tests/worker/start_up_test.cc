@@ -3,9 +3,13 @@
 #include "models/registry.h"
 #include "tests/support/manual_clock.h"
 #include "worker/heartbeat.h"
+#include "worker/holdings.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <limits>
@@ -164,6 +168,43 @@ TEST(PlanBlocks, GivesOneBlockAtTheLeastAndTwoMillionTokensAtMost) {
   EXPECT_EQ(plan_blocks(free, 1000, ~std::uint64_t{0}), 131'072);
 }
 
+// --- what a worker holds -------------------------------------------------------------------------
+
+TEST(Holdings, CountDescriptorsAndThreadsAtMostOnceASecond) {
+  testing::ManualClock clock;
+  Holdings holdings;
+  Holdings::Counts before = holdings.at(clock.now());
+  EXPECT_GE(before.descriptors, 2U) << "its own two";
+  EXPECT_GE(before.threads, 1U);
+
+  int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  clock.advance(Holdings::kEvery - Duration(1));
+  EXPECT_EQ(holdings.at(clock.now()).descriptors, before.descriptors) << "the count from before";
+  clock.advance(Duration(1));
+  EXPECT_EQ(holdings.at(clock.now()).descriptors, before.descriptors + 1);
+
+  ::close(fd);
+  clock.advance(Holdings::kEvery);
+  EXPECT_EQ(holdings.at(clock.now()).descriptors, before.descriptors);
+  EXPECT_EQ(holdings.at(clock.now()).threads, before.threads);
+}
+
+TEST(Holdings, CountEvenWhenNoDescriptorIsLeft) {
+  testing::ManualClock clock;
+  Holdings holdings;
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit none{.rlim_cur = 0, .rlim_max = limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+
+  Holdings::Counts held = holdings.at(clock.now());
+
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_GE(held.descriptors, 2U);
+  EXPECT_GE(held.threads, 1U);
+}
+
 // --- progress and heartbeat ----------------------------------------------------------------------
 
 TEST(Progress, TellsHowLongAStepHasBeenRunning) {
@@ -186,8 +227,8 @@ TEST(Progress, TellsHowLongAStepHasBeenRunning) {
   EXPECT_EQ(beat.preemptions, 5u);
 }
 
-/// Reads the frames that wait on a socket, up to `frames_max`.
-int heartbeats_on(int fd, int frames_max, LinkReader& frames) {
+/// Reads the frames that wait on a socket, up to `frames_max`; the last beat goes into `last`.
+int heartbeats_on(int fd, int frames_max, LinkReader& frames, wire::Heartbeat* last = nullptr) {
   int count = 0;
   while (count < frames_max) {
     char* room = frames.prepare(4096);
@@ -200,7 +241,10 @@ int heartbeats_on(int fd, int frames_max, LinkReader& frames) {
       if (!*frame) break;
       auto message = wire::decode_to_front(**frame);
       CHECK(message);
-      if (std::holds_alternative<wire::Heartbeat>(*message)) ++count;
+      const auto* beat = std::get_if<wire::Heartbeat>(&*message);
+      if (beat == nullptr) continue;
+      ++count;
+      if (last != nullptr) *last = *beat;
     }
   }
   return count;
@@ -217,6 +261,28 @@ TEST(Heartbeat, GoesOnByItself) {
 
   LinkReader frames;
   EXPECT_GE(heartbeats_on(pair[0], 20, frames), 20);
+}
+
+TEST(Heartbeat, TellsWhatTheProcessHoldsOnceItServes) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  WorkerChannel front(pair[0]);
+  WorkerChannel channel(pair[1]);
+  SystemClock clock;
+  Progress progress;
+  HeartbeatThread heartbeat(channel, progress, clock, std::chrono::milliseconds(1));
+  LinkReader frames;
+  wire::Heartbeat beat;
+  heartbeats_on(pair[0], 20, frames, &beat);
+  EXPECT_EQ(beat.descriptors, 0U);
+  EXPECT_EQ(beat.threads, 0U);
+
+  heartbeat.serving();
+  while (beat.descriptors == 0)
+    heartbeats_on(pair[0], 1, frames, &beat);
+
+  EXPECT_GE(beat.descriptors, 4U) << "the link and the two folders that count";
+  EXPECT_GE(beat.threads, 2U) << "this one and the one that beats";
 }
 
 // The front does not read: beats are skipped, and those that were sent are whole.
