@@ -13,7 +13,7 @@ namespace {
 using What = Fault::What;
 using When = Fault::When;
 
-enum class Argument : std::uint8_t { none, code, signal, slowness, late, all };
+enum class Argument : std::uint8_t { none, code, signal, slowness, late, all, count };
 
 constexpr unsigned bit(When when) {
   return 1U << static_cast<unsigned>(when);
@@ -39,6 +39,8 @@ constexpr Word kWords[] = {
     {"slow", What::slow, Argument::slowness, kLoad | kSteps},
     {"device_lost", What::device_lost, Argument::late, kLoad | kSteps},
     {"oom", What::oom, Argument::none, kLoad | kSteps},
+    {"leak", What::leak, Argument::count, kSteps},
+    {"leak_threads", What::leak_threads, Argument::count, kSteps},
     {"nan", What::nan, Argument::all, kLoad | kSteps},
     {"wrong", What::wrong, Argument::none, kLoad | kSteps},
     {"invalid_token", What::invalid_token, Argument::none, kStep | kTokens},
@@ -60,6 +62,7 @@ constexpr std::pair<std::string_view, When> kWhens[] = {{"load", When::load},
                                                         {"frame", When::frame}};
 
 constexpr std::int32_t kSignalMax = 64;
+constexpr std::int32_t kLeakMax = 10'000;
 
 /// Reads a plan from left to right; the first thing that is not expected is remembered with its
 /// place, and everything after it reads as nothing.
@@ -124,6 +127,9 @@ class Parser {
       case Argument::all:
         if (!take_word("all")) expected("all");
         fault.all = true;
+        break;
+      case Argument::count:
+        fault.number = static_cast<std::int32_t>(number("a number from 1 to 10000", 1, kLeakMax));
         break;
       case Argument::slowness:
         slowness(fault);

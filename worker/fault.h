@@ -13,6 +13,8 @@
 //   slow(50ms), slow(5s)    it takes so much longer                                    L S R T
 //   device_lost[(LATE)]     a sticky error, reported so many steps late                L S R T
 //   oom                     the device is out of memory, for this step                 L S R T
+//   leak(N)                 N descriptors are opened and never closed                  S R T
+//   leak_threads(N)         N threads are started that wait and never end              S R T
 //   nan[(all)]              logits of one sequence, or of all, are not finite          L S R T
 //   wrong                   logits are wrong, but look sound                           L S R T
 //   invalid_token           an output has a token outside the vocabulary               S T
@@ -57,6 +59,8 @@ struct Fault {
     slow,
     device_lost,
     oom,
+    leak,
+    leak_threads,
     nan,
     wrong,
     invalid_token,
@@ -81,7 +85,7 @@ struct Fault {
   };
 
   What what = What::exit;
-  std::int32_t number = 0;        ///< exit code, signal, steps late
+  std::int32_t number = 0;        ///< exit code, signal, steps late, how many leak
   double factor = 0.0;            ///< of slow; 0: `longer` is meant
   Duration longer = Duration(0);  ///< of slow
   bool all = false;               ///< of nan
@@ -122,6 +126,10 @@ class FaultActions {
   virtual void sleep(Duration duration) = 0;
   /// A step that took so long is to take `factor` times as long.
   virtual void stretch(double factor, Duration took) = 0;
+  /// Opens so many descriptors and keeps them; fewer, where the system gives no more.
+  virtual void leak_descriptors(std::int32_t count) = 0;
+  /// Starts so many threads that wait for ever; fewer, where the system gives no more.
+  virtual void leak_threads(std::int32_t count) = 0;
   /// From now on nothing that the worker says is written to its link.
   virtual void stall_link() = 0;
 };

@@ -85,6 +85,12 @@ class Faults::Impl {
       case What::stop:
         actions.raise(SIGSTOP);
         return true;
+      case What::leak:
+        actions.leak_descriptors(fault.number);
+        return true;
+      case What::leak_threads:
+        actions.leak_threads(fault.number);
+        return true;
       case What::stall_link:
         actions.stall_link();
         return true;

@@ -1,7 +1,9 @@
 // Faults as they happen to a real process.
 #include "worker/fault.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,10 +18,7 @@ class ProcessFaults final : public FaultActions {
 
   void exit(int code) override { ::_exit(code); }
   void raise(int signal) override { ::kill(::getpid(), signal); }
-  void hang() override {
-    for (;;)
-      ::pause();
-  }
+  void hang() override { wait_for_ever(nullptr); }
   void sleep(Duration duration) override {
     auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
     timespec time{.tv_sec = seconds.count(), .tv_nsec = (duration - seconds).count()};
@@ -28,9 +27,25 @@ class ProcessFaults final : public FaultActions {
   void stretch(double factor, Duration took) override {
     sleep(std::chrono::duration_cast<Duration>(took * (factor - 1.0)));
   }
+  void leak_descriptors(std::int32_t count) override {
+    while (count > 0 && ::open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
+      --count;
+  }
+  void leak_threads(std::int32_t count) override {
+    pthread_t thread{};
+    while (count > 0 && ::pthread_create(&thread, nullptr, wait_for_ever, nullptr) == 0) {
+      ::pthread_detach(thread);
+      --count;
+    }
+  }
   void stall_link() override { stall_link_(); }
 
  private:
+  static void* wait_for_ever(void* /*nothing*/) {
+    for (;;)
+      ::pause();
+  }
+
   std::function<void()> stall_link_;
 };
 

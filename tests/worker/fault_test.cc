@@ -35,9 +35,9 @@ TEST(FaultPlan, ReadsEveryFault) {
       "nan(all)@step=12; wrong@step>7; invalid_token@step=9; flip@frame=40; truncate@frame=40;"
       "double@frame=7; reorder@frame=9; old_epoch@frame=11; repeat@step=3; drop@step=4;"
       "stall_link@step=20; exit(6)@load; slow(5s)@load; slow(2.5ms)@step=1;"
-      "exit(139)@tokens=13,14,15; no_exit");
+      "exit(139)@tokens=13,14,15; no_exit; leak(8)@step>100; leak_threads(2)@rows=3");
 
-  ASSERT_EQ(all.size(), 26U);
+  ASSERT_EQ(all.size(), 28U);
   EXPECT_EQ(all[0].what, What::exit);
   EXPECT_EQ(all[0].number, 70);
   EXPECT_EQ(all[0].when, When::step);
@@ -63,6 +63,12 @@ TEST(FaultPlan, ReadsEveryFault) {
   EXPECT_EQ(all[24].tokens, (std::vector<TokenId>{13, 14, 15}));
   EXPECT_EQ(all[25].what, What::no_exit);
   EXPECT_EQ(all[25].when, When::always);
+  EXPECT_EQ(all[26].what, What::leak);
+  EXPECT_EQ(all[26].number, 8);
+  EXPECT_TRUE(all[26].range.contains(101));
+  EXPECT_EQ(all[27].what, What::leak_threads);
+  EXPECT_EQ(all[27].number, 2);
+  EXPECT_EQ(all[27].when, When::rows);
 }
 
 TEST(FaultPlan, ReadsConditions) {
@@ -84,6 +90,9 @@ TEST(FaultPlan, IsEmptyForAnEmptyText) {
 TEST(FaultPlan, NamesThePlaceOfAMistakeAndWhatWasExpected) {
   EXPECT_EQ(why("exit@step=1"), "position 5: expected ( after exit, found '@'");
   EXPECT_EQ(why("exit(700)@step=1"), "position 6: expected an exit code up to 255, found '7'");
+  EXPECT_EQ(why("leak@step=1"), "position 5: expected ( after leak, found '@'");
+  EXPECT_EQ(why("leak(0)@step=1"), "position 6: expected a number from 1 to 10000, found '0'");
+  EXPECT_EQ(why("leak_threads(1)@load"), "position 17: expected step or rows or tokens, found 'l'");
   EXPECT_EQ(why("hang@step"), "position 10: expected = or >, found the end");
   EXPECT_EQ(why("hang@step=x"), "position 11: expected a number, found 'x'");
   EXPECT_EQ(why("hang@step=9..3"), "position 14: expected a number of at least 9, found '3'");
@@ -98,14 +107,14 @@ TEST(FaultPlan, NamesThePlaceOfAMistakeAndWhatWasExpected) {
   EXPECT_EQ(why("nan(some)@step=1"), "position 5: expected all, found 's'");
   EXPECT_EQ(why("slow(0)@step=1").substr(0, 39), "position 6: expected a factor from 1 to");
   EXPECT_NE(why("slow(20)@load").find("only a duration"), std::string::npos);
-  EXPECT_EQ(why("stop@step=1; bogus@step=2").substr(0, 35),
-            "position 14: expected one of exit, ");
+  EXPECT_EQ(why("stop@step=1; bogus@step=2").substr(0, 35), "position 14: expected one of exit, ");
 }
 
 // Whatever stands there, it is read or refused, with a place within the text.
 TEST(FaultPlan, SurvivesEveryCutAndEveryWrongLetter) {
   std::string text =
-      "slow(2.5s)@step=10..60 if incarnation=1 and p=0.5; exit(1)@tokens=1,2; no_exit";
+      "slow(2.5s)@step=10..60 if incarnation=1 and p=0.5; exit(1)@tokens=1,2; leak(3)@rows=1;"
+      "no_exit";
   for (std::size_t at = 0; at <= text.size(); ++at) {
     (void)why(text.substr(0, at));
     for (char c : {'(', ')', '@', ';', '-', '9', '\0', 'z', '\xff'}) {

@@ -31,6 +31,12 @@ class RecordedActions final : public FaultActions {
   void stretch(double factor, Duration /*took*/) override {
     said.push_back("stretch " + std::to_string(static_cast<int>(factor)));
   }
+  void leak_descriptors(std::int32_t count) override {
+    said.push_back("leak " + std::to_string(count));
+  }
+  void leak_threads(std::int32_t count) override {
+    said.push_back("leak_threads " + std::to_string(count));
+  }
   void stall_link() override { said.push_back("stall"); }
   std::vector<std::string> said;
 };
@@ -144,6 +150,15 @@ TEST_F(FaultsTest, StopSlowAndStallWithoutChangingTheTokens) {
       actions.said,
       (std::vector<std::string>{
           "raise " + std::to_string(SIGSTOP), "stretch 20", "stretch 20", "sleep 50", "stall"}));
+  EXPECT_EQ(tokens[1], expected({1}));
+}
+
+TEST_F(FaultsTest, LeakEachTimeTheyStrikeWithoutChangingTheTokens) {
+  open("leak(8)@step=3..4; leak_threads(2)@step=5");
+
+  EXPECT_FALSE(run({start_of(1, {1})}));
+
+  EXPECT_EQ(actions.said, (std::vector<std::string>{"leak 8", "leak 8", "leak_threads 2"}));
   EXPECT_EQ(tokens[1], expected({1}));
 }
 

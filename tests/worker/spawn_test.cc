@@ -497,6 +497,36 @@ TEST_F(SpawnWithFaults, LeavesTheStepOfAHangAgeingUnderALivingHeartbeat) {
   EXPECT_TRUE(listener->wait_for_exit().killed_by_us);
 }
 
+TEST_F(SpawnWithFaults, TellsInItsBeatsWhatItLeaks) {
+  auto link = launch({"real",
+                      std::to_string(::getpid()),
+                      "hash",
+                      "leak(30)@step=20..21; leak_threads(5)@step=21; hang@step=22"});
+  std::optional<wire::Heartbeat> beat;
+  do {
+    beat = listener->next<wire::Heartbeat>();
+    ASSERT_TRUE(beat);
+  } while (beat->descriptors == 0);
+  std::uint32_t descriptors = beat->descriptors;
+  std::uint32_t threads = beat->threads;
+  EXPECT_GE(descriptors, 4U) << "three standard ones and the link";
+  EXPECT_GE(threads, 2U) << "one computes, one beats";
+
+  wire::Start start = start_of({104, 105});
+  start.plan.max_tokens = 3000;
+  link->send(start);
+  // The step after the leaks never ends; when it is a second old they have been counted.
+  while (beat->step_age_ms < 1000) {
+    beat = listener->next<wire::Heartbeat>();
+    ASSERT_TRUE(beat);
+  }
+
+  EXPECT_EQ(beat->descriptors, descriptors + 60);
+  EXPECT_EQ(beat->threads, threads + 5);
+  link->kill();
+  EXPECT_TRUE(listener->wait_for_exit().killed_by_us);
+}
+
 TEST_F(SpawnWithFaults, RefusesAFlippedBit) {
   auto link = serve("flip@frame=40");
 
