@@ -38,6 +38,8 @@ FAULTS = {
     "hangs with a live heartbeat": ("hang@step=70 if incarnation=1", 1),
     "stops itself": ("stop@step=70 if incarnation=1", 1),
     "loses its device, which tells three steps later": ("device_lost(3)@step=70 if incarnation=1", 1),
+    "ends while it reads prompts": ("exit(70)@rows>20 if incarnation=1", 1),
+    "computes wrong tokens before it is trusted": ("wrong@step=1..40 if incarnation=1", 1),
     "sends a flipped bit": ("flip@frame=90 if incarnation=1", 1),
     "sends half a frame": ("truncate@frame=90 if incarnation=1", 1),
     "swaps two frames": ("reorder@frame=90 if incarnation=1", 1),
@@ -47,6 +49,7 @@ FAULTS = {
     "sends outputs twice": ("repeat@step=55..80", 0),
     "sends outputs of an old epoch": ("old_epoch@step=55..80", 0),
     "is out of memory once": ("oom@step=70", 0),
+    "never has memory for many rows": ("oom@rows>20", 0),
     "is slow for a while": ("slow(20)@step=70..80", 0),
     "loads slowly": ("slow(500ms)@load", 0),
     "computes what is not finite, once": ("nan@step=70 if incarnation=1", 0),
@@ -166,6 +169,45 @@ def test_a_crash_loop_ends_in_quarantine_and_an_honest_front():
         assert exchange(server.http, head("GET", "/ready")).status == 503
         if not SANITIZER:
             assert cpu_ticks(server.pid) - ticks < 100
+
+
+NEVER_READY = {
+    "end while they load": ("exit(70)@load if incarnation>1", "exited with code 70"),
+    "have no memory for the model": ("oom@load if incarnation>1", "out of memory"),
+    "compute what is not finite": ("nan(all)@load if incarnation>1", "is NaN"),
+    "compute other tokens than before": ("wrong@load if incarnation>1", "self-test"),
+}
+
+
+@pytest.mark.parametrize("plan, said", NEVER_READY.values(), ids=NEVER_READY.keys())
+def test_a_lane_is_given_up_and_the_other_serves_when_its_workers(undisturbed, plan, said):
+    with serve("--worker-fault", "0:" + plan, "--workers", 2, "--lane-restarts", 3, *QUICK) as server:
+        server.wait_lanes_ready()
+        os.kill(server.lanes()[0]["pid"], signal.SIGKILL)
+
+        run_all(server, undisturbed)
+
+        wait_until(lambda: server.lanes()[0]["state"] == "quarantined", "the lane is given up", 60)
+        bad, good = server.lanes()
+        assert said in bad["last_exit"] and bad["incarnation"] == 4, bad
+        assert (good["state"], good["restarts"]) == ("ready", 0), good
+        run_all(server, undisturbed, STREAMS[:2])
+        assert exchange(server.http, head("GET", "/ready")).status == 200
+        assert server.state()["requests"]["failed"] == 0
+
+
+def test_streams_wait_while_every_lane_is_shot(undisturbed):
+    with serve("--workers", 2, *QUICK) as server:
+        server.wait_lanes_ready()
+        streams = [Stream(server, **request_of("seeded", "brook", TOKENS)) for _ in range(4)]
+        for stream in streams:
+            next(iter(stream))
+        for worker in server.worker_pids():
+            os.kill(worker, signal.SIGKILL)
+
+        assert [stream.read() for stream in streams] == [undisturbed["seeded"]] * 4
+        assert server.restarts() == 2
+        server.wait_lanes_ready()
 
 
 def test_health_answers_while_data_is_served_by_stopped_workers():
