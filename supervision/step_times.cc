@@ -25,10 +25,11 @@ bool StepTimes::record(std::uint32_t rows, Duration duration, TimePoint now) {
   shape.worker = worker_;
   bool known = shape.usual.count > 0;
   bool slow = false;
-  if (known) {
+  // What is usual is dear to find, and for most steps of no account.
+  if (known && duration > options_.slow_floor) {
     auto usual = static_cast<double>(shape.usual.quantile(0.5).count());
     Duration limit(static_cast<Duration::rep>(options_.slow_factor * usual));
-    slow = duration > std::max(limit, options_.slow_floor);
+    slow = duration > limit;
   }
   // The first step of a process warms its caches: neither evidence nor usual, unless nothing else
   // is known.
