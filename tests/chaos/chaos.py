@@ -17,7 +17,6 @@ import os
 import pathlib
 import random
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,8 @@ PLANS = {
     "slow": "slow(20)@step>1 if p=0.002",
     "device_lost": "device_lost(3)@step>1 if p=0.0001",
     "oom": "oom@step>1 if p=0.005",
+    "leak": "leak(64)@step>1 if p=0.003",
+    "leak_threads": "leak_threads(16)@step>1 if p=0.003",
     "nan": "nan@step>1 if p=0.0002",
     "invalid_token": "invalid_token@step>1 if p=0.0003",
     "flip": "flip@frame>8 if p=0.00005",
@@ -218,6 +219,42 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
+def moves(path):
+    """What the trace tells of sequences that lost their worker: seconds until another took each, and until its next token.
+
+    The first is what the front costs; the second is the worker's: computing what was known beside its other work.
+    """
+    lost, started = {}, {}  # by sequence
+    lane_of, waits, recomputes = {}, [], []
+    with open(path) as events:
+        for line in events:
+            event = json.loads(line)
+            at, kind = event["at"] / 1e9, event["event"]
+            if kind == "Started" and not event["probe"]:
+                sequence = event["sequence"]
+                if sequence in lost:
+                    waits.append(at - lost.pop(sequence))
+                    started[sequence] = at
+                lane_of[sequence] = event["lane"]
+            elif kind == "Stopped":
+                lane_of.pop(event["sequence"], None)
+            elif kind == "WorkerLost":
+                for sequence in [one for one, lane in lane_of.items() if lane == event["lane"]]:
+                    del lane_of[sequence]
+                    lost[sequence] = at
+                    started.pop(sequence, None)
+            elif kind == "Emitted" and event["sequence"] in started:
+                recomputes.append(at - started.pop(event["sequence"]))
+    return waits, recomputes
+
+
+def in_ms(seconds):
+    return (
+        f"median {1000 * percentile(seconds, 0.5):.0f} ms, p99 {1000 * percentile(seconds, 0.99):.0f} ms,"
+        f" longest {1000 * max(seconds, default=0):.0f} ms"
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
@@ -298,15 +335,11 @@ def main():
     print(f"  answers {tally.answers} ({tally.answers / took:.1f}/s), bytes {tally.bytes}, moved {counts['resumed']}")
     print(f"  failed {len(tally.failures)}, different {len(tally.differences)}, convicted by chance {tally.convicted}")
     print(f"  poison requests {tally.poison}, each answered with its one error")
-    print(
-        f"  pauses of streams at a fault: {len(struck)}, median {1000 * percentile(struck, 0.5):.0f} ms,"
-        f" p99 {1000 * percentile(struck, 0.99):.0f} ms, longest {1000 * max(struck, default=0):.0f} ms"
-    )
-    if lanes.back:
-        print(
-            f"  a lane serves again: {len(lanes.back)} times, median {1000 * statistics.median(lanes.back):.0f} ms,"
-            f" p99 {1000 * percentile(lanes.back, 0.99):.0f} ms, longest {1000 * max(lanes.back):.0f} ms"
-        )
+    print(f"  pauses of streams at a fault: {len(struck)}, {in_ms(struck)}")
+    waits, recomputes = moves(trace.name)
+    print(f"  of {len(waits)} sequences that moved: taken by a worker again after {in_ms(waits)}")
+    print(f"    and then the next token, recomputing what was known: {in_ms(recomputes)}")
+    print(f"  a lane serves again: {len(lanes.back)} times, {in_ms(lanes.back)}")
     print(f"  processor time of the front: {100 * cpu:.0f} % of one core")
     for lane in state["workers"]:
         print(f"  lane {lane['lane']}: {lane['state']}, {lane['restarts']} restarts, the last: {lane['last_exit']}")
