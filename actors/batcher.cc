@@ -70,22 +70,30 @@ class Batcher : public caf::event_based_actor {
     outstanding_ -= std::min<std::uint64_t>(outstanding_, works.size());
     for (Work& work : works) {
       if (!life_.leases->holds(work.id, work.epoch)) continue;
+      forget_older(work);
       if (work.suspicion == 0) {
         waiting_.push_back(std::move(work));
         continue;
       }
-      ward_.remove(work.id);
       ward_.add({work.id, work.suspicion, work.cohort_max});
-      suspects_.insert_or_assign(work.id, std::move(work));
+      suspects_.emplace(work.id, std::move(work));
     }
     // The queue may have given it before it heard that no lane is left.
     if (no_lane_is_left()) give_up();
     assign();
   }
 
+  /// What waits here of the same sequence under an older epoch would run for nobody.
+  void forget_older(const Work& work) {
+    if (work.epoch == 0) return;
+    std::erase_if(waiting_, [&](const Work& older) { return older.id == work.id; });
+    if (suspects_.erase(work.id) > 0) ward_.remove(work.id);
+  }
+
   void on_lane_up(const LaneUp& up) {
     lost_.erase(up.lane);
     lanes_.lane_up(up.lane, up.credit, up.held);
+    ward_.lane_up(up.lane, up.on_trial);
     publish_slots();
     assign();
     pull();
@@ -107,8 +115,7 @@ class Batcher : public caf::event_based_actor {
     lost_.insert(lane);
     if (!no_lane_is_left()) return;
     give_up();
-    if (auto queue = front_->tree->registry().find(model_->queue.role))
-      caf::anon_send(queue->handle, NoLaneLeft{});
+    front_->tell(model_->queue.role, NoLaneLeft{});
   }
 
   [[nodiscard]] bool no_lane_is_left() const { return lost_.size() >= model_->lanes.size(); }
@@ -135,9 +142,9 @@ class Batcher : public caf::event_based_actor {
 
   void on_released(const Released& released) {
     FAULT_POINT("batcher.released");
-    for (SequenceId id : released.ids) {
-      lanes_.release(released.lane, id);
-      ward_.left(id);
+    for (const BatchAssembly::Place& place : released.places) {
+      lanes_.release(released.lane, place);
+      ward_.left(place.id);
     }
     assign();
     pull();
@@ -167,11 +174,8 @@ class Batcher : public caf::event_based_actor {
       pull();
       return;
     }
-    for (LaneId lane : model_->lanes) {
-      if (auto executor = front_->tree->registry().find(front_->executors.at(lane).role)) {
-        caf::anon_send(executor->handle, drop);
-      }
-    }
+    for (LaneId lane : model_->lanes)
+      front_->tell(front_->executors.at(lane).role, drop);
   }
 
   void on_peer_up(const PeerUp& peer) {
@@ -199,10 +203,11 @@ class Batcher : public caf::event_based_actor {
   void assign() {
     std::map<LaneId, std::vector<Work>> by_lane;
     try_suspects(by_lane);
+    const std::set<LaneId> aside = ward_.aside();
     while (!waiting_.empty()) {
       Work& next = waiting_.front();
       BatchAssembly::Need need = need_of(next);
-      auto lane = lanes_.assign(next.id, need, ward_.lane());
+      auto lane = lanes_.assign({next.id, next.epoch}, need, aside);
       if (!lane) break;
       next.blocks = need.blocks;
       by_lane[*lane].push_back(std::move(waiting_.front()));
@@ -228,7 +233,7 @@ class Batcher : public caf::event_based_actor {
       CHECK(suspect != suspects_.end());
       Work& work = suspect->second;
       BatchAssembly::Need need = need_of(work);
-      if (!lanes_.assign_to(trial->lane, id, need)) {
+      if (!lanes_.assign_to(trial->lane, {id, work.epoch}, need)) {
         // Not enough blocks beside the others of its cohort: with the next one.
         ward_.left(id);
         ward_.add({id, work.suspicion, work.cohort_max});

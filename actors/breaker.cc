@@ -149,14 +149,14 @@ class Breaker : public caf::event_based_actor {
     }
     if (look.changed) publish();
     if (look.ask == CircuitBreaker::Ask::restart) {
-      tell(executor_role_, RestartWorker{});
+      front_->tell(executor_role_, RestartWorker{});
     } else if (look.ask == CircuitBreaker::Ask::quarantine) {
-      tell(executor_role_, QuarantineLane{breaker_.reason()});
+      front_->tell(executor_role_, QuarantineLane{breaker_.reason()});
     }
     if (look.probe) {
       probe_ = ProbeLane{serves_, look.probe->generation, look.probe->number};
       record(probe_->number, trace::Probe::Step::leased);
-      tell(prober_role_, *probe_);
+      front_->tell(prober_role_, *probe_);
     }
     TimePoint next = breaker_.next_look();
     if (next >= armed_) return;
@@ -185,8 +185,8 @@ class Breaker : public caf::event_based_actor {
                                   std::max(breaker_.since(), born_),
                                   std::nullopt},
                                  now());
-    tell(executor_role_, gate());
-    tell(model_->batcher.role, gate());
+    front_->tell(executor_role_, gate());
+    front_->tell(model_->batcher.role, gate());
   }
 
   [[nodiscard]] LaneGate gate() const {
@@ -196,12 +196,6 @@ class Breaker : public caf::event_based_actor {
             breaker_.weight(),
             breaker_.permits(),
             breaker_.state() == CircuitBreaker::State::closed};
-  }
-
-  template <class Message>
-  void tell(const std::string& role, Message message) {
-    if (auto peer = front_->tree->registry().find(role))
-      caf::anon_send(peer->handle, std::move(message));
   }
 
   void record(std::uint64_t number, trace::Probe::Step step) {

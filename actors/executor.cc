@@ -5,6 +5,7 @@
 #include "actors/thrown.h"
 #include "base/fault_point.h"
 #include "supervision/lane_restarts.h"
+#include "supervision/leak_budget.h"
 #include "supervision/step_times.h"
 #include "supervision/watchdog.h"
 
@@ -46,8 +47,6 @@ constexpr Duration kWatchEvery = std::chrono::milliseconds(50);
 constexpr Duration kPaceEvery = std::chrono::seconds(1);
 /// Two sequences with impossible numbers within this time, and the lane is probed.
 constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
-/// A killed process that is still there after this long cannot be replaced: its device is held.
-constexpr Duration kWedgedAfter = std::chrono::seconds(5);
 /// Beats, one each 50 ms, in which a worker may rest although it was given work: two seconds, as
 /// for any link that stalls.
 constexpr std::uint32_t kIdleBeatsMax = 40;
@@ -81,7 +80,7 @@ class Executor : public caf::event_based_actor {
     Registry& registry = front_->tree->registry();
     registry.subscribe(holder_.role, self);
     registry.subscribe(model_->batcher.role, self);
-    registry.subscribe(front_->breaker_role(status_.lane), self);
+    registry.subscribe(Front::breaker_role(status_.lane), self);
     if (was_quarantined()) {
       quarantine("it was quarantined before its executor ended");
     } else {
@@ -107,13 +106,13 @@ class Executor : public caf::event_based_actor {
         [this](WatchTick tick) {
           if (tick.life == worker_life_) on_watch_tick();
         },
-        [this](CorpseTimeout timeout) {
-          if (corpse_ && timeout.life == corpse_life_) on_wedged();
-        },
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
           restarts_.give_up();
-          lose_worker(quarantine.why, Cause::planned);
+          if (link_)
+            lose_worker(quarantine.why, Cause::planned);
+          else
+            this->quarantine(quarantine.why);
         },
         // Once for each end, whoever is convicted of it, and not for one that an incarnation before
         // this one was charged for.
@@ -130,8 +129,7 @@ class Executor : public caf::event_based_actor {
   void on_exit() override {
     release_start();
     if (is_recorded_) {
-      front_->record(
-          trace::WorkerLost{status_.lane, worker_, false, false, false, "its executor ended"});
+      front_->record(trace::WorkerLost{status_.lane, worker_, false, false, "its executor ended"});
     }
     work_.forget();
     link_.reset();
@@ -144,10 +142,11 @@ class Executor : public caf::event_based_actor {
  private:
   /// Why a worker ends.
   enum class Cause : std::uint8_t {
-    inside,   ///< maybe by something that ran in it: a crash, a hang
-    link,     ///< what it said was damaged, or it did not start: no request can cause that
-    outside,  ///< somebody's signal
-    planned,  ///< we were asked to replace it
+    inside,    ///< maybe by something that ran in it: a crash, a hang
+    link,      ///< what it said was damaged, or it did not start: no request can cause that
+    outside,   ///< somebody's signal
+    planned,   ///< we were asked to replace it, by somebody whom the lane failed
+    recycled,  ///< it leaks, slowly: the lane has not failed anybody
   };
 
   // --- the worker's life
@@ -194,14 +193,17 @@ class Executor : public caf::event_based_actor {
       link_->kill();
       corpse_ = std::move(link_);
       corpse_life_ = worker_life_;
-      delayed_send(this, kWedgedAfter, CorpseTimeout{corpse_life_});
     }
     on_worker_gone(why, cause);
+    if (!corpse_) return;
+    watchdog_.killed(front_->clock->now());
+    delayed_send(this, kWatchEvery, WatchTick{worker_life_});
   }
 
   void on_exit_of_worker(const WorkerGone& gone) {
     if (corpse_ && gone.life == corpse_life_) {
       corpse_.reset();
+      watchdog_.gone();
       start_later();
     } else if (gone.life == worker_life_) {
       // What the launcher itself ended had a broken link.
@@ -213,13 +215,14 @@ class Executor : public caf::event_based_actor {
   }
 
   /// SIGKILL had no effect: the process sits in the kernel, with its device.
-  void on_wedged() {
-    spdlog::critical(
-        "lane {} of model {}: worker process {} cannot be killed; the lane is quarantined",
-        status_.lane.value,
-        model_->name,
-        corpse_->pid());
+  void on_wedged(const std::string& why) {
+    spdlog::critical("lane {} of model {}: worker process {} {}; the lane is quarantined",
+                     status_.lane.value,
+                     model_->name,
+                     corpse_->pid(),
+                     why);
     corpse_.reset();
+    watchdog_.gone();
     quarantine("its killed worker does not end");
   }
 
@@ -235,15 +238,16 @@ class Executor : public caf::event_based_actor {
     // What a convicted request did is not the lane's fault; and waiting helps a lane that fails,
     // not one whose worker somebody shot.
     bool poison = cause == Cause::inside && work_.is_last_trial();
+    bool charged = !poison && cause != Cause::recycled;
     TimePoint now = front_->clock->now();
     auto delay = restarts_.next(worker_,
-                                {.charged = !poison, .waits = !poison && cause != Cause::outside},
+                                {.charged = charged, .waits = charged && cause != Cause::outside},
                                 now,
                                 *front_->random);
     bool again = delay.has_value();
     is_recorded_ = false;
     front_->record(trace::WorkerLost{
-        status_.lane, worker_, cause == Cause::inside && work_.users() > 0, !poison, !again, why});
+        status_.lane, worker_, cause == Cause::inside && work_.users() > 0, charged, why});
     status_.last_exit = why;
     status_.pid = 0;
     status_.phase.clear();
@@ -252,9 +256,10 @@ class Executor : public caf::event_based_actor {
     status_.step_age_ms = 0;
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
-    auto kind = poison                    ? LaneDied::Kind::poison
-                : cause == Cause::planned ? LaneDied::Kind::planned
-                                          : LaneDied::Kind::fatal;
+    bool planned = cause == Cause::planned || cause == Cause::recycled;
+    auto kind = poison    ? LaneDied::Kind::poison
+                : planned ? LaneDied::Kind::planned
+                          : LaneDied::Kind::fatal;
     tell_breaker(LaneDied{status_.lane, worker_, why, kind});
     if (served || !again) tell_batcher(LaneDown{status_.lane, !again});
     work_.lose(worker_, cause == Cause::inside, holder_.role);
@@ -288,6 +293,7 @@ class Executor : public caf::event_based_actor {
 
   void quarantine(const std::string& why) {
     restarts_.give_up();
+    front_->record(trace::Quarantined{status_.lane, why});
     ++worker_life_;  // a start that is on its way is void
     if (status_.state != LaneStatus::State::quarantined) tell_batcher(LaneDown{status_.lane, true});
     status_.state = LaneStatus::State::quarantined;
@@ -308,10 +314,11 @@ class Executor : public caf::event_based_actor {
   // -------------------------------------------------------------------------------------------
 
   void on_watch_tick() {
+    if (!link_ && !corpse_) return;
     TimePoint now = front_->clock->now();
     // A worker in a step reads nothing; only one that rests and does not read is stuck.
     bool resting = status_.step_age_ms == 0;
-    watchdog_.write_blocked(resting && link_->backlog_bytes() > 0, now);
+    watchdog_.write_blocked(link_ && resting && link_->backlog_bytes() > 0, now);
     Watchdog::Verdict verdict = watchdog_.tick(now, step_times_);
     switch (verdict.what) {
       case Watchdog::What::well:
@@ -321,9 +328,10 @@ class Executor : public caf::event_based_actor {
         doubt(verdict.why);
         break;
       case Watchdog::What::kill:
-      case Watchdog::What::wedged:
-        watchdog_.killed(now);
         lose_worker(verdict.why, Cause::inside);
+        return;
+      case Watchdog::What::wedged:
+        on_wedged(verdict.why);
         return;
     }
     if (evidence_.ok + evidence_.failed + evidence_.steps > 0) {
@@ -424,6 +432,7 @@ class Executor : public caf::event_based_actor {
     vocabulary_ = ready.vocabulary;
     step_times_.begin_worker();
     watchdog_.begin(now);
+    leaks_.begin(now);
     evidence_ = {};
     spdlog::info(
         "lane {} of model {} is ready: worker {}, {} kernels, {} slots, {} blocks of {} tokens",
@@ -473,7 +482,7 @@ class Executor : public caf::event_based_actor {
       evidence_.steps += 1;
       evidence_.slow += slow ? 1 : 0;
     }
-    std::vector<SequenceId> released;
+    std::vector<BatchAssembly::Place> released;
     std::vector<SequenceId> cleared;
     for (SequenceOutput& output : tokens.outputs) {
       SequenceId id = output.id;
@@ -486,11 +495,12 @@ class Executor : public caf::event_based_actor {
       }
       bool finished = output.finish != Finish::none;
       if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
+      Epoch epoch = held->epoch;
       caf::anon_send(held->session, TokensArrived{status_.lane, std::move(output)});
       if (!finished) continue;
       if (!held->probe) {
         evidence_.ok += 1;
-        released.push_back(id);
+        released.emplace_back(id, epoch);
       }
       work_.let_go(id);
     }
@@ -509,6 +519,11 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Failed& failed) {
+    if (failed.code == ErrorCode::device_lost) {
+      // It should have ended at once; every other answer of it would be an error, too.
+      lose_worker("goes on although its device is lost", Cause::inside);
+      return;
+    }
     if (LaneWork::Held* held = work_.find(failed.id, failed.epoch))
       sequence_failed(failed.id, *held, {failed.code, failed.message});
   }
@@ -522,8 +537,7 @@ class Executor : public caf::event_based_actor {
       evidence_.doubtful = wrong_numbers_ && now - *wrong_numbers_ < kNumbersTrusted;
       wrong_numbers_ = now;
     }
-    // In this order: a late word to the batcher would free the place of the next epoch.
-    if (!held.probe) tell_batcher(Released{status_.lane, {id}});
+    release(id, held.epoch, held.probe);
     caf::anon_send(held.session, SequenceFailed{id, held.epoch, std::move(why)});
     work_.let_go(id);
   }
@@ -537,7 +551,20 @@ class Executor : public caf::event_based_actor {
     status_.step_age_ms = beat.step_age_ms;
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
-    watch_for_lost_commands(beat);
+    if (!end_leak(beat)) watch_for_lost_commands(beat);
+  }
+
+  /// Replaces a worker that leaks while it still serves well. The model's lanes one after the
+  /// other, as long as the leak leaves time for that. True: it is done.
+  bool end_leak(const wire::Heartbeat& beat) {
+    if (status_.state != LaneStatus::State::ready) return false;
+    auto leak = leaks_.told(beat.descriptors, beat.threads, front_->clock->now());
+    if (!leak) return false;
+    bool alone = model_->lanes.size() == 1;
+    if (leak->can_wait && !alone && !front_->lanes.may_eject(status_.lane)) return false;
+    // No request can be blamed, for which of them leaked nobody knows; they go on elsewhere.
+    lose_worker(leak->why, leak->early ? Cause::link : Cause::recycled);
+    return true;
   }
 
   /// A worker that says for so long that it has nothing to do, although it was given work, has not
@@ -572,15 +599,18 @@ class Executor : public caf::event_based_actor {
   void on_assign(std::vector<Work>& works) {
     FAULT_POINT("executor.assign");
     for (Work& work : works) {
-      if (!life_.leases->holds(work.id, work.epoch)) continue;
+      auto known = work_.epoch_of(work.id);
+      if (known == work.epoch) continue;  // given twice, as its giver was not sure
+      if (!life_.leases->holds(work.id, work.epoch)) {
+        release(work.id, work.epoch, work.probe);
+        continue;
+      }
       if (status_.state != LaneStatus::State::ready || (gate_.weight <= 0 && !work.probe)) {
         // Given before it was known that the lane takes nothing: back to the session at once.
         give_back(work);
         caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
         continue;
       }
-      auto known = work_.epoch_of(work.id);
-      if (known && *known >= work.epoch) continue;
       TimePoint now = front_->clock->now();
       if (work.deadline <= now) {
         // Too late to begin; admission says so to the session, too, at its next tick.
@@ -605,6 +635,7 @@ class Executor : public caf::event_based_actor {
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
       idle_beats_ = 0;
       if (!work.probe) make_room();
+      if (known) release(work.id, *known, work.probe);  // the worker does the newer one instead
       work_.take(work, worker_);
       link_->send(std::move(start));
     }
@@ -623,11 +654,14 @@ class Executor : public caf::event_based_actor {
     work_.let_go(*probe);
   }
 
-  /// The batcher hears of it before the session can offer it again: a late word would free the
-  /// place of the next epoch.
   void give_back(const Work& work) {
     life_.leases->remove(work.id, work.epoch);
-    if (!work.probe) tell_batcher(Released{status_.lane, {work.id}});
+    release(work.id, work.epoch, work.probe);
+  }
+
+  /// The batcher has its place back. Of probes it knows nothing.
+  void release(SequenceId id, Epoch epoch, bool probe) {
+    if (!probe) tell_batcher(Released{status_.lane, {{id, epoch}}});
   }
 
   void on_drop(const Drop& drop) {
@@ -636,7 +670,7 @@ class Executor : public caf::event_based_actor {
     if (link_) link_->send(wire::Cancel{drop.id, *epoch});
     bool probe = work_.find(drop.id, *epoch)->probe;
     work_.let_go(drop.id);
-    if (!probe) tell_batcher(Released{status_.lane, {drop.id}});
+    release(drop.id, *epoch, probe);
   }
 
   void on_peer_up(const PeerUp& peer) {
@@ -648,26 +682,30 @@ class Executor : public caf::event_based_actor {
     } else if (peer.role == model_->batcher.role &&
                status_.state == LaneStatus::State::quarantined) {
       tell_batcher(LaneDown{status_.lane, true});
-    } else if (peer.role == front_->breaker_role(status_.lane) &&
+    } else if (peer.role == Front::breaker_role(status_.lane) &&
                status_.state == LaneStatus::State::ready) {
       tell_breaker(serves_);
     }
   }
 
-  void announce_lane() { tell_batcher(LaneUp{status_.lane, credit_, work_.of_users()}); }
+  /// Once to each batcher for each worker: a second word could cross work that the first one got.
+  void announce_lane() {
+    auto batcher = front_->tree->registry().find(model_->batcher.role);
+    if (!batcher) return;
+    auto now = std::make_pair(batcher->incarnation, worker_);
+    if (std::exchange(announced_, now) == now) return;
+    caf::anon_send(batcher->handle,
+                   LaneUp{status_.lane, credit_, work_.of_users(), work_.on_trial()});
+  }
 
   template <class Message>
   void tell_batcher(Message message) {
-    if (auto batcher = front_->tree->registry().find(model_->batcher.role)) {
-      caf::anon_send(batcher->handle, std::move(message));
-    }
+    front_->tell(model_->batcher.role, std::move(message));
   }
 
   template <class Message>
   void tell_breaker(Message message) {
-    if (auto breaker = front_->tree->registry().find(front_->breaker_role(status_.lane))) {
-      caf::anon_send(breaker->handle, std::move(message));
-    }
+    front_->tell(Front::breaker_role(status_.lane), std::move(message));
   }
 
   void publish() {
@@ -695,11 +733,14 @@ class Executor : public caf::event_based_actor {
   bool is_recorded_ = false;       ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
+  /// The batcher's incarnation and the worker it was last told of.
+  std::pair<std::uint64_t, std::uint64_t> announced_{};
   LaneGate gate_;
   LaneEvidence evidence_;                   ///< since the last tick
   std::optional<TimePoint> wrong_numbers_;  ///< when a sequence last had impossible ones
   StepTimes step_times_;
   Watchdog watchdog_;
+  LeakBudget leaks_;
   TimePoint paced_{};
   LaneWork work_;
 };

@@ -16,6 +16,7 @@
 #include "worker/link.h"
 
 #include "trace/event.h"
+#include <caf/send.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -25,6 +26,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -133,6 +136,12 @@ struct Front {
   template <class Body>
   void record(Body body) const {
     if (trace) trace->record({clock->now(), std::move(body)});
+  }
+
+  /// Sends to whoever plays the role now; if nobody does, nobody needs it.
+  template <class Message>
+  void tell(std::string_view role, Message message) const {
+    if (auto peer = tree->registry().find(role)) caf::anon_send(peer->handle, std::move(message));
   }
 
   /// The model of that name, or the default one if none is given; null if there is none.

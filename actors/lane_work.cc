@@ -113,9 +113,17 @@ std::optional<SequenceId> LaneWork::probe() const {
 std::vector<BatchAssembly::Held> LaneWork::of_users() const {
   std::vector<BatchAssembly::Held> users;
   for (const auto& [id, held] : held_) {
-    if (!held.probe) users.push_back({id, held.blocks});
+    if (!held.probe) users.push_back({{id, held.epoch}, held.blocks});
   }
   return users;
+}
+
+std::vector<SequenceId> LaneWork::on_trial() const {
+  std::vector<SequenceId> suspects;
+  for (const auto& [id, held] : held_) {
+    if (held.on_trial) suspects.push_back(id);
+  }
+  return suspects;
 }
 
 }  // namespace sluice

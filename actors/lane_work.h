@@ -58,6 +58,8 @@ class LaneWork {
   [[nodiscard]] std::optional<SequenceId> probe() const;
   /// What runs for users, with its blocks.
   [[nodiscard]] std::vector<BatchAssembly::Held> of_users() const;
+  /// What runs on trial.
+  [[nodiscard]] std::vector<SequenceId> on_trial() const;
   /// How many sequences run for users, and in all.
   [[nodiscard]] std::uint32_t users() const { return users_; }
   [[nodiscard]] std::size_t size() const { return held_.size(); }

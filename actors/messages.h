@@ -124,16 +124,17 @@ struct LaneUp {
   LaneId lane;
   BatchAssembly::Credit credit;
   std::vector<BatchAssembly::Held> held;
+  std::vector<SequenceId> on_trial;  ///< of those held
 };
 /// Executor to batcher: the lane cannot take work; `final`: until an operator helps.
 struct LaneDown {
   LaneId lane;
   bool final = false;
 };
-/// Executor to batcher: these left the lane.
+/// Executor to batcher: these left the lane, or are not going to run there.
 struct Released {
   LaneId lane;
-  std::vector<SequenceId> ids;
+  std::vector<BatchAssembly::Place> places;
 };
 /// Executor to batcher: these got through their trial and run on as any other.
 struct Cleared {
@@ -268,10 +269,6 @@ struct PhaseTimeout {
   std::uint64_t life = 0;
   std::uint32_t phase = 0;
 };
-/// The executor to itself: a killed worker should be gone by now.
-struct CorpseTimeout {
-  std::uint64_t life = 0;
-};
 /// To an executor: end the worker in an orderly way and start another.
 struct RestartWorker {};
 /// Session to executor: a request was convicted of having ended this worker of the lane, so that
@@ -279,7 +276,7 @@ struct RestartWorker {};
 struct Forgive {
   std::uint64_t worker = 0;
 };
-/// The executor to itself: look at the worker's clocks.
+/// The executor to itself: look at the worker's clocks, or at whether the one it killed is gone.
 struct WatchTick {
   std::uint64_t life = 0;
 };
@@ -344,7 +341,6 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::ProbeLane))
   CAF_ADD_TYPE_ID(sluice, (sluice::ProbeDone))
   CAF_ADD_TYPE_ID(sluice, (sluice::QuarantineLane))
-  CAF_ADD_TYPE_ID(sluice, (sluice::CorpseTimeout))
   CAF_ADD_TYPE_ID(sluice, (sluice::Ping))
   CAF_ADD_TYPE_ID(sluice, (sluice::Pong))
 CAF_END_TYPE_ID_BLOCK(sluice)
@@ -390,6 +386,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneGate)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ProbeLane)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ProbeDone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::QuarantineLane)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::CorpseTimeout)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Ping)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Pong)

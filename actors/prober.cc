@@ -122,14 +122,12 @@ class Prober : public caf::event_based_actor {
   [[nodiscard]] bool is_current(SequenceId id) const { return probe_ && probe_->id == id; }
 
   void done(ProbeDone::Kind kind, std::string why) {
-    if (auto breaker = front_->tree->registry().find(Front::breaker_role(lane_))) {
-      caf::anon_send(breaker->handle,
-                     ProbeDone{probe_->permit.generation,
-                               probe_->permit.number,
-                               kind,
-                               front_->clock->now() - probe_->since,
-                               std::move(why)});
-    }
+    front_->tell(Front::breaker_role(lane_),
+                 ProbeDone{probe_->permit.generation,
+                           probe_->permit.number,
+                           kind,
+                           front_->clock->now() - probe_->since,
+                           std::move(why)});
     give_up();
   }
 
@@ -138,10 +136,7 @@ class Prober : public caf::event_based_actor {
     probe_.reset();
   }
 
-  void drop(SequenceId id) {
-    if (auto executor = front_->tree->registry().find(front_->executors.at(lane_).role))
-      caf::anon_send(executor->handle, Drop{id, 0});
-  }
+  void drop(SequenceId id) { front_->tell(front_->executors.at(lane_).role, Drop{id, 0}); }
 
   std::shared_ptr<Front> front_;
   LaneId lane_;

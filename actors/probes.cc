@@ -59,6 +59,19 @@ class ObjectWriter {
   bool first_ = true;
 };
 
+/// Writes a JSON array of objects, one for each of `all`.
+template <class Range, class Write>
+void write_array(std::string& out, const Range& all, Write&& write_members) {
+  out += '[';
+  bool first = true;
+  for (const auto& one : all) {
+    if (!std::exchange(first, false)) out += ',';
+    ObjectWriter object(out);
+    write_members(object, one);
+  }
+  out += ']';
+}
+
 void write_breaker(std::string& out, const BreakerStatus& breaker, TimePoint now) {
   ObjectWriter object(out);
   object.text("state", to_string(breaker.state));
@@ -126,26 +139,20 @@ HttpResponse Probes::version(const std::string& request_id) const {
 
 HttpResponse Probes::breakers(const std::string& request_id) const {
   TimePoint now = front_->clock->now();
-  std::string body = "{\"breakers\":[";
-  bool first = true;
-  for (const LaneStatus& lane : front_->lanes.snapshot()) {
-    if (!std::exchange(first, false)) body += ',';
-    ObjectWriter object(body);
+  std::string body = "{\"breakers\":";
+  write_array(body, front_->lanes.snapshot(), [now](ObjectWriter& object, const LaneStatus& lane) {
     object.number("lane", lane.lane.value);
     object.text("model", lane.model);
     write_breaker(object.member("breaker"), lane.breaker, now);
-  }
-  body += "]}";
+  });
+  body += '}';
   return json_response(200, std::move(body), request_id);
 }
 
 HttpResponse Probes::workers(const std::string& request_id) const {
   TimePoint now = front_->clock->now();
-  std::string body = "{\"workers\":[";
-  bool first = true;
-  for (const LaneStatus& lane : front_->lanes.snapshot()) {
-    if (!std::exchange(first, false)) body += ',';
-    ObjectWriter object(body);
+  std::string body = "{\"workers\":";
+  write_array(body, front_->lanes.snapshot(), [now](ObjectWriter& object, const LaneStatus& lane) {
     object.number("lane", lane.lane.value);
     object.text("model", lane.model);
     object.text("state", to_string(lane.state));
@@ -166,19 +173,16 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("step_age_ms", lane.step_age_ms);
     object.text("doubt", lane.doubt);
     write_breaker(object.member("breaker"), lane.breaker, now);
-  }
-  body += "],\"tree\":[";
-  first = true;
-  for (const ChildStatus& child : front_->tree->snapshot()) {
-    if (!std::exchange(first, false)) body += ',';
-    ObjectWriter object(body);
+  });
+  body += ",\"tree\":";
+  write_array(body, front_->tree->snapshot(), [](ObjectWriter& object, const ChildStatus& child) {
     object.text("path", child.path);
     object.text("state", to_string(child.state));
     object.number("incarnation", child.incarnation);
     object.number("restarts", child.restarts);
     object.text("last_reason", child.last_reason);
-  }
-  body += "],\"requests\":";
+  });
+  body += ",\"requests\":";
   {
     const FrontCounters& counters = front_->counters;
     ObjectWriter object(body);

@@ -112,8 +112,8 @@ class Queue : public caf::event_based_actor {
       order_.remove(drop.id);
       works_.erase(found);
       life_.leases->remove(drop.id, drop.epoch);
-    } else if (auto batcher = front_->tree->registry().find(model_->batcher.role)) {
-      caf::anon_send(batcher->handle, drop);
+    } else {
+      front_->tell(model_->batcher.role, drop);
     }
   }
 

@@ -1,15 +1,14 @@
 #include "actors/session.h"
 
+#include "actors/answer.h"
 #include "actors/completion_plan.h"
 #include "actors/hand_over.h"
 #include "admission/poison.h"
 #include "api/choice.h"
-#include "api/completion_writer.h"
 #include "api/errors.h"
 #include "base/fault_point.h"
 
 #include <caf/event_based_actor.hpp>
-#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -34,7 +33,6 @@ struct SequenceState {
   std::uint32_t retries = 0;         ///< attempts after failures of its own
   bool retrying = false;             ///< holds a place in the front's budget of retries
   std::optional<LaneId> avoid = {};  ///< where it failed last
-  ChoiceDelta whole = {};            ///< what was shown so far, for answers that are not streamed
 };
 
 class Session : public caf::event_based_actor {
@@ -48,7 +46,7 @@ class Session : public caf::event_based_actor {
         front_(std::move(front)),
         model_(std::move(model)),
         request_(std::move(request)),
-        exchange_(std::move(exchange)),
+        answer_(front_, model_, request_, std::move(exchange)),
         arrival_(front_->clock->now()) {
     front_->counters.sessions += 1;
     // A handler that throws ends this session, and on_exit gives the client its one answer.
@@ -77,15 +75,15 @@ class Session : public caf::event_based_actor {
         [this](const Refused& refused) { on_refused(refused.decision); },
         [this](DeadlinePassed) { on_deadline(); },
         [this](EndNow) { fail(errors::draining(), trace::Outcome::shed); },
-        [this](Attend) { on_attend(); },
+        [this](Attend) { answer_.attend(front_->clock->now(), arrival_); },
         [this](ClientGone) { on_client_gone(); },
-        [this](ClientWritable) { flush(); },
+        [this](ClientWritable) { answer_.flush(); },
     };
   }
 
   /// However the session ends: the client has its answer, holders let go, reservations return.
   void on_exit() override {
-    if (!answered_) answer_error(errors::internal_error(request_.request_id));
+    if (!answer_.given()) answer_.fail(errors::internal_error(request_.request_id));
     for (SequenceState& sequence : sequences_) {
       end_retry(sequence);
       if (!sequence.choice.finished()) drop(sequence, sequence.epoch);
@@ -93,12 +91,10 @@ class Session : public caf::event_based_actor {
     if (submissions_ > 0) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
       front_->admission.leases->remove(lease());
-      if (auto admission = front_->tree->registry().find(front_->admission.role)) {
-        caf::anon_send(admission->handle, Ended{number_});
-      }
+      front_->tell(front_->admission.role, Ended{number_});
     }
     front_->counters.sessions -= 1;
-    exchange_.reset();
+    answer_.close();
     sequences_.clear();
   }
 
@@ -111,14 +107,13 @@ class Session : public caf::event_based_actor {
     auto planned = plan_completion(
         request_, model_->card, model_->context(), model_->default_max_tokens, *front_->random);
     if (auto* error = std::get_if<ApiError>(&planned)) {
-      answer_error(*error);
+      answer_.fail(*error);
       return false;
     }
     auto& plan = std::get<CompletionPlan>(planned);
-    for (const auto& one : plan.plans) {
-      if (!front_->poison.refuses(fingerprint(*one), arrival_)) continue;
+    if (is_refused_as_poison(plan)) {
       front_->counters.poisoned += 1;
-      answer_error(errors::poison_request());
+      answer_.fail(errors::poison_request());
       return false;
     }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
@@ -144,17 +139,24 @@ class Session : public caf::event_based_actor {
     // The exchange holds the session weakly: a client that stays must not keep a session that
     // ended.
     auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
-    exchange_->on_gone([self] {
+    answer_.exchange().on_gone([self] {
       if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, ClientGone{});
     });
     if (request_.stream) {
-      exchange_->on_writable([self] {
+      answer_.exchange().on_writable([self] {
         if (auto session = caf::actor_cast<caf::actor>(self))
           caf::anon_send(session, ClientWritable{});
       });
     }
     submit();
     return true;
+  }
+
+  [[nodiscard]] bool is_refused_as_poison(const CompletionPlan& plan) const {
+    if (front_->poison.empty()) return false;
+    return std::any_of(plan.plans.begin(), plan.plans.end(), [this](const auto& one) {
+      return front_->poison.refuses(fingerprint(*one), arrival_);
+    });
   }
 
   /// Offers the whole request to admission, which holds one lease for it, named like its first
@@ -243,8 +245,7 @@ class Session : public caf::event_based_actor {
             output.first_index,
             output.id.value,
             sequence->choice.emitted().size());
-        if (auto executor = find_executor(arrived.lane))
-          caf::anon_send(executor->handle, RestartWorker{});
+        tell_executor(arrived.lane, RestartWorker{});
         // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
         if (output.finish != Finish::none) {
           sequence->lane = arrived.lane;
@@ -267,7 +268,7 @@ class Session : public caf::event_based_actor {
     }
     end_retry(*sequence);
     if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
-    if (has_delta) show(*sequence);
+    if (has_delta) answer_.show(delta_, usage_, all_finished());
     if (all_finished()) complete();
   }
 
@@ -324,9 +325,8 @@ class Session : public caf::event_based_actor {
         sequence.suspicion.count());
     front_->poison.convict(print, front_->clock->now());
     front_->record(trace::Convicted{sequence.id, print});
-    for (const auto& [lane, worker] : sequence.blamed_on) {
-      if (auto executor = find_executor(lane)) caf::anon_send(executor->handle, Forgive{worker});
-    }
+    for (const auto& [lane, worker] : sequence.blamed_on)
+      tell_executor(lane, Forgive{worker});
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
   }
@@ -354,9 +354,7 @@ class Session : public caf::event_based_actor {
     if (entered_) {
       front_->admission.leases->add(
           {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this)});
-      if (auto admission = front_->tree->registry().find(front_->admission.role)) {
-        caf::anon_send(admission->handle, Register{demand_, caf::actor_cast<caf::actor>(this)});
-      }
+      front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
       return;
     }
     for (SequenceState& sequence : sequences_)
@@ -417,36 +415,6 @@ class Session : public caf::event_based_actor {
   // --- what the client gets
   // ------------------------------------------------------------------------------------------
 
-  void show(SequenceState& sequence) {
-    if (request_.stream) {
-      open_stream();
-      stream_->append_chunk(unsent_, delta_, usage_);
-      // The last event waits for usage and [DONE], so that they share its write.
-      if (!all_finished()) flush();
-      return;
-    }
-    ChoiceDelta& whole = sequence.whole;
-    whole.index = delta_.index;
-    whole.text += delta_.text;
-    std::move(delta_.logprobs.begin(), delta_.logprobs.end(), std::back_inserter(whole.logprobs));
-    whole.finish_reason = std::move(delta_.finish_reason);
-    whole.stop_reason = std::move(delta_.stop_reason);
-  }
-
-  void open_stream() {
-    if (stream_) return;
-    stream_.emplace(head(), request_.include_usage, request_.continuous_usage);
-    exchange_->begin_stream(stream_head(request_.request_id, request_.ignored_params));
-  }
-
-  /// Writes what is ready, unless the client is slow: then it waits here, bounded by the request's
-  /// own length.
-  void flush() {
-    if (unsent_.empty() || exchange_->unsent_bytes() > front_->options.stream_buffer) return;
-    last_write_ = front_->clock->now();
-    exchange_->write(std::exchange(unsent_, {}));
-  }
-
   [[nodiscard]] bool all_finished() const {
     return std::all_of(sequences_.begin(), sequences_.end(), [](const SequenceState& sequence) {
       return sequence.choice.finished();
@@ -454,33 +422,10 @@ class Session : public caf::event_based_actor {
   }
 
   void complete(trace::Outcome outcome = trace::Outcome::completed) {
-    if (request_.stream) {
-      open_stream();
-      // An event is a chunk of its own; posted together, they share one write.
-      if (!unsent_.empty()) exchange_->write(std::exchange(unsent_, {}));
-      stream_->append_usage(unsent_, usage_);
-      if (!unsent_.empty()) exchange_->write(std::exchange(unsent_, {}));
-      CompletionStream::append_done(unsent_);
-      exchange_->end_stream(std::exchange(unsent_, {}));
-    } else {
-      std::vector<ChoiceDelta> choices;
-      choices.reserve(sequences_.size());
-      for (SequenceState& sequence : sequences_)
-        choices.push_back(std::move(sequence.whole));
-      exchange_->respond(completion_response(
-          completion_body(head(), choices, usage_), request_.request_id, request_.ignored_params));
-    }
-    answered_ = true;
+    answer_.complete(usage_);
     outcome_ = outcome;
     if (outcome == trace::Outcome::completed) front_->counters.completed += 1;
     quit();
-  }
-
-  [[nodiscard]] ResponseHead head() const {
-    return ResponseHead::of(
-        request_,
-        model_->name,
-        fmt::format("fp_{:08x}", static_cast<std::uint32_t>(model_->fingerprint.load())));
   }
 
   void on_deadline() {
@@ -490,7 +435,7 @@ class Session : public caf::event_based_actor {
         if (sequence.choice.finished()) continue;
         drop(sequence, sequence.epoch);
         sequence.choice.cut("deadline", delta_);
-        show(sequence);
+        answer_.show(delta_, usage_, all_finished());
       }
       complete(trace::Outcome::deadline);
       return;
@@ -499,19 +444,8 @@ class Session : public caf::event_based_actor {
          trace::Outcome::deadline);
   }
 
-  /// A silent stream gets a comment, so that nothing between here and the client takes it for dead.
-  void on_attend() {
-    TimePoint now = front_->clock->now();
-    TimePoint silent_since = std::max(last_write_, arrival_);
-    if (!request_.stream || now - silent_since < front_->options.keepalive || !unsent_.empty())
-      return;
-    open_stream();
-    unsent_ += ": keep-alive\n\n";
-    flush();
-  }
-
   void on_client_gone() {
-    answered_ = true;  // nobody is there to hear anything
+    answer_.abandon();
     outcome_ = trace::Outcome::cancelled;
     front_->counters.cancelled += 1;
     quit();
@@ -539,34 +473,20 @@ class Session : public caf::event_based_actor {
 
   void fail(const ApiError& error, trace::Outcome outcome = trace::Outcome::error) {
     outcome_ = outcome;
-    answer_error(error);
+    answer_.fail(error);
     front_->counters.failed += 1;
     quit();
-  }
-
-  void answer_error(const ApiError& error) {
-    if (answered_) return;
-    answered_ = true;
-    if (stream_) {
-      CompletionStream::append_error(unsent_, error);
-      exchange_->write(std::exchange(unsent_, {}));
-      CompletionStream::append_done(unsent_);
-      exchange_->end_stream(std::exchange(unsent_, {}));
-    } else {
-      exchange_->respond(to_response(error, request_.request_id));
-    }
   }
 
   // --- letting go
   // ----------------------------------------------------------------------------------------------------
 
-  [[nodiscard]] std::optional<Peer> find_executor(LaneId lane) const {
-    return front_->tree->registry().find(front_->executors.at(lane).role);
+  template <class Message>
+  void tell_executor(LaneId lane, Message message) {
+    front_->tell(front_->executors.at(lane).role, std::move(message));
   }
 
-  void drop_on(LaneId lane, SequenceId id, Epoch epoch) {
-    if (auto executor = find_executor(lane)) caf::anon_send(executor->handle, Drop{id, epoch});
-  }
+  void drop_on(LaneId lane, SequenceId id, Epoch epoch) { tell_executor(lane, Drop{id, epoch}); }
 
   /// Tells whoever holds the sequence. While it waits that is the queue, or who the queue gave it
   /// to.
@@ -574,30 +494,26 @@ class Session : public caf::event_based_actor {
     if (submissions_ == 0) return;
     if (sequence.lane) {
       drop_on(*sequence.lane, sequence.id, epoch);
-    } else if (auto queue = front_->tree->registry().find(model_->queue.role)) {
-      caf::anon_send(queue->handle, Drop{sequence.id, epoch});
+    } else {
+      front_->tell(model_->queue.role, Drop{sequence.id, epoch});
     }
   }
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
   CompletionRequest request_;
-  std::shared_ptr<HttpExchange> exchange_;
+  Answer answer_;
   TimePoint arrival_;
   TimePoint deadline_;
   RequestNumber number_;
   AdmissionController::Demand demand_;
   std::vector<SequenceState> sequences_;
   Usage usage_;
-  std::optional<CompletionStream> stream_;  ///< set once the head of the stream is out
-  std::string unsent_;                      ///< events that wait for the socket
-  ChoiceDelta delta_;                       ///< of the output at hand
-  TimePoint last_write_{};
+  ChoiceDelta delta_;                               ///< of the output at hand
   trace::Outcome outcome_ = trace::Outcome::error;  ///< until it is known better
   std::uint32_t submissions_ = 0;
   bool refused_ = false;  ///< never accepted
   bool entered_ = false;  ///< some sequence has been seen to run
-  bool answered_ = false;
 };
 
 }  // namespace

@@ -48,20 +48,20 @@ double BatchAssembly::completion_us(const Lane& lane, const Need& need) const {
   return all_us / gate(lane.id).weight;
 }
 
-void BatchAssembly::take(Lane& lane, SequenceId id, std::uint32_t blocks) {
+void BatchAssembly::take(Lane& lane, Place place, std::uint32_t blocks) {
   lane.free.slots -= 1;
   lane.free.blocks -= blocks;
-  lane.held.push_back({id, blocks});
+  lane.held.push_back({place, blocks});
 }
 
-std::optional<LaneId> BatchAssembly::assign(SequenceId id,
+std::optional<LaneId> BatchAssembly::assign(Place place,
                                             const Need& need,
-                                            std::optional<LaneId> aside) {
+                                            const std::set<LaneId>& aside) {
   Lane* best = nullptr;
   bool best_avoided = false;
   double best_us = 0.0;
   for (Lane& lane : lanes_) {
-    if (lane.id == aside || room(lane) == 0 || lane.free.blocks < need.blocks) continue;
+    if (aside.contains(lane.id) || room(lane) == 0 || lane.free.blocks < need.blocks) continue;
     bool avoided = need.avoid == lane.id;
     double us = completion_us(lane, need);
     if (best && (avoided != best_avoided ? avoided : us >= best_us)) continue;
@@ -70,23 +70,23 @@ std::optional<LaneId> BatchAssembly::assign(SequenceId id,
     best_us = us;
   }
   if (!best) return std::nullopt;
-  take(*best, id, need.blocks);
+  take(*best, place, need.blocks);
   return best->id;
 }
 
-bool BatchAssembly::assign_to(LaneId lane, SequenceId id, const Need& need) {
+bool BatchAssembly::assign_to(LaneId lane, Place place, const Need& need) {
   auto found = std::find_if(
       lanes_.begin(), lanes_.end(), [&](const Lane& other) { return other.id == lane; });
   if (found == lanes_.end() || room(*found) == 0 || found->free.blocks < need.blocks) return false;
-  take(*found, id, need.blocks);
+  take(*found, place, need.blocks);
   return true;
 }
 
-void BatchAssembly::release(LaneId lane, SequenceId id) {
+void BatchAssembly::release(LaneId lane, Place place) {
   for (Lane& other : lanes_) {
     if (other.id != lane) continue;
     auto held = std::find_if(
-        other.held.begin(), other.held.end(), [&](const Held& one) { return one.id == id; });
+        other.held.begin(), other.held.end(), [&](const Held& one) { return one.place == place; });
     if (held == other.held.end()) return;
     other.free.slots += 1;
     other.free.blocks += held->blocks;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace sluice {
@@ -19,9 +20,17 @@ class BatchAssembly {
     std::uint32_t blocks = 0;
   };
 
-  /// A sequence on a lane and the blocks reserved for it.
-  struct Held {
+  /// A sequence under one of its epochs. For a moment a lane may have places for two of them.
+  struct Place {
+    Place(SequenceId id, Epoch epoch = 0) : id(id), epoch(epoch) {}
     SequenceId id;
+    Epoch epoch;
+    bool operator==(const Place&) const = default;
+  };
+
+  /// A place on a lane and the blocks reserved for it.
+  struct Held {
+    Place place;
     std::uint32_t blocks = 0;
   };
 
@@ -56,14 +65,12 @@ class BatchAssembly {
 
   /// The lane that is predicted to complete the sequence first (the lowest id among equals) of
   /// those with room for it; reserves a slot and the blocks there.
-  ///   aside  takes nothing this way: it is set aside for suspects
-  std::optional<LaneId> assign(SequenceId id,
-                               const Need& need,
-                               std::optional<LaneId> aside = std::nullopt);
+  ///   aside  take nothing this way: they are set aside for suspects
+  std::optional<LaneId> assign(Place place, const Need& need, const std::set<LaneId>& aside = {});
   /// Reserves on that lane. False: no room there.
-  bool assign_to(LaneId lane, SequenceId id, const Need& need);
+  bool assign_to(LaneId lane, Place place, const Need& need);
   /// The sequence left its lane; its reservation returns. Unknown: nothing happens.
-  void release(LaneId lane, SequenceId id);
+  void release(LaneId lane, Place place);
 
   /// A lane that takes work: what it holds, and how much more it would take.
   struct Room {
@@ -89,7 +96,7 @@ class BatchAssembly {
   [[nodiscard]] Gate gate(LaneId lane) const;
   [[nodiscard]] std::uint32_t room(const Lane& lane) const;
   [[nodiscard]] double completion_us(const Lane& lane, const Need& need) const;
-  static void take(Lane& lane, SequenceId id, std::uint32_t blocks);
+  static void take(Lane& lane, Place place, std::uint32_t blocks);
 
   std::vector<Lane> lanes_;  ///< ascending ids
   std::map<LaneId, Gate> gates_;

@@ -17,11 +17,12 @@ bool Suspicion::blame(TimePoint now, std::uint32_t emitted, std::uint32_t togeth
 void PoisonList::convict(std::uint64_t fingerprint, TimePoint now) {
   std::lock_guard guard(mutex_);
   until_[fingerprint] = now + options_.keep;
-  if (until_.size() <= options_.entries_max) return;
-  auto oldest = std::min_element(until_.begin(), until_.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
-  until_.erase(oldest);
+  if (until_.size() > options_.entries_max) {
+    until_.erase(std::min_element(until_.begin(), until_.end(), [](const auto& a, const auto& b) {
+      return a.second < b.second;
+    }));
+  }
+  size_ = until_.size();
 }
 
 bool PoisonList::refuses(std::uint64_t fingerprint, TimePoint now) {
@@ -30,12 +31,8 @@ bool PoisonList::refuses(std::uint64_t fingerprint, TimePoint now) {
   if (found == until_.end()) return false;
   if (now < found->second) return true;
   until_.erase(found);
+  size_ = until_.size();
   return false;
-}
-
-std::size_t PoisonList::size() const {
-  std::lock_guard guard(mutex_);
-  return until_.size();
 }
 
 bool Ward::remove(SequenceId id) {
@@ -45,7 +42,7 @@ bool Ward::remove(SequenceId id) {
 }
 
 std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes) {
-  if (waiting_.empty() || !on_trial_.empty() || lanes.empty()) return std::nullopt;
+  if (waiting_.empty() || !trials_.empty() || lanes.empty()) return std::nullopt;
   auto aside = std::find_if(
       lanes.begin(), lanes.end(), [this](const Lane& lane) { return lane_ == lane.id; });
   if (aside == lanes.end()) {
@@ -69,32 +66,58 @@ std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes) {
       continue;
     }
     trial.ids.push_back(next->id);
-    on_trial_.insert(next->id);
+    trials_[*lane_].insert(next->id);
     next = waiting_.erase(next);
   }
   return trial;
 }
 
+std::set<LaneId> Ward::aside() const {
+  std::set<LaneId> lanes;
+  if (lane_) lanes.insert(*lane_);
+  for (const auto& [lane, ids] : trials_)
+    lanes.insert(lane);
+  return lanes;
+}
+
+std::optional<LaneId> Ward::end_trial(SequenceId id) {
+  for (auto& [lane, ids] : trials_) {
+    if (ids.erase(id) == 0) continue;
+    LaneId where = lane;
+    if (ids.empty()) trials_.erase(lane);
+    return where;
+  }
+  return std::nullopt;
+}
+
 void Ward::cleared(SequenceId id) {
-  if (on_trial_.erase(id) > 0) cleared_.insert(id);
+  auto where = end_trial(id);
+  if (where && where == lane_) cleared_.insert(id);
   close_if_done();
 }
 
 void Ward::left(SequenceId id) {
-  on_trial_.erase(id);
+  end_trial(id);
   cleared_.erase(id);
   close_if_done();
 }
 
+void Ward::lane_up(LaneId lane, std::span<const SequenceId> on_trial) {
+  lane_down(lane);
+  if (on_trial.empty()) return;
+  trials_[lane] = {on_trial.begin(), on_trial.end()};
+  if (!lane_) lane_ = lane;
+}
+
 void Ward::lane_down(LaneId lane) {
+  trials_.erase(lane);
   if (lane_ != lane) return;
   lane_.reset();
-  on_trial_.clear();
   cleared_.clear();
 }
 
 void Ward::close_if_done() {
-  if (!waiting_.empty() || !on_trial_.empty()) return;
+  if (!waiting_.empty() || !trials_.empty()) return;
   lane_.reset();
   cleared_.clear();
 }

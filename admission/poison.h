@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -63,12 +64,15 @@ class PoisonList {
 
   void convict(std::uint64_t fingerprint, TimePoint now);
   [[nodiscard]] bool refuses(std::uint64_t fingerprint, TimePoint now);
-  [[nodiscard]] std::size_t size() const;
+  /// Costs one load: who asks can save himself the fingerprint.
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  [[nodiscard]] std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
   Options options_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::map<std::uint64_t, TimePoint> until_;
+  std::atomic<std::size_t> size_{0};  ///< of `until_`
 };
 
 /// Where the suspects of one model run: on one lane at a time, without company that is not on
@@ -97,8 +101,9 @@ class Ward {
   bool remove(SequenceId id);
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
-  /// The lane set aside, which takes no other work; none if there are no suspects.
-  [[nodiscard]] std::optional<LaneId> lane() const { return lane_; }
+  /// Lanes set aside, which take no other work: none without suspects; one, where suspects run or
+  /// are going to; more only while trials run that an earlier ward began.
+  [[nodiscard]] std::set<LaneId> aside() const;
   /// Sets a lane aside if suspects wait, and gives the next trial if that lane is free for it.
   ///   lanes   those that may take work now
   std::optional<Trial> next(std::span<const Lane> lanes);
@@ -106,16 +111,20 @@ class Ward {
   void cleared(SequenceId id);
   /// A sequence left its lane.
   void left(SequenceId id);
+  /// The lane serves, and these have been on trial there since before this ward was asked.
+  void lane_up(LaneId lane, std::span<const SequenceId> on_trial);
   /// The lane is gone, with all that it held.
   void lane_down(LaneId lane);
 
  private:
+  /// The trial of this one is over, if there was one. Returns where.
+  std::optional<LaneId> end_trial(SequenceId id);
   void close_if_done();
 
   std::deque<Suspect> waiting_;
-  std::optional<LaneId> lane_;
-  std::set<SequenceId> on_trial_;
-  std::set<SequenceId> cleared_;  ///< were on trial on this lane, and still run there
+  std::optional<LaneId> lane_;                     ///< where the next trial is going to be
+  std::map<LaneId, std::set<SequenceId>> trials_;  ///< that run; never empty sets
+  std::set<SequenceId> cleared_;  ///< were on trial on `lane_`, and still run there
 };
 
 }  // namespace sluice

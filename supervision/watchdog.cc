@@ -37,7 +37,9 @@ void Watchdog::gone() {
 
 void Watchdog::killed(TimePoint now) {
   watching_ = false;
-  if (!killed_at_) killed_at_ = now;
+  if (killed_at_) return;
+  killed_at_ = now;
+  ticked_ = now;  // a worker that has not served yet was not watched
 }
 
 void Watchdog::step(std::uint32_t rows, Duration age) {

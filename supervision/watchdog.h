@@ -53,7 +53,7 @@ class Watchdog {
   /// lateness stays remembered.
   void begin(TimePoint now);
   void gone();
-  /// It was killed; until `gone` the corpse is waited for.
+  /// It was killed; until `gone` the corpse is waited for, with a tick due one tick later.
   void killed(TimePoint now);
 
   /// A heartbeat or any other frame came.

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kViolationsKept = 100;
 /// Accepted requests register with a new admission within this time.
 constexpr Duration kRegisterTime = std::chrono::seconds(1);
+/// A front that lives writes something at least so often; what is longer was not its own time.
+constexpr Duration kSilenceMax = std::chrono::milliseconds(100);
 constexpr std::size_t kEndedKept = 65'536;
 constexpr Duration kConvictionLasts = std::chrono::hours(1);
 constexpr std::size_t kConvictionsKept = 4096;
@@ -61,6 +63,8 @@ class Checker::Impl {
       violate("C1",
               "the trace goes back in time by " + seconds(now_ - event.at) +
                   ", so its order cannot be trusted");
+    // A front that was stopped says nothing meanwhile, and has had no time for anything.
+    awake_ += std::clamp(event.at - now_, Duration::zero(), kSilenceMax);
     now_ = std::max(now_, event.at);
     std::visit([this](const auto& body) { on(body); }, event.body);
   }
@@ -209,7 +213,7 @@ class Checker::Impl {
   void on(const AdmissionBorn&) {
     reserved_.clear();
     tokens_ = 0;
-    admission_born_ = now_;
+    admission_born_ = awake_;
   }
 
   void on(const Released& released) {
@@ -298,10 +302,10 @@ class Checker::Impl {
       violate("C2", name(emitted.sequence) + " emits and its request was refused");
     if (sequence.finished) violate("C3", name(emitted.sequence) + " emits after its end");
     if (requests_.at(sequence.request).accepted && !reserved_.contains(sequence.request) &&
-        now_ - admission_born_ > kRegisterTime)
+        awake_ - admission_born_ > kRegisterTime)
       violate("C6",
               name(emitted.sequence) + " emits, and nothing is reserved for its request since " +
-                  "admission was born " + seconds(now_ - admission_born_) + " ago");
+                  "admission was born " + seconds(awake_ - admission_born_) + " ago");
     if (emitted.epoch != sequence.epoch)
       violate("C5",
               name(emitted.sequence) + " takes tokens of epoch " + number(emitted.epoch) +
@@ -416,10 +420,11 @@ class Checker::Impl {
     lane.ready = false;
     lane.running.clear();
     lane.blocks_used = lane.users = lane.alone = 0;
-    lane.quarantined = lost.quarantined;
     if (lost.charged) lane.charged.push_back({now_, lost.worker});
     forget_charges(lane);
   }
+
+  void on(const Quarantined& quarantined) { lanes_[quarantined.lane].quarantined = true; }
 
   void forget_charges(Lane& lane) {
     while (!lane.charged.empty() && now_ - lane.charged.front().at >= limits_.lane_period)
@@ -694,7 +699,8 @@ class Checker::Impl {
   std::map<LaneId, Lane> lanes_;
   std::map<RequestNumber, std::uint64_t> reserved_;  ///< tokens
   std::uint64_t tokens_ = 0;                         ///< the sum of `reserved_`
-  TimePoint admission_born_;
+  Duration awake_{};                                 ///< time so far, without the silences
+  Duration admission_born_{};                        ///< of `awake_`
   std::unordered_set<RequestNumber> ended_;
   std::deque<RequestNumber> ended_order_;
   std::map<std::pair<RequestNumber, std::uint32_t>, Reading> readings_;

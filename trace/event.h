@@ -113,9 +113,13 @@ struct LaneReady {
 struct WorkerLost {
   LaneId lane;
   std::uint64_t worker = 0;
-  bool blamed = false;       ///< what ran in it is suspect: its end came from inside
-  bool charged = true;       ///< it counts against the lane's budget of restarts
-  bool quarantined = false;  ///< no other will be started
+  bool blamed = false;  ///< what ran in it is suspect: its end came from inside
+  bool charged = true;  ///< it counts against the lane's budget of restarts
+  std::string why;
+};
+/// The lane is given up: no other worker will be started.
+struct Quarantined {
+  LaneId lane;
   std::string why;
 };
 /// The executor sent the sequence to its worker.
@@ -224,6 +228,7 @@ using Body = std::variant<Limits,
                           WorkerStarted,
                           LaneReady,
                           WorkerLost,
+                          Quarantined,
                           Started,
                           Cleared,
                           Stopped,

@@ -108,7 +108,11 @@ void each_field(Visit&& visit, E& event) {
   visit("worker", event.worker);
   visit("blamed", event.blamed);
   visit("charged", event.charged);
-  visit("quarantined", event.quarantined);
+  visit("why", event.why);
+}
+template <Either<Quarantined> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("lane", event.lane);
   visit("why", event.why);
 }
 template <Either<Started> E, class Visit>
@@ -179,10 +183,11 @@ void each_field(Visit&& visit, E& event) {
 
 /// The names of the events, in the order of the alternatives of Body.
 inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames = {
-    "Limits",     "Accepted",  "Refused", "Ended",     "AdmissionBorn", "Registered",
-    "Released",   "Offered",   "Emitted", "Read",      "WorkerStarted", "LaneReady",
-    "WorkerLost", "Started",   "Cleared", "Stopped",   "Gate",          "Probe",
-    "Suspected",  "Convicted", "Ladder",  "Restarted", "Healing",       "End",
+    "Limits",        "Accepted",  "Refused",    "Ended",       "AdmissionBorn",
+    "Registered",    "Released",  "Offered",    "Emitted",     "Read",
+    "WorkerStarted", "LaneReady", "WorkerLost", "Quarantined", "Started",
+    "Cleared",       "Stopped",   "Gate",       "Probe",       "Suspected",
+    "Convicted",     "Ladder",    "Restarted",  "Healing",     "End",
 };
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {

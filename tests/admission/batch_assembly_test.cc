@@ -74,11 +74,26 @@ TEST(BatchAssembly, AvoidsALaneOnlyWhileAnotherHasRoom) {
   EXPECT_EQ(lanes.assign(SequenceId{2}, {.blocks = 1, .avoid = kFirst}), kFirst);
 }
 
+TEST(BatchAssembly, KnowsTheEpochsOfASequenceApart) {
+  BatchAssembly lanes;
+  lanes.lane_up(kFirst, {2, 10});
+  EXPECT_EQ(lanes.assign({SequenceId{1}, 0}, {.blocks = 4}), kFirst);
+  EXPECT_EQ(lanes.assign({SequenceId{1}, 1}, {.blocks = 5}), kFirst);
+
+  lanes.release(kFirst, {SequenceId{1}, 0});
+  lanes.release(kFirst, {SequenceId{1}, 0});
+
+  EXPECT_EQ(lanes.rooms().front().held, 1U) << "a second word changes nothing";
+  EXPECT_FALSE(lanes.assign_to(kFirst, SequenceId{2}, {.blocks = 6}));
+  lanes.release(kFirst, {SequenceId{1}, 1});
+  EXPECT_TRUE(lanes.assign_to(kFirst, SequenceId{2}, {.blocks = 10}));
+}
+
 TEST(BatchAssembly, GivesNothingToALaneThatIsSetAside) {
   BatchAssembly lanes;
   lanes.lane_up(kFirst, {4, 100});
 
-  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 1}, kFirst), std::nullopt);
+  EXPECT_EQ(lanes.assign(SequenceId{1}, {.blocks = 1}, {kFirst}), std::nullopt);
   EXPECT_TRUE(lanes.assign_to(kFirst, SequenceId{1}, {.blocks = 1}));
   EXPECT_FALSE(lanes.assign_to(kSecond, SequenceId{2}, {.blocks = 1}));
 }

@@ -14,6 +14,7 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 constexpr TimePoint kStart{hours(1)};
 constexpr LaneId kFirst{0};
@@ -110,7 +111,7 @@ TEST(Ward, TriesOneCohortAfterTheOther) {
   std::vector<Ward::Lane> empty = {{kFirst, 0, 8}};
 
   EXPECT_THAT(ids(ward.next(empty)), ElementsAre(0, 1));
-  EXPECT_EQ(ward.lane(), kFirst);
+  EXPECT_THAT(ward.aside(), ElementsAre(kFirst));
   EXPECT_EQ(ward.next({{{kFirst, 2, 6}}}), std::nullopt) << "one trial at a time";
   ward.cleared(SequenceId{0});
   EXPECT_EQ(ward.next({{{kFirst, 2, 6}}}), std::nullopt);
@@ -149,7 +150,7 @@ TEST(Ward, SetsTheLaneAsideThatHoldsLeastAndWaitsUntilItIsFree) {
   ward.add({SequenceId{1}, 1, 4});
 
   EXPECT_EQ(ward.next({{{kFirst, 5, 3}, {kSecond, 2, 6}}}), std::nullopt);
-  EXPECT_EQ(ward.lane(), kSecond);
+  EXPECT_THAT(ward.aside(), ElementsAre(kSecond));
   auto trial = ward.next({{{kFirst, 0, 8}, {kSecond, 0, 8}}});
   ASSERT_TRUE(trial);
   EXPECT_EQ(trial->lane, kSecond);
@@ -165,7 +166,7 @@ TEST(Ward, GivesTheLaneBackWhenNobodyIsSuspectAnyMore) {
 
   ward.left(SequenceId{1});
 
-  EXPECT_EQ(ward.lane(), std::nullopt);
+  EXPECT_THAT(ward.aside(), IsEmpty());
   EXPECT_EQ(ward.waiting(), 0U);
 }
 
@@ -177,10 +178,39 @@ TEST(Ward, MovesToAnotherLaneWhenItsOwnIsLost) {
 
   ward.lane_down(kFirst);
 
-  EXPECT_EQ(ward.lane(), std::nullopt);
+  EXPECT_THAT(ward.aside(), IsEmpty());
   auto trial = ward.next({{{kSecond, 0, 8}}});
   ASSERT_TRUE(trial);
   EXPECT_EQ(trial->lane, kSecond);
+}
+
+TEST(Ward, GoesOnWithTrialsThatItFinds) {
+  Ward ward;
+  const std::vector<SequenceId> found = {SequenceId{7}};
+  ward.lane_up(kSecond, found);
+  ward.add({SequenceId{1}, 2, 1});
+
+  EXPECT_THAT(ward.aside(), ElementsAre(kSecond));
+  EXPECT_EQ(ward.next({{{kFirst, 0, 8}, {kSecond, 1, 7}}}), std::nullopt) << "one trial at a time";
+  ward.left(SequenceId{7});
+  auto trial = ward.next({{{kFirst, 0, 8}, {kSecond, 0, 8}}});
+  ASSERT_TRUE(trial);
+  EXPECT_EQ(trial->lane, kSecond);
+}
+
+TEST(Ward, KeepsALaneAsideForEachTrialItFinds) {
+  Ward ward;
+  ward.add({SequenceId{1}, 2, 1});
+  EXPECT_THAT(ids(ward.next({{{kFirst, 0, 8}}})), ElementsAre(1));
+  const std::vector<SequenceId> found = {SequenceId{7}, SequenceId{8}};
+  ward.lane_up(kSecond, found);
+
+  EXPECT_THAT(ward.aside(), ElementsAre(kFirst, kSecond));
+  ward.left(SequenceId{7});
+  ward.cleared(SequenceId{8});
+  EXPECT_THAT(ward.aside(), ElementsAre(kFirst));
+  ward.left(SequenceId{1});
+  EXPECT_THAT(ward.aside(), IsEmpty());
 }
 
 // --- retries

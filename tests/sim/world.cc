@@ -159,7 +159,8 @@ class World::Recorder final : public trace::Sink {
     std::erase_if(running_, [&](const auto& entry) { return entry.second == lost.lane; });
     if (lost.blamed) mark(Mark::worker_blamed);
     if (!lost.charged) mark(Mark::worker_not_charged);
-    if (!lost.quarantined) return;
+  }
+  void note(const trace::Quarantined& lost) {
     mark(Mark::lane_quarantined);
     quarantined.insert(lost.lane);
     all_quarantined = all_quarantined || quarantined.size() == world_.plan_.lanes;
@@ -340,7 +341,8 @@ bool World::tick(TimePoint end) {
   TimePoint event = environment_.next();
   TimePoint next = std::min(timer, event);
   bool mail = scheduler_.has_job();
-  if (mail && next > now && !(plan_.slow_front > 0 && chance_.hit(plan_.slow_front))) {
+  bool late = plan_.slow_front > 0 && next <= end && chance_.hit(plan_.slow_front);
+  if (mail && next > now && !late) {
     handle_message();
     return true;
   }
@@ -498,8 +500,7 @@ bool World::is_late(const SimClient& client) const {
 /// A worker of this run may end, or never start, by a fault other than poison.
 bool World::lanes_may_fail() const {
   FaultSet harmless = *FaultSet::parse(
-      "slow_steps,doubled,old_epoch,session_dies,vanish,slow_reader,poison,retry_storm,oom_once,"
-      "nan_one");
+      "slow_steps,doubled,old_epoch,session_dies,vanish,slow_reader,poison,retry_storm,oom_once");
   for (std::size_t i = 0; i < kFaults; ++i) {
     auto fault = static_cast<Fault>(i);
     if (plan_.faults.has(fault) && !harmless.has(fault)) return true;

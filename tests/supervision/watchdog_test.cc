@@ -181,6 +181,12 @@ TEST_F(WatchdogTest, CallsACorpseThatStaysWedged) {
   EXPECT_EQ(tick(false), What::well);
 }
 
+TEST_F(WatchdogTest, DoesNotCallACorpseWedgedThatItSleptBeside) {
+  dog.killed(now);
+
+  EXPECT_EQ(tick(false, seconds(10)), What::well) << "word of its end may wait behind us";
+}
+
 TEST_F(WatchdogTest, WatchesNobodyAfterTheEnd) {
   dog.step(8, seconds(100));
   dog.gone();
