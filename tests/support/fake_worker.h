@@ -46,6 +46,8 @@ class FakeWorker {
     beat.running = static_cast<std::uint32_t>(sequences_.size() + inbox.size() + probes.size());
     beat.step_age_ms = step_age_ms;
     beat.step_rows = step_age_ms > 0 ? 1 : 0;
+    beat.descriptors = descriptors;
+    beat.threads = threads;
     say(beat);
     answer_probes();
   }
@@ -155,9 +157,11 @@ class FakeWorker {
   std::vector<wire::Start> starts;    ///< all that were read, but for golden prompts
   std::vector<wire::Start> probes;    ///< golden prompts that wait for an answer
   bool answers_probes = true;
-  bool computes_wrong = false;   ///< one bit of what the golden prompt gives
-  bool stopped = false;          ///< as SIGSTOP does: neither heartbeats nor answers
-  std::int64_t step_age_ms = 0;  ///< as its heartbeat tells it
+  bool computes_wrong = false;    ///< one bit of what the golden prompt gives
+  bool stopped = false;           ///< as SIGSTOP does: neither heartbeats nor answers
+  std::int64_t step_age_ms = 0;   ///< as its heartbeat tells it
+  std::uint32_t descriptors = 0;  ///< as its heartbeat tells them
+  std::uint32_t threads = 0;
   std::vector<wire::Cancel> cancels;
   std::function<void(wire::Tokens&)> before_send;  ///< may change what leaves
 
