@@ -3,6 +3,7 @@ a pause, and nobody but the guilty gets an error. How long things take is measur
 happens."""
 
 import os
+import re
 import signal
 import time
 
@@ -38,6 +39,7 @@ FAULTS = {
     "hangs with a live heartbeat": ("hang@step=70 if incarnation=1", 1),
     "stops itself": ("stop@step=70 if incarnation=1", 1),
     "loses its device, which tells three steps later": ("device_lost(3)@step=70 if incarnation=1", 1),
+    "goes on without its device": ("device_lost@step=70 if incarnation=1; no_exit if incarnation=1", 1),
     "ends while it reads prompts": ("exit(70)@rows>20 if incarnation=1", 1),
     "computes wrong tokens before it is trusted": ("wrong@step=1..40 if incarnation=1", 1),
     "sends a flipped bit": ("flip@frame=90 if incarnation=1", 1),
@@ -68,6 +70,40 @@ def test_no_stream_notices_that_its_worker(undisturbed, plan, restarts):
         state = server.state()
         assert state["requests"]["failed"] == 0, state
         assert server.restarts() == restarts, state
+
+
+# Well over its budget after a few steps; it is noticed within a second, and the steps are slow enough to last longer.
+LEAKS = {
+    "descriptors": "leak(64)@step=60..70 if incarnation=1; slow(30ms)@step>60 if incarnation=1",
+    "threads": "leak_threads(16)@step=60..70 if incarnation=1; slow(30ms)@step>60 if incarnation=1",
+}
+
+
+@pytest.mark.parametrize("what", LEAKS)
+def test_a_worker_that_leaks_is_replaced_and_no_stream_notices(undisturbed, what):
+    with serve("--worker-fault", "0:" + LEAKS[what], *QUICK) as server:
+        run_all(server, undisturbed)
+
+        wait_until(lambda: server.restarts() == 1, "it is replaced", 20)
+        assert re.search(rf"leaks: it holds \d+ {what}", server.lanes()[0]["last_exit"]), server.lanes()
+        run_all(server, undisturbed, STREAMS[:2])
+        server.wait_idle()
+        state = server.state()
+        assert state["requests"]["resumed"] > 0, "nothing ran when it was replaced"
+        assert state["requests"]["failed"] == 0, state
+        assert server.restarts() == 1, state
+
+
+def test_a_leak_costs_a_lane_none_of_its_restarts_once_it_has_served_for_a_while(undisturbed):
+    """The lane has not a single restart to lose: what is charged for ends it."""
+    with serve("--worker-fault", "0:" + LEAKS["descriptors"], "--lane-restarts", 0, *QUICK) as server:
+        time.sleep(11)  # from ten seconds on a leak is no failure
+        run_all(server, undisturbed)
+
+        wait_until(lambda: server.restarts() == 1, "it is replaced", 20)
+        assert "leaks" in server.lanes()[0]["last_exit"], server.lanes()
+        run_all(server, undisturbed, STREAMS[:2])
+        assert server.lanes()[0]["state"] == "ready"
 
 
 @pytest.mark.parametrize("moment", ["computes", "rests"])
