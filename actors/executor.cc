@@ -316,8 +316,9 @@ class Executor : public caf::event_based_actor {
   void on_watch_tick() {
     if (!link_ && !corpse_) return;
     TimePoint now = front_->clock->now();
-    // A worker in a step reads nothing; only one that rests and does not read is stuck.
-    bool resting = status_.step_age_ms == 0;
+    // A worker in a step reads nothing, and at thousands of commands a second some always wait:
+    // only one that neither computes nor reads is stuck.
+    bool resting = status_.step_age_ms == 0 && !std::exchange(has_computed_, false);
     watchdog_.write_blocked(link_ && resting && link_->backlog_bytes() > 0, now);
     Watchdog::Verdict verdict = watchdog_.tick(now, step_times_);
     switch (verdict.what) {
@@ -476,6 +477,7 @@ class Executor : public caf::event_based_actor {
 
   void on_worker(wire::Tokens& tokens) {
     FAULT_POINT("executor.tokens");
+    has_computed_ = true;
     if (tokens.rows > 0) {
       bool slow = step_times_.record(
           tokens.rows, std::chrono::microseconds(tokens.step_us), front_->clock->now());
@@ -728,6 +730,7 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
   bool starting_ = false;          ///< holds a place in the host's start bucket
+  bool has_computed_ = false;      ///< since the last look at its clocks
   TimePoint idle_since_{};         ///< when the first of `idle_beats_` came
   std::uint32_t idle_beats_ = 0;   ///< in a row, while work is held
   bool is_recorded_ = false;       ///< the trace knows of a worker that lives

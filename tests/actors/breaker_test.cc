@@ -214,6 +214,23 @@ TEST_F(BreakersOfTwoLanes, GiveASuspectedLaneNoWork) {
     EXPECT_EQ(client->answer.status, 200);
 }
 
+TEST_F(BreakerTest, SuspectsAWorkerThatNeitherReadsNorComputes) {
+  bring_up();
+  ask(completion("a long answer", 200));
+  auto worker = launcher->alive()[0];
+  worker->unread_bytes = 100;  // whenever one looks
+  for (int i = 0; i < 20; ++i) {
+    worker->step();
+    advance(milliseconds(50));
+    ASSERT_EQ(breaker().weight, 1.0) << "it reads between its steps, tick " << i;
+  }
+
+  advance(milliseconds(300));
+
+  EXPECT_EQ(breaker().weight, 0.0);
+  EXPECT_EQ(front->lanes.snapshot()[0].doubt.substr(0, 26), "has not read its link for ");
+}
+
 TEST_F(BreakersOfTwoLanes, ReplaceAStoppedWorkerWithinTwoSecondsAndAFifth) {
   bring_up();
   auto stopped = launcher->alive()[0];

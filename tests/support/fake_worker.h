@@ -159,6 +159,7 @@ class FakeWorker {
   bool answers_probes = true;
   bool computes_wrong = false;    ///< one bit of what the golden prompt gives
   bool stopped = false;           ///< as SIGSTOP does: neither heartbeats nor answers
+  std::size_t unread_bytes = 0;   ///< as its link tells them
   std::int64_t step_age_ms = 0;   ///< as its heartbeat tells it
   std::uint32_t descriptors = 0;  ///< as its heartbeat tells them
   std::uint32_t threads = 0;
@@ -247,7 +248,7 @@ class FakeLauncher final : public WorkerLauncher {
     }
     void kill() override { worker_->die("killed by the executor"); }
     [[nodiscard]] std::int64_t pid() const override { return 1; }
-    [[nodiscard]] std::size_t backlog_bytes() const override { return 0; }
+    [[nodiscard]] std::size_t backlog_bytes() const override { return worker_->unread_bytes; }
 
    private:
     std::shared_ptr<FakeWorker> worker_;
