@@ -1,13 +1,16 @@
 """What the server costs: requests a second beside the ceiling of bare HTTP, idle CPU, memory of idle connections.
 
     build/venv/bin/python bench/server_bench.py [--binary build/sluice] [--rounds 3] [--seconds 5] [--connections 64]
+                                                [--before OTHER/sluice]
 
 Ends with lines like those of the other benchmarks: name value unit ceiling ratio, medians over the rounds. The model is
 `hash`, which costs nothing, so the time is the server's own: HTTP, parsing, admission, queue, the worker's
-link and the answer. The same wrk asks for GET /health in turn, round by round, so both see the same machine.
+link and the answer. The same wrk asks for GET /health in turn, round by round, so both see the same machine; and with
+--before an older binary as well, whose figure is then the one to compare with.
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import resource
@@ -36,25 +39,32 @@ def load(server, what, seconds, connections):
     return result
 
 
-def measure_requests(server, rounds, seconds, connections):
-    """Medians over rounds that alternate between completions and the ceiling; prints each round."""
+def measure_requests(server, before, rounds, seconds, connections):
+    """Medians over rounds that alternate between completions, here and before, and the ceiling; prints each round."""
     load(server, "completion", 1, connections)  # warms up both
     load(server, "health", 1, connections)
     results = []
+    others = []
     for number in range(1, rounds + 1):
         completion = load(server, "completion", seconds, connections)
         ceiling = load(server, "health", seconds, connections)
+        if before:
+            others.append(load(before, "completion", seconds, connections)["per_second"])
         failed = completion["not_2xx"] + completion["socket_errors"]
         results.append((completion["per_second"], completion["p50_ms"], completion["p99_ms"], ceiling["per_second"]))
         per_second, p50, p99, health = results[-1]
         print(
             f"round {number}: {per_second:,.0f} completions/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, {failed} failed; "
-            f"{health:,.0f} health/s"
+            f"{health:,.0f} health/s" + (f"; before: {others[-1]:,.0f} completions/s" if before else "")
         )
         if failed:
             sys.exit(f"server_bench: {failed} of {completion['requests']} requests failed; see {server.log.name}")
     per_second, p50, p99, health = (statistics.median(column) for column in zip(*results))
-    return {"completions_per_second": per_second, "p50_ms": p50, "p99_ms": p99, "health_per_second": health}
+    figures = {"completions_per_second": per_second, "p50_ms": p50, "p99_ms": p99, "health_per_second": health}
+    if before:
+        figures["before_per_second"] = statistics.median(others)
+        figures["ratio_to_before"] = statistics.median(now[0] / other for now, other in zip(results, others))
+    return figures
 
 
 def measure_idle_cpu(server, seconds):
@@ -98,6 +108,7 @@ def main():
     parser.add_argument("--idle-connections", type=int, default=10_000)
     parser.add_argument("--idle-seconds", type=int, default=10)
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there too")
+    parser.add_argument("--before", type=pathlib.Path, help="an older binary, measured in turn")
     arguments = parser.parse_args()
 
     if shutil.which("wrk") is None:
@@ -107,14 +118,23 @@ def main():
     sluice_server.BINARY = arguments.binary
 
     options = ("--model", "hash=hash", "--max-connections", arguments.idle_connections + 1000)
-    with sluice_server.serve(*options) as server:
-        figures = measure_requests(server, arguments.rounds, arguments.seconds, arguments.connections)
+    with contextlib.ExitStack() as stack:
+        before = None
+        if arguments.before:
+            sluice_server.BINARY = arguments.before
+            before = stack.enter_context(sluice_server.serve(*options))
+            sluice_server.BINARY = arguments.binary
+        server = stack.enter_context(sluice_server.serve(*options))
+        figures = measure_requests(server, before, arguments.rounds, arguments.seconds, arguments.connections)
         figures["idle_cpu_percent"] = measure_idle_cpu(server, arguments.idle_seconds)
     # A fresh server: the load above has already grown the heap of the other one.
     with sluice_server.serve(*options) as server:
         figures["idle_connections_mib"] = measure_idle_connections(server, arguments.idle_connections)
 
     print_line("one-token completions", figures["completions_per_second"], "/s", figures["health_per_second"])
+    if arguments.before:
+        print_line("the same before", figures["before_per_second"], "/s", figures["health_per_second"])
+        print_line("now / before, median of rounds", figures["ratio_to_before"], "")
     print_line(f"p50 at {arguments.connections} connections", figures["p50_ms"], "ms")
     print_line(f"p99 at {arguments.connections} connections", figures["p99_ms"], "ms")
     print_line("idle CPU of all processes", figures["idle_cpu_percent"], "%")
