@@ -111,6 +111,9 @@ class Breaker : public caf::event_based_actor {
       case LaneDied::Kind::planned:
         went_down(died.why, Down::planned);
         break;
+      case LaneDied::Kind::outside:
+        went_down(died.why, Down::outside);
+        break;
     }
   }
 

@@ -257,9 +257,10 @@ class Executor : public caf::event_based_actor {
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
     bool planned = cause == Cause::planned || cause == Cause::recycled;
-    auto kind = poison    ? LaneDied::Kind::poison
-                : planned ? LaneDied::Kind::planned
-                          : LaneDied::Kind::fatal;
+    auto kind = poison                    ? LaneDied::Kind::poison
+                : planned                 ? LaneDied::Kind::planned
+                : cause == Cause::outside ? LaneDied::Kind::outside
+                                          : LaneDied::Kind::fatal;
     tell_breaker(LaneDied{status_.lane, worker_, why, kind});
     if (served || !again) tell_batcher(LaneDown{status_.lane, !again});
     work_.lose(worker_, cause == Cause::inside, holder_.role);

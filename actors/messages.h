@@ -197,7 +197,7 @@ struct LaneServes {
 };
 /// Executor to breaker: it serves no longer.
 struct LaneDied {
-  enum class Kind : std::uint8_t { fatal, poison, planned };
+  enum class Kind : std::uint8_t { fatal, poison, planned, outside };
   LaneId lane;
   std::uint64_t worker = 0;
   std::string why;

@@ -52,6 +52,7 @@ void CircuitBreaker::down(std::string reason, Down kind, TimePoint now) {
   slots_ = 0;
   suspended_ = false;
   revoke();
+  blameless_ = kind == Down::outside && (state_ == State::closed || blameless_);
   if (state_ != State::forced_open) open(std::move(reason), kind == Down::fatal, now);
 }
 
@@ -187,8 +188,10 @@ void CircuitBreaker::open(std::string reason, bool counted, TimePoint now) {
                 (1.0 + options_.jitter * (2.0 * uniform - 1.0));
   wait = std::min(wait, static_cast<double>(options_.wait_max.count()));
   open_until_ = now + Duration(static_cast<Duration::rep>(wait));
+  if (!counted) return;
+  blameless_ = false;
   // Beyond 64 doublings the maximum decides anyway; the bound keeps the power finite.
-  if (counted) opened_ = std::min<std::uint32_t>(opened_ + 1, 64);
+  opened_ = std::min<std::uint32_t>(opened_ + 1, 64);
 }
 
 void CircuitBreaker::begin_probing(std::string reason, TimePoint now) {
@@ -204,7 +207,7 @@ void CircuitBreaker::begin_ramp(TimePoint now) {
   clear_evidence();
   failed_rounds_ = 0;
   last_busy_ = now;
-  ramp_ = 1;
+  ramp_ = blameless_ ? slots_ : 1;
   ramp_at_ = now + options_.ramp_step;
   enter(ramp_ >= slots_ ? State::closed : State::ramping, "all probes were golden", now);
 }

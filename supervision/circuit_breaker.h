@@ -45,7 +45,8 @@ struct CircuitBreakerOptions {
 /// Whoever owns it tells what happens, and afterwards calls `look`, which says what to do; at
 /// `next_look` at the latest it calls `look` again. Not thread-safe.
 ///   Source: RESILIENCE.md, section 7; the ramp's step is shorter here, because a lane that ramps
-///   has a new process that has passed its self-test and its probes.
+///   has a new process that has passed its self-test and its probes. For the same reason a lane
+///   that was well until somebody shot its worker does not ramp: what it ran waits for its places.
 class CircuitBreaker {
  public:
   enum class State : std::uint8_t { closed, open, probing, ramping, forced_open };
@@ -54,6 +55,7 @@ class CircuitBreaker {
     fatal,    ///< exit, hang, sticky error, broken link: the lane's own fault
     poison,   ///< a convicted request's fault: not counted
     planned,  ///< we ended it ourselves
+    outside,  ///< somebody shot it: a lane that was CLOSED need not ramp again
   };
   /// What happened on the lane under one generation since it was last told.
   struct Evidence {
@@ -176,6 +178,7 @@ class CircuitBreaker {
   std::uint64_t generation_;
   std::uint32_t slots_ = 0;  ///< of the worker; 0: none
   bool suspended_ = false;
+  bool blameless_ = false;  ///< it was CLOSED, and since then nothing but shots has befallen it
   bool degraded_ = false;  ///< evidence speaks against the lane, but it may not be opened
 
   std::array<Evidence, kBuckets> buckets_{};

@@ -110,6 +110,30 @@ TEST_F(CircuitBreakerTest, RampsToSlotsThatAreNoPowerOfTwo) {
   }
 }
 
+TEST_F(CircuitBreakerTest, DoesNotRampWhenSomebodyShotTheWorkerOfALaneThatWasWell) {
+  close(64);
+  breaker.down("shot", Down::outside, now);
+  look();
+  breaker.ready(64, now);
+  answer.reset();
+  look();
+  breaker.down("shot while it was probed", Down::outside, now);
+  breaker.ready(64, now);
+  answer = Kind::golden;
+  look();
+  EXPECT_EQ(gates, (std::vector<std::uint32_t>{0, 64}));
+  EXPECT_EQ(breaker.state(), State::closed);
+  gates.clear();
+
+  breaker.down("crashed", Down::fatal, now);
+  look();
+  breaker.down("shot, too", Down::outside, now);
+  breaker.ready(4, now);
+  pass(seconds(1));
+
+  EXPECT_EQ(gates, (std::vector<std::uint32_t>{0, 1, 2, 4})) << "it has not been well since";
+}
+
 TEST_F(CircuitBreakerTest, OpensOnEvidence) {
   struct Case {
     const char* what;
