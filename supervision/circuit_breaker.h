@@ -179,7 +179,7 @@ class CircuitBreaker {
   std::uint32_t slots_ = 0;  ///< of the worker; 0: none
   bool suspended_ = false;
   bool blameless_ = false;  ///< it was CLOSED, and since then nothing but shots has befallen it
-  bool degraded_ = false;  ///< evidence speaks against the lane, but it may not be opened
+  bool degraded_ = false;   ///< evidence speaks against the lane, but it may not be opened
 
   std::array<Evidence, kBuckets> buckets_{};
   std::int64_t bucket_ = 0;  ///< number of the newest bucket

@@ -30,25 +30,27 @@ from requests_of_all_kinds import KINDS, TEXT, request_of  # noqa: E402
 from sluice_server import BINARY, Server, children_of, choices_of, cpu_ticks, merge_events, serve  # noqa: E402
 
 TOKENS = 120
-# What a plan makes a worker do by itself, now and then; which of them a worker has is drawn by seed.
+# What a plan makes a worker do by itself, now and then. In steps of several rows, or behind the golden probes of its start:
+# what strikes by chance where one sequence runs alone cannot be told from guilt. Golden probes that fail three times cost
+# a lane its trust, and a suspect whose worker ends once more is convicted.
 PLANS = {
-    "crash": "exit(70)@step>1 if p=0.0001",
-    "segfault": "raise(11)@step>1 if p=0.0001",
-    "hang": "hang@step>1 if p=0.00005",
+    "crash": "exit(70)@rows>4 if p=0.0001",
+    "segfault": "raise(11)@rows>4 if p=0.0001",
+    "hang": "hang@rows>4 if p=0.00005",
     "slow": "slow(20)@step>1 if p=0.002",
-    "device_lost": "device_lost(3)@step>1 if p=0.0001",
+    "device_lost": "device_lost(3)@rows>4 if p=0.0001",
     "oom": "oom@step>1 if p=0.005",
     "leak": "leak(64)@step>1 if p=0.003",
     "leak_threads": "leak_threads(16)@step>1 if p=0.003",
-    "nan": "nan@step>1 if p=0.0002",
-    "invalid_token": "invalid_token@step>1 if p=0.0003",
+    "nan": "nan@rows>4 if p=0.0002",
+    "invalid_token": "invalid_token@step>60 if p=0.0003",
     "flip": "flip@frame>8 if p=0.00005",
     "truncate": "truncate@frame>8 if p=0.00005",
     "double": "double@frame>8 if p=0.002",
     "reorder": "reorder@frame>8 if p=0.00005",
     "repeat": "repeat@step>1 if p=0.002",
     "old_epoch": "old_epoch@step>1 if p=0.002",
-    "drop": "drop@step>1 if p=0.00005",
+    "drop": "drop@step>60 if p=0.00005",
     "stall_link": "stall_link@step>1 if p=0.00003",
     "slow_load": "slow(300ms)@load if p=0.2",
 }
@@ -327,6 +329,7 @@ def main():
         state = server.state()
         server.stop()
     finally:
+        log = server.log_text()
         server.close()
 
     struck = [b - a for a, b in tally.pauses if any(a <= moment <= b for moment in moments)]
@@ -355,7 +358,8 @@ def main():
     if not bad:
         os.unlink(trace.name)
     else:
-        print(f"  the trace is kept in {trace.name}")
+        pathlib.Path(trace.name + ".log").write_text(log)
+        print(f"  the trace is kept in {trace.name}, and beside it the server's log")
     return 1 if bad else 0
 
 
