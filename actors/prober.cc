@@ -136,7 +136,11 @@ class Prober : public caf::event_based_actor {
     probe_.reset();
   }
 
-  void drop(SequenceId id) { front_->tell(front_->executors.at(lane_).role, Drop{id, 0}); }
+  /// The lease goes at once: one that stayed behind would keep this actor, and with it the front.
+  void drop(SequenceId id) {
+    front_->executors.at(lane_).leases->remove(id, 0);
+    front_->tell(front_->executors.at(lane_).role, Drop{id, 0});
+  }
 
   std::shared_ptr<Front> front_;
   LaneId lane_;
