@@ -35,7 +35,7 @@ def run_all(server, undisturbed, kinds=STREAMS):
 # The first 48 steps of a worker are its golden probes; what comes later is met by streams. `restarts` is what follows.
 FAULTS = {
     "exits in a step": ("exit(70)@step=70 if incarnation=1", 1),
-    "ends by a fault of its own": ("raise(11)@step=70 if incarnation=1", 1),
+    "ends by a fault of its own": ("raise(6)@step=70 if incarnation=1", 1),
     "hangs with a live heartbeat": ("hang@step=70 if incarnation=1", 1),
     "stops itself": ("stop@step=70 if incarnation=1", 1),
     "loses its device, which tells three steps later": ("device_lost(3)@step=70 if incarnation=1", 1),

@@ -33,8 +33,8 @@ class Filler {
   void fill(Id<Tag, Number>& id) {
     fill(id.value);
   }
-  void fill(Duration& duration) { duration = Duration(count_ * 1'000'000'007); }
-  void fill(TimePoint& time) { time = TimePoint(Duration(count_ * 1'000'000'009)); }
+  void fill(Duration& duration) { duration = Duration(Duration::rep{1'000'000'007} * count_); }
+  void fill(TimePoint& time) { time = TimePoint(Duration(Duration::rep{1'000'000'009} * count_)); }
   void fill(Outcome& outcome) { outcome = Outcome::poison; }
   void fill(Why& why) { why = Why::retry; }
   void fill(Probe::Step& step) { step = Probe::Step::expired; }

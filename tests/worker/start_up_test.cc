@@ -191,14 +191,14 @@ TEST(Holdings, CountDescriptorsAndThreadsAtMostOnceASecond) {
 }
 
 TEST(Holdings, CountEvenWhenNoDescriptorIsLeft) {
-  testing::ManualClock clock;
+  const TimePoint now = testing::ManualClock().now();
   Holdings holdings;
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
   rlimit none{.rlim_cur = 0, .rlim_max = limit.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
 
-  Holdings::Counts held = holdings.at(clock.now());
+  Holdings::Counts held = holdings.at(now);
 
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
   EXPECT_GE(held.descriptors, 2U);
