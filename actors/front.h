@@ -102,7 +102,7 @@ struct Front {
     Duration keepalive = std::chrono::seconds(15);  ///< silence after which a stream gets a comment
     std::size_t stream_buffer = std::size_t{256} << 10;  ///< unsent bytes that pause a stream
     CircuitBreakerOptions breaker;
-    Duration pulse = std::chrono::milliseconds(100);     ///< between two beats; zero: no pulse
+    Duration pulse = std::chrono::milliseconds(250);     ///< between two beats; zero: no pulse
     Duration pulse_alarm = std::chrono::seconds(1);      ///< for the answer of an actor
     Duration outage_patience = std::chrono::seconds(5);  ///< of a model, while new ones may wait
     std::uint32_t resumptions_max = 100;  ///< of one sequence, before it ends as backend_lost

@@ -43,7 +43,7 @@ TEST_F(PulseTest, FindsEverybodyWell) {
   advance(seconds(10));
 
   EXPECT_EQ(front->pulse.stuck, 0U);
-  EXPECT_LE(front->pulse.age(now()), milliseconds(100));
+  EXPECT_LE(front->pulse.age(now()), front->options.pulse);
   EXPECT_EQ(probes.health("id").status, 200);
 }
 
@@ -52,13 +52,13 @@ TEST_F(PulseTest, FindsAnActorThatDoesNotAnswer) {
     silence(role);
     advance(milliseconds(1000));
     EXPECT_EQ(front->pulse.stuck, 0U) << role;
-    advance(milliseconds(250));
+    advance(2 * front->options.pulse);  // until it is asked, and until its silence is seen
     EXPECT_EQ(front->pulse.stuck, 1U) << role;
     advance(seconds(10));
     EXPECT_EQ(front->pulse.stuck, 1U) << "one alarm: " << role;
     EXPECT_EQ(probes.health("id").status, 200) << "others are run: " << role;
     front->tree->registry().announce_down(role, 1000, false, "replaced");
-    advance(milliseconds(200));
+    advance(front->options.pulse);
     EXPECT_EQ(front->pulse.stuck, 0U) << role;
   }
 }
@@ -69,7 +69,7 @@ TEST_F(PulseTest, OutlivesAnActorThatRefusesItsPing) {
   mute.push_back(actor);
   auto pulse = peer("pulse");
   front->tree->registry().announce_up("queue.hash", 1000, actor);
-  advance(milliseconds(1250));
+  advance(front->options.pulse_alarm + 2 * front->options.pulse);
 
   EXPECT_EQ(peer("pulse"), pulse);
   EXPECT_EQ(front->pulse.stuck, 1U);
@@ -94,7 +94,7 @@ TEST_F(PulseTest, ComesBackAndDoesNotMakeHealthLieMeanwhile) {
   kill(peer("pulse"));
   advance(seconds(1));
 
-  EXPECT_LE(front->pulse.age(now()), milliseconds(100));
+  EXPECT_LE(front->pulse.age(now()), front->options.pulse);
   EXPECT_EQ(front->pulse.stuck, 0U);
   EXPECT_EQ(probes.health("id").status, 200);
 }
