@@ -84,7 +84,7 @@ class Tally:
         self.answers = 0
         self.bytes = 0
         self.failures = []
-        self.poison = 0  # poison requests that were answered
+        self.poison = 0  # poison requests that got their one error
         self.convicted = 0  # what strikes by chance may strike the same request three times, the last time alone
         self.differences = []
         self.pauses = []  # (from, to) of every silence in a stream that is longer than 20 ms
@@ -184,9 +184,10 @@ def send_poison(server, number, tally):
     finally:
         connection.close()
     with tally.lock:
-        tally.poison += 1
         if wrong:
             tally.failures.append(f"a poison request got {wrong}")
+        else:
+            tally.poison += 1
 
 
 def disturb(server, action, dice):
@@ -337,7 +338,7 @@ def main():
     print(f"  {took:.0f} s, {done}, {sum(lane['restarts'] for lane in state['workers'])} restarts")
     print(f"  answers {tally.answers} ({tally.answers / took:.1f}/s), bytes {tally.bytes}, moved {counts['resumed']}")
     print(f"  failed {len(tally.failures)}, different {len(tally.differences)}, convicted by chance {tally.convicted}")
-    print(f"  poison requests {tally.poison}, each answered with its one error")
+    print(f"  poison requests {len(poisoners)}, answered with their one error {tally.poison}")
     print(f"  pauses of streams at a fault: {len(struck)}, {in_ms(struck)}")
     waits, recomputes = moves(trace.name)
     print(f"  of {len(waits)} sequences that moved: taken by a worker again after {in_ms(waits)}")
