@@ -5,6 +5,7 @@
 #include "models/model.h"
 #include "models/tokenizer.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,9 @@ struct ModelSource {
   std::string dtype =
       "auto";  ///< "auto" (the checkpoint's), "f32", "bf16": storage of weights and KV
   std::uint32_t threads = 1;
+  /// Called on the loading thread, now and then, with the bytes of weights that were read or
+  /// converted since the last call; may be empty.
+  std::function<void(std::uint64_t bytes)> on_progress = {};
 };
 
 /// Loads weights and checks every tensor against config.json. For the worker.

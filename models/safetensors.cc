@@ -155,11 +155,11 @@ Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::open(const std::string
     return Error{ErrorCode::data_loss,
                  name_of(path) + ": has " + std::to_string(size) +
                      " bytes, the length of the header alone takes 8"};
-  // Shared, so that all workers of a host use the same pages; populated, so that the first request
-  // does not wait for the disk.
-  void* address = mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, descriptor, 0);
+  // Shared, so that all workers of a host use the same pages.
+  void* address = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
   if (address == MAP_FAILED) return system_error("mmap");
   std::unique_ptr<SafetensorsFile> file(new SafetensorsFile());
+  file->path_ = path;
   file->bytes_ = static_cast<const std::byte*>(address);
   file->size_bytes_ = size;
   Result<void> header = file->read_header(name_of(path));
@@ -242,6 +242,23 @@ std::uint64_t SafetensorsFile::hash() const {
   return hash;
 }
 
+Result<void> SafetensorsFile::page_in(const std::function<void(std::uint64_t)>& on_progress) const {
+  constexpr std::size_t kPieceBytes = 16 << 20;  // a multiple of any page
+  for (std::size_t at = 0; at < size_bytes_; at += kPieceBytes) {
+    std::size_t size = std::min(kPieceBytes, size_bytes_ - at);
+    // A kernel before 5.14 does not know how; there the first step waits for the disk.
+    bool there = ::madvise(const_cast<std::byte*>(bytes_) + at, size, MADV_POPULATE_READ) == 0 ||
+                 errno == EINVAL;
+    if (!there)
+      return Error{ErrorCode::data_loss,
+                   path_ + ": bytes " + std::to_string(at) + " to " + std::to_string(at + size) +
+                       " of " + std::to_string(size_bytes_) +
+                       " cannot be read: " + std::strerror(errno)};
+    if (on_progress) on_progress(size);
+  }
+  return {};
+}
+
 Result<Checkpoint> Checkpoint::open(const std::string& folder) {
   constexpr std::size_t kIndexBytesMax = 64 << 20;
   const std::string single = "model.safetensors";
@@ -297,6 +314,12 @@ Result<Checkpoint> Checkpoint::open(const std::string& folder) {
 const StoredTensor* Checkpoint::find(const std::string& name) const {
   auto found = tensors_.find(name);
   return found == tensors_.end() ? nullptr : found->second;
+}
+
+Result<void> Checkpoint::page_in(const std::function<void(std::uint64_t)>& on_progress) const {
+  for (const auto& file : files_)
+    if (auto there = file->page_in(on_progress); !there) return there;
+  return {};
 }
 
 std::uint64_t Checkpoint::hash() const {

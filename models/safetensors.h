@@ -45,12 +45,15 @@ class SafetensorsFile {
   [[nodiscard]] const std::vector<StoredTensor>& tensors() const { return tensors_; }
   /// Hash of the whole file up to 64 MiB; beyond, of its size, its header and samples of its data.
   [[nodiscard]] std::uint64_t hash() const;
+  /// As `Checkpoint::page_in`.
+  Result<void> page_in(const std::function<void(std::uint64_t)>& on_progress) const;
 
  private:
   SafetensorsFile() = default;
   Result<void> read_header(const std::string& file);
   Result<void> check_layout(const std::string& file, std::size_t data_bytes) const;
 
+  std::string path_;
   const std::byte* bytes_ = nullptr;
   std::size_t size_bytes_ = 0;
   std::size_t header_bytes_ = 0;  // with the eight bytes of its length
@@ -70,6 +73,11 @@ class Checkpoint {
   [[nodiscard]] const std::string& main_file() const { return main_file_; }
   /// Of all files.
   [[nodiscard]] std::uint64_t hash() const;
+  /// Reads all files into memory, so that no step waits for a disk.
+  ///   on_progress  gets the bytes of each piece that is there; may be empty
+  /// Errors: data_loss, where the disk does not give what the file should have: the file, the
+  /// place.
+  Result<void> page_in(const std::function<void(std::uint64_t)>& on_progress) const;
 
  private:
   std::string main_file_;

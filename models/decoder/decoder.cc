@@ -319,8 +319,8 @@ Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {
   if (!stream) return stream.error();
   Result<std::unique_ptr<Event>> done = (*device)->make_event();
   if (!done) return done.error();
-  Result<DecoderWeights> weights =
-      load_decoder_weights(std::move(*checkpoint), *config, source.dtype, **device);
+  Result<DecoderWeights> weights = load_decoder_weights(
+      std::move(*checkpoint), *config, source.dtype, **device, source.on_progress);
   if (!weights) return weights.error();
   return std::unique_ptr<Model>(std::make_unique<Decoder>(std::move(*config),
                                                           std::move(*device),

@@ -54,7 +54,8 @@ void convert(const StoredTensor& from, DType to, std::byte* target) {
   }
 }
 
-/// Collects what is wanted, checks it, and only then copies what cannot stay in the mapping.
+/// Collects what is wanted, checks it, and only then reads it and copies what cannot stay in the
+/// mapping.
 class Loader {
  public:
   Loader(DecoderWeights& weights, Device& device) : weights_(weights), device_(device) {}
@@ -69,7 +70,19 @@ class Loader {
     return want(view, name, {n}, std::nullopt);
   }
 
-  Result<void> copy() {
+  Result<void> fetch(const std::function<void(std::uint64_t)>& on_progress) {
+    if (auto there = weights_.checkpoint.page_in(on_progress); !there) return there;
+    return copy(on_progress);
+  }
+
+ private:
+  struct Copy {
+    const StoredTensor* from;
+    TensorView* view;
+    std::size_t offset;
+  };
+
+  Result<void> copy(const std::function<void(std::uint64_t)>& on_progress) {
     constexpr std::size_t kAlignment = 256;
     std::size_t total = 0;
     for (Copy& copy : copies_) {
@@ -89,16 +102,10 @@ class Loader {
         Result<void> moved = move_to_device(copy);
         if (!moved) return moved;
       }
+      if (on_progress) on_progress(copy.view->bytes());
     }
     return {};
   }
-
- private:
-  struct Copy {
-    const StoredTensor* from;
-    TensorView* view;
-    std::size_t offset;
-  };
 
   Result<void> want(TensorView& view,
                     const std::string& name,
@@ -216,7 +223,8 @@ Result<DType> storage_type(const Checkpoint& checkpoint, const std::string& dtyp
 Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,
-                                            Device& device) {
+                                            Device& device,
+                                            const std::function<void(std::uint64_t)>& on_progress) {
   Result<DType> storage = storage_type(checkpoint, dtype);
   if (!storage) return storage.error();
   DecoderWeights weights;
@@ -240,8 +248,8 @@ Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
         loader.matrix(weights.head, "lm_head.weight", config.vocabulary, config.width);
     if (!head) return head.error();
   }
-  Result<void> copied = loader.copy();
-  if (!copied) return copied.error();
+  Result<void> fetched = loader.fetch(on_progress);
+  if (!fetched) return fetched.error();
   if (config.tied_embeddings) weights.head = weights.embedding;
   return weights;
 }

@@ -43,13 +43,15 @@ struct DecoderWeights {
   std::unique_ptr<Buffer> buffer;  ///< converted and moved weights; may be null
 };
 
-/// Finds every tensor that `config` asks for and checks its shape and type.
-///   dtype   "auto": that of the checkpoint's embedding (f32 if it is f16); "f32", "bf16"
+/// Finds every tensor that `config` asks for, checks its shape and type, and reads it.
+///   dtype        "auto": that of the checkpoint's embedding (f32 if it is f16); "f32", "bf16"
+///   on_progress  as of ModelSource
 /// Errors: data_loss (missing, or of wrong shape or type), with file, tensor and numbers;
 /// invalid_argument (dtype); those of `Device`.
 Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,
-                                            Device& device);
+                                            Device& device,
+                                            const std::function<void(std::uint64_t)>& on_progress);
 
 }  // namespace sluice

@@ -50,6 +50,22 @@ TEST_F(Loading, TellsTheShapeOfTheModel) {
   EXPECT_EQ(info.weight_bytes, 2 * (512 * 64 + 3 * layer + 64));
 }
 
+TEST_F(Loading, TellsHowFarItIs) {
+  std::uint64_t file_bytes = folder_.read("model.safetensors").size();
+  auto told = [&](const std::string& dtype) {
+    std::uint64_t bytes = 0;
+    ModelSource source;
+    source.path = folder_.path();
+    source.dtype = dtype;
+    source.on_progress = [&](std::uint64_t more) { bytes += more; };
+    EXPECT_TRUE(load_model(source));
+    return bytes;
+  };
+
+  EXPECT_EQ(told("auto"), file_bytes) << "read, and used where it lies";
+  EXPECT_GT(told("f32"), 2 * file_bytes) << "read, and converted into twice as many";
+}
+
 TEST_F(Loading, SaysWhichFolderIsMissing) {
   ModelSource source;
   source.path = folder_.path() + "/absent";

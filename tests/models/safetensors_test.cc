@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 
 namespace sluice {
 namespace {
@@ -233,6 +234,43 @@ TEST_F(Safetensors, OpensACheckpointOfSeveralFiles) {
   ASSERT_NE(checkpoint->find("b"), nullptr);
   EXPECT_EQ(checkpoint->find("b")->file, "two.safetensors");
   EXPECT_EQ(checkpoint->find("c"), nullptr);
+}
+
+TEST_F(Safetensors, TellEachPieceThatIsInMemory) {
+  constexpr std::size_t kBytes = (std::size_t{40} << 20) + 5;
+  folder_.write("model.safetensors.index.json",
+                R"({"metadata":{},"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})");
+  std::string number = std::to_string(kBytes);
+  std::string one = file_of(
+      R"({"a":{"dtype":"U8","shape":[)" + number + R"(],"data_offsets":[0,)" + number + "]}}",
+      kBytes);
+  std::string two = file_of(kPartTwo, 2);
+  folder_.write("one.safetensors", one);
+  folder_.write("two.safetensors", two);
+  auto checkpoint = Checkpoint::open(folder_.path());
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  std::vector<std::uint64_t> pieces;
+
+  auto there = checkpoint->page_in([&](std::uint64_t bytes) { pieces.push_back(bytes); });
+
+  ASSERT_TRUE(there) << there.error().message;
+  constexpr std::uint64_t kPiece = std::uint64_t{16} << 20;
+  EXPECT_EQ(pieces,
+            (std::vector<std::uint64_t>{kPiece, kPiece, one.size() - 2 * kPiece, two.size()}));
+}
+
+TEST_F(Safetensors, SayWhichBytesCannotBeReadInsteadOfCrashing) {
+  std::string header = R"({"a":{"dtype":"U8","shape":[100000],"data_offsets":[0,100000]}})";
+  auto file = open(file_of(header, 100'000));
+  ASSERT_TRUE(file);
+  std::filesystem::resize_file(folder_.path() + "/model.safetensors", 5000);
+
+  auto there = (*file)->page_in({});
+
+  ASSERT_FALSE(there);
+  EXPECT_EQ(there.error().code, ErrorCode::data_loss);
+  EXPECT_THAT(there.error().message,
+              HasSubstr("model.safetensors: bytes 0 to 100071 of 100071 cannot be read: "));
 }
 
 TEST_F(Safetensors, SaysWhatIsWrongWithAnIndex) {
