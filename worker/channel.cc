@@ -34,9 +34,13 @@ bool WorkerChannel::send(std::span<const wire::ToFront> messages) {
   outbox_.clear();
   for (const wire::ToFront& message : messages)
     writer_.append(message, outbox_);
+  return write_outbox();
+}
+
+bool WorkerChannel::write_outbox() {
   std::string_view rest = outbox_;
   while (!rest.empty()) {
-    ssize_t put = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+    ssize_t put = ::send(fd_, rest.data(), sliced_ ? 1 : rest.size(), MSG_NOSIGNAL);
     if (put < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
@@ -55,7 +59,8 @@ bool WorkerChannel::try_send(const wire::ToFront& message) {
   outbox_.clear();
   writer_.append(message, outbox_);
   if (outbox_.empty()) return true;  // a tap keeps it back
-  CHECK(outbox_.size() <= kWholeWriteBytes);
+  // No message that is sent this way is so large, but what a tap makes of it may be.
+  if (sliced_ || outbox_.size() > kWholeWriteBytes) return write_outbox();
   ssize_t put = ::send(fd_, outbox_.data(), outbox_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (put < 0) {
     writer_.take_back();

@@ -31,6 +31,9 @@ class WorkerChannel {
   /// From now on nothing is written: `send` waits for the end of the link, `try_send` skips. A
   /// fault, to be injected from any thread.
   void stall() { stalled_ = true; }
+  /// From now on every byte is written by itself, and `try_send` waits as `send` does. A fault, as
+  /// above.
+  void slice() { sliced_ = true; }
 
   /// Reads what has arrived and appends its messages to `messages`.
   ///   timeout_ms  how long to wait for the first byte; 0: not at all; -1: for ever
@@ -39,8 +42,11 @@ class WorkerChannel {
   Result<bool> receive(int timeout_ms, std::vector<wire::ToWorker>& messages);
 
  private:
+  bool write_outbox();
+
   int fd_;
   std::atomic<bool> stalled_ = false;
+  std::atomic<bool> sliced_ = false;
   std::mutex mutex_;   // of numbering and writing: frames are written in the order of their numbers
   LinkWriter writer_;  // guarded by mutex_
   std::string outbox_;  // guarded by mutex_; empty between calls, kept for its memory

@@ -48,10 +48,13 @@ constexpr Word kWords[] = {
     {"repeat", What::repeat, Argument::none, kStep | kFrame},
     {"drop", What::drop, Argument::none, kStep | kFrame},
     {"stall_link", What::stall_link, Argument::none, kStep},
+    {"slice_link", What::slice_link, Argument::none, kStep},
     {"flip", What::flip, Argument::none, kFrame},
     {"truncate", What::truncate, Argument::none, kFrame},
     {"double", What::double_frame, Argument::none, kFrame},
     {"reorder", What::reorder, Argument::none, kFrame},
+    {"huge", What::huge, Argument::none, kFrame},
+    {"deep", What::deep, Argument::none, kFrame},
     {"no_exit", What::no_exit, Argument::none, kAlways},
 };
 

@@ -21,8 +21,10 @@
 //   old_epoch               outputs come once more, before, under the epoch before     S F
 //   repeat, drop            outputs come twice; never                                  S F
 //   stall_link              nothing is written any more                                S
+//   slice_link              from now on every byte is written by itself                S
 //   flip, truncate          one bit of a frame is flipped; half of it is missing       F
 //   double, reorder         a frame comes twice; after the next one                    F
+//   huge, deep              it claims two gigabytes; holds 100,000 arrays, nested      F
 //   no_exit                 after a lost device it goes on, and answers errors         -
 //
 //   L  load            while the model loads; for a model's faults: from the beginning, always
@@ -68,10 +70,13 @@ struct Fault {
     repeat,
     drop,
     stall_link,
+    slice_link,
     flip,
     truncate,
     double_frame,
     reorder,
+    huge,
+    deep,
     no_exit,
   };
   enum class When : std::uint8_t { always, load, step, rows, tokens, frame };
@@ -132,9 +137,12 @@ class FaultActions {
   virtual void leak_threads(std::int32_t count) = 0;
   /// From now on nothing that the worker says is written to its link.
   virtual void stall_link() = 0;
+  /// From now on every byte of it is written by itself.
+  virtual void slice_link() = 0;
 };
 
-/// The real ones. `stall_link` is called for the action of that name.
-std::unique_ptr<FaultActions> make_process_faults(std::function<void()> stall_link);
+/// The real ones. The functions are called for the actions of their names.
+std::unique_ptr<FaultActions> make_process_faults(std::function<void()> stall_link,
+                                                  std::function<void()> slice_link);
 
 }  // namespace sluice

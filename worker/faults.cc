@@ -94,6 +94,9 @@ class Faults::Impl {
       case What::stall_link:
         actions.stall_link();
         return true;
+      case What::slice_link:
+        actions.slice_link();
+        return true;
       case What::slow:
         if (fault.longer > Duration(0)) actions.sleep(fault.longer);
         return true;

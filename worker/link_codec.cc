@@ -32,16 +32,20 @@ Error damaged(std::string message) {
 
 }  // namespace
 
+void seal_link_frame(std::string& bytes, std::size_t start, std::uint32_t number) {
+  char* header = bytes.data() + start + kFramePrefixBytes;
+  store_be32(header + kNumberBytes, number);
+  store_be32(header,
+             checksum(std::string_view(bytes).substr(start + kLinkFrameBytes - kNumberBytes)));
+  end_frame(bytes, start);
+}
+
 template <class Message>
 void LinkWriter::append_frame(const Message& message, std::string& bytes) {
   std::size_t start = begin_frame(bytes);
   bytes.append(kHeaderBytes, '\0');
   wire::encode(message, bytes);
-  char* header = bytes.data() + start + kFramePrefixBytes;
-  store_be32(header + kNumberBytes, number_);
-  store_be32(header,
-             checksum(std::string_view(bytes).substr(start + kLinkFrameBytes - kNumberBytes)));
-  end_frame(bytes, start);
+  seal_link_frame(bytes, start, number_);
   if (tap_ != nullptr) tap_->on_frame(number_, bytes, start);
   ++number_;
 }

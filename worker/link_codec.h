@@ -21,6 +21,10 @@ namespace sluice {
 /// Bytes of a frame besides its payload.
 inline constexpr std::size_t kLinkFrameBytes = kFramePrefixBytes + 8;
 
+/// Writes length, checksum and number of the frame whose room for them begins at `start` and whose
+/// payload ends with `bytes`.
+void seal_link_frame(std::string& bytes, std::size_t start, std::uint32_t number);
+
 /// Sees every frame before it is written and may damage it; how faults of the link are injected.
 class LinkTap {
  public:

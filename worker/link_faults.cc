@@ -7,9 +7,20 @@
 namespace sluice {
 namespace {
 
+constexpr std::size_t kDepth = 100'000;
+
 bool is_of_frames(Fault::What what) {
-  return what == Fault::What::flip || what == Fault::What::truncate ||
-         what == Fault::What::double_frame || what == Fault::What::reorder;
+  switch (what) {
+    case Fault::What::flip:
+    case Fault::What::truncate:
+    case Fault::What::double_frame:
+    case Fault::What::reorder:
+    case Fault::What::huge:
+    case Fault::What::deep:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -38,6 +49,12 @@ void LinkFaults::on_frame(std::uint32_t number, std::string& bytes, std::size_t 
       bytes.resize(start + size / 2);
     } else if (fault.what == Fault::What::double_frame) {
       bytes.append(std::string(bytes, start));
+    } else if (fault.what == Fault::What::huge) {
+      bytes[start] = '\x7F';  // the highest byte of the length
+    } else if (fault.what == Fault::What::deep) {
+      bytes.resize(start + kLinkFrameBytes);
+      bytes.append(kDepth, '\x91');  // an array of one element, which is an array of one element
+      seal_link_frame(bytes, start, number);
     } else {
       held_ = bytes.substr(start);
       bytes.resize(start);

@@ -14,7 +14,8 @@ namespace {
 
 class ProcessFaults final : public FaultActions {
  public:
-  explicit ProcessFaults(std::function<void()> stall_link) : stall_link_(std::move(stall_link)) {}
+  ProcessFaults(std::function<void()> stall_link, std::function<void()> slice_link)
+      : stall_link_(std::move(stall_link)), slice_link_(std::move(slice_link)) {}
 
   void exit(int code) override { ::_exit(code); }
   void raise(int signal) override { ::kill(::getpid(), signal); }
@@ -39,6 +40,7 @@ class ProcessFaults final : public FaultActions {
     }
   }
   void stall_link() override { stall_link_(); }
+  void slice_link() override { slice_link_(); }
 
  private:
   static void* wait_for_ever(void* /*nothing*/) {
@@ -47,12 +49,14 @@ class ProcessFaults final : public FaultActions {
   }
 
   std::function<void()> stall_link_;
+  std::function<void()> slice_link_;
 };
 
 }  // namespace
 
-std::unique_ptr<FaultActions> make_process_faults(std::function<void()> stall_link) {
-  return std::make_unique<ProcessFaults>(std::move(stall_link));
+std::unique_ptr<FaultActions> make_process_faults(std::function<void()> stall_link,
+                                                  std::function<void()> slice_link) {
+  return std::make_unique<ProcessFaults>(std::move(stall_link), std::move(slice_link));
 }
 
 }  // namespace sluice

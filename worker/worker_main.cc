@@ -48,7 +48,8 @@ int worker_main(const WorkerOptions& given) {
   std::optional<LinkFaults> link_faults;
   if (!options.faults.empty()) link_faults.emplace(options.faults, options.fault_scope);
   WorkerChannel channel(options.link_fd, link_faults ? &*link_faults : nullptr);
-  auto actions = make_process_faults([&channel] { channel.stall(); });
+  auto actions =
+      make_process_faults([&channel] { channel.stall(); }, [&channel] { channel.slice(); });
   std::optional<Faults> faults;
   if (!options.faults.empty()) faults.emplace(options.faults, options.fault_scope, *actions, clock);
   channel.send(wire::Hello{.pid = ::getpid(), .version = options.version});

@@ -44,6 +44,8 @@ FAULTS = {
     "computes wrong tokens before it is trusted": ("wrong@step=1..40 if incarnation=1", 1),
     "sends a flipped bit": ("flip@frame=90 if incarnation=1", 1),
     "sends half a frame": ("truncate@frame=90 if incarnation=1", 1),
+    "sends a frame that claims gigabytes": ("huge@frame=90 if incarnation=1", 1),
+    "sends a frame of nested arrays": ("deep@frame=90 if incarnation=1", 1),
     "swaps two frames": ("reorder@frame=90 if incarnation=1", 1),
     "forgets outputs": ("drop@step=70 if incarnation=1", 1),
     "does not write any more": ("stall_link@step=70 if incarnation=1", 1),
@@ -53,7 +55,7 @@ FAULTS = {
     "is out of memory once": ("oom@step=70", 0),
     "never has memory for many rows": ("oom@rows>20", 0),
     "is slow for a while": ("slow(20)@step=70..80", 0),
-    "loads slowly": ("slow(500ms)@load", 0),
+    "writes byte by byte": ("slice_link@step=1", 0),
     "computes what is not finite, once": ("nan@step=70 if incarnation=1", 0),
     "computes a token that does not exist": ("invalid_token@step=70 if incarnation=1", 0),
 }

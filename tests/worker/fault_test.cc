@@ -35,9 +35,10 @@ TEST(FaultPlan, ReadsEveryFault) {
       "nan(all)@step=12; wrong@step>7; invalid_token@step=9; flip@frame=40; truncate@frame=40;"
       "double@frame=7; reorder@frame=9; old_epoch@frame=11; repeat@step=3; drop@step=4;"
       "stall_link@step=20; exit(6)@load; slow(5s)@load; slow(2.5ms)@step=1;"
-      "exit(139)@tokens=13,14,15; no_exit; leak(8)@step>100; leak_threads(2)@rows=3");
+      "exit(139)@tokens=13,14,15; no_exit; leak(8)@step>100; leak_threads(2)@rows=3;"
+      "slice_link@step=5; huge@frame=6; deep@frame=7");
 
-  ASSERT_EQ(all.size(), 28U);
+  ASSERT_EQ(all.size(), 31U);
   EXPECT_EQ(all[0].what, What::exit);
   EXPECT_EQ(all[0].number, 70);
   EXPECT_EQ(all[0].when, When::step);
@@ -69,6 +70,9 @@ TEST(FaultPlan, ReadsEveryFault) {
   EXPECT_EQ(all[27].what, What::leak_threads);
   EXPECT_EQ(all[27].number, 2);
   EXPECT_EQ(all[27].when, When::rows);
+  EXPECT_EQ(all[28].what, What::slice_link);
+  EXPECT_EQ(all[29].what, What::huge);
+  EXPECT_EQ(all[30].what, What::deep);
 }
 
 TEST(FaultPlan, ReadsConditions) {

@@ -548,6 +548,27 @@ TEST_F(SpawnWithFaults, RefusesATruncatedAndALateFrame) {
   expect_right(tokens_until_the_end());
 }
 
+TEST_F(SpawnWithFaults, RefusesAbsurdFramesAtOnce) {
+  auto link = serve("huge@frame=40");
+  std::string why = listener->wait_for_exit().why;
+  EXPECT_EQ(why.find("sent a broken frame: a frame of 21307"), 0U) << why;
+
+  listener = std::make_shared<Listener>();
+  link = serve("deep@frame=40");
+  EXPECT_EQ(listener->wait_for_exit().why,
+            "sent a broken frame: msgpack: nesting that is too deep");
+  expect_right(tokens_until_the_end());
+}
+
+TEST_F(SpawnWithFaults, ReadsWhatComesByteByByte) {
+  auto link = serve("slice_link@step=5; exit(0)@step=200");
+
+  EXPECT_EQ(listener->wait_for_exit().why, "exited with code 0");
+  std::vector<TokenId> tokens = tokens_until_the_end();
+  EXPECT_EQ(tokens.size(), 199U);
+  expect_right(tokens);
+}
+
 TEST_F(SpawnWithFaults, IgnoresADoubledFrame) {
   auto link = serve("double@frame=10..60; exit(0)@step=200");
 
