@@ -6,6 +6,7 @@
 #include "base/fault_point.h"
 #include "supervision/lane_restarts.h"
 #include "supervision/leak_budget.h"
+#include "supervision/phase_clock.h"
 #include "supervision/step_times.h"
 #include "supervision/watchdog.h"
 
@@ -99,9 +100,7 @@ class Executor : public caf::event_based_actor {
           if (start.life == worker_life_ && !link_ && !corpse_) start_worker();
         },
         [this](PhaseTimeout timeout) {
-          if (timeout.life == worker_life_ && timeout.phase == phase_) {
-            lose_worker("start-up phase '" + status_.phase + "' took too long", Cause::link);
-          }
+          if (timeout.life == worker_life_ && timeout.phase == phase_) on_phase_timeout();
         },
         [this](WatchTick tick) {
           if (tick.life == worker_life_) on_watch_tick();
@@ -182,8 +181,22 @@ class Executor : public caf::event_based_actor {
   void enter_phase(const char* phase, Duration timeout) {
     status_.phase = phase;
     ++phase_;
+    phase_clock_.begin(timeout, front_->clock->now());
     publish();
     delayed_send(this, timeout, PhaseTimeout{worker_life_, phase_});
+  }
+
+  void on_phase_timeout() {
+    TimePoint now = front_->clock->now();
+    if (Duration left = phase_clock_.look(now); left > Duration::zero()) {
+      delayed_send(this, left, PhaseTimeout{worker_life_, phase_});
+      return;
+    }
+    auto still = phase_clock_.still(now);
+    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(still).count();
+    lose_worker("has made no progress in its start-up phase '" + status_.phase + "' for " +
+                    std::to_string(ms) + " ms",
+                Cause::link);
   }
 
   /// Kills the worker and goes on as if it had died by itself. Its successor waits until the
@@ -254,6 +267,8 @@ class Executor : public caf::event_based_actor {
     status_.doubt.clear();
     status_.running = status_.waiting = 0;
     status_.step_age_ms = 0;
+    status_.descriptors = status_.threads = 0;
+    status_.loaded_bytes = 0;
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
     bool planned = cause == Cause::planned || cause == Cause::recycled;
@@ -552,6 +567,10 @@ class Executor : public caf::event_based_actor {
     status_.steps = beat.steps;
     status_.preemptions = beat.preemptions;
     status_.step_age_ms = beat.step_age_ms;
+    status_.descriptors = beat.descriptors;
+    status_.threads = beat.threads;
+    if (beat.loaded_bytes > std::exchange(status_.loaded_bytes, beat.loaded_bytes))
+      phase_clock_.moved(front_->clock->now());
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
     if (!end_leak(beat)) watch_for_lost_commands(beat);
@@ -730,11 +749,12 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_ = 0;       ///< its number in the life of the lane, as others know it
   std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
-  bool starting_ = false;          ///< holds a place in the host's start bucket
-  bool has_computed_ = false;      ///< since the last look at its clocks
-  TimePoint idle_since_{};         ///< when the first of `idle_beats_` came
-  std::uint32_t idle_beats_ = 0;   ///< in a row, while work is held
-  bool is_recorded_ = false;       ///< the trace knows of a worker that lives
+  PhaseClock phase_clock_;
+  bool starting_ = false;         ///< holds a place in the host's start bucket
+  bool has_computed_ = false;     ///< since the last look at its clocks
+  TimePoint idle_since_{};        ///< when the first of `idle_beats_` came
+  std::uint32_t idle_beats_ = 0;  ///< in a row, while work is held
+  bool is_recorded_ = false;      ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   /// The batcher's incarnation and the worker it was last told of.

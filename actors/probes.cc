@@ -171,6 +171,9 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("steps", lane.steps);
     object.number("preemptions", lane.preemptions);
     object.number("step_age_ms", lane.step_age_ms);
+    object.number("loaded_bytes", lane.loaded_bytes);
+    object.number("descriptors", lane.descriptors);
+    object.number("threads", lane.threads);
     object.text("doubt", lane.doubt);
     write_breaker(object.member("breaker"), lane.breaker, now);
   });

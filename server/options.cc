@@ -149,6 +149,10 @@ void add_serve(CLI::App& command, ServeOptions& options) {
                "--request-timeout",
                options.request_timeout,
                "Deadline of requests that name none (120s)");
+  add_duration(command,
+               "--load-timeout",
+               options.load_timeout,
+               "How long a worker may load its model without getting any further (30s)");
   command
       .add_option("--lane-restarts",
                   options.lane_restarts_max,

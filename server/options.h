@@ -50,6 +50,7 @@ struct ServeOptions {
   Duration drain_delay = std::chrono::seconds(5);
   Duration drain_timeout = std::chrono::seconds(45);
   Duration request_timeout = std::chrono::seconds(120);
+  Duration load_timeout = std::chrono::seconds(30);
   std::uint32_t lane_restarts_max = 5;
   Duration lane_restarts_period = std::chrono::seconds(60);
   Duration lane_backoff_min = std::chrono::milliseconds(250);

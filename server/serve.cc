@@ -228,6 +228,7 @@ class Server {
     Front::Options options;
     options.admission.queue_capacity = options_.queue_capacity;
     options.request_timeout = options_.request_timeout;
+    options.load_timeout = options_.load_timeout;
     options.lane_restarts_max = options_.lane_restarts_max;
     options.lane_restarts_period = options_.lane_restarts_period;
     options.lane_backoff.min = options_.lane_backoff_min;

@@ -19,6 +19,8 @@ namespace {
 using What = Fault::What;
 using When = Fault::When;
 
+constexpr int kLoadPieces = 10;
+
 Error lost(std::string why) {
   return {ErrorCode::device_lost, "a fault was injected: " + std::move(why)};
 }
@@ -288,11 +290,17 @@ Faults::Faults(const FaultPlan& plan, FaultScope scope, FaultActions& actions, c
     : impl_(std::make_unique<Impl>(plan, scope, actions, clock)) {}
 Faults::~Faults() = default;
 
-void Faults::loading() {
+void Faults::loading(const std::function<void(std::uint64_t bytes)>& on_progress) {
   for (Impl::Entry& entry : impl_->entries) {
     if (entry.fault.when != When::load) continue;
     entry.now = Impl::happens(entry);
-    if (entry.now && !impl_->act(entry.fault)) {
+    if (!entry.now) continue;
+    if (entry.fault.what == What::slow) {
+      for (int i = 0; i < kLoadPieces; ++i) {
+        impl_->actions.sleep(entry.fault.longer / kLoadPieces);
+        if (on_progress) on_progress(1);
+      }
+    } else if (!impl_->act(entry.fault)) {
       impl_->gone = true;
       return;
     }

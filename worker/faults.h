@@ -8,6 +8,7 @@
 #include "worker/protocol.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,8 +35,9 @@ class Faults {
   Faults(const Faults&) = delete;
   Faults& operator=(const Faults&) = delete;
 
-  /// The model is about to be loaded.
-  void loading();
+  /// The model is about to be loaded. A fault that makes that slow tells progress ten times.
+  ///   on_progress  as of ModelSource
+  void loading(const std::function<void(std::uint64_t bytes)>& on_progress = {});
   /// A model that does what `model` does, and what the plan says.
   std::unique_ptr<Model> wrap(std::unique_ptr<Model> model);
   /// Start-up is over: steps are counted from here.

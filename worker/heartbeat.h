@@ -1,4 +1,4 @@
-// The worker's pulse: a thread that tells the front every 50 ms how far the engine is.
+// The worker's pulse: a thread that tells the front every 50 ms how far it is.
 #pragma once
 
 #include "base/clock.h"

@@ -2,6 +2,11 @@
 
 namespace sluice {
 
+void Progress::loaded(std::uint64_t bytes) {
+  std::lock_guard guard(mutex_);
+  loaded_bytes_ += bytes;
+}
+
 void Progress::begin_step(TimePoint now, std::int32_t rows) {
   std::lock_guard guard(mutex_);
   if (!step_since_) step_since_ = now;
@@ -18,6 +23,7 @@ void Progress::end_step(const EngineStats& stats) {
 wire::Heartbeat Progress::at(TimePoint now) const {
   std::lock_guard guard(mutex_);
   wire::Heartbeat beat;
+  beat.loaded_bytes = loaded_bytes_;
   beat.steps = stats_.steps;
   beat.running = static_cast<std::uint32_t>(stats_.running);
   beat.waiting = static_cast<std::uint32_t>(stats_.waiting);

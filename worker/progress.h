@@ -1,4 +1,4 @@
-// How far the engine is: what a heartbeat tells.
+// How far loading and the engine are: what a heartbeat tells.
 #pragma once
 
 #include "base/clock.h"
@@ -14,6 +14,8 @@ namespace sluice {
 /// Written by the engine's thread, read by the heartbeat's. Has no clock of its own.
 class Progress {
  public:
+  /// So many bytes more of the model's weights are in memory.
+  void loaded(std::uint64_t bytes);
   /// A step of `rows` rows begins now; or the one that has begun is tried again with fewer.
   void begin_step(TimePoint now, std::int32_t rows);
   void end_step(const EngineStats& stats);
@@ -22,6 +24,7 @@ class Progress {
 
  private:
   mutable std::mutex mutex_;
+  std::uint64_t loaded_bytes_ = 0;
   EngineStats stats_;
   std::optional<TimePoint> step_since_;
   std::int32_t step_rows_ = 0;

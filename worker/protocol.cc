@@ -155,10 +155,10 @@ void write(MsgpackWriter& out, const Failed& failed) {
 }
 
 void write(MsgpackWriter& out, const Heartbeat& beat) {
-  out.array(10).u64(static_cast<unsigned>(Type::heartbeat));
+  out.array(11).u64(static_cast<unsigned>(Type::heartbeat));
   out.u64(beat.steps).u64(beat.running).u64(beat.waiting).u64(beat.blocks_free);
   out.u64(beat.preemptions).i64(beat.step_age_ms).u64(beat.step_rows);
-  out.u64(beat.descriptors).u64(beat.threads);
+  out.u64(beat.descriptors).u64(beat.threads).u64(beat.loaded_bytes);
 }
 
 void write(MsgpackWriter& out, const Bye& bye) {
@@ -355,6 +355,7 @@ Heartbeat read_heartbeat(MsgpackCursor& in) {
   beat.step_rows = in.u32("step_rows");
   beat.descriptors = in.u32("descriptors");
   beat.threads = in.u32("threads");
+  beat.loaded_bytes = in.u64("loaded_bytes");
   return beat;
 }
 

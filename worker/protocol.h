@@ -18,7 +18,7 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
@@ -90,10 +90,11 @@ struct Heartbeat {
   std::uint32_t waiting = 0;
   std::uint32_t blocks_free = 0;
   std::uint64_t preemptions = 0;
-  std::int64_t step_age_ms = 0;   ///< how long the current step has been running; 0: none runs
-  std::uint32_t step_rows = 0;    ///< rows of the step that runs; 0: none runs
-  std::uint32_t descriptors = 0;  ///< open in the process; 0: not known, as before it serves
-  std::uint32_t threads = 0;      ///< of the process; 0: not known
+  std::int64_t step_age_ms = 0;    ///< how long the current step has been running; 0: none runs
+  std::uint32_t step_rows = 0;     ///< rows of the step that runs; 0: none runs
+  std::uint32_t descriptors = 0;   ///< open in the process; 0: not known, as before it serves
+  std::uint32_t threads = 0;       ///< of the process; 0: not known
+  std::uint64_t loaded_bytes = 0;  ///< read or converted since the start; only its growth matters
 };
 /// Last words before an orderly exit or a failed start.
 struct Bye {

@@ -56,7 +56,8 @@ int worker_main(const WorkerOptions& given) {
   HeartbeatThread heartbeat(channel, progress, clock);
 
   channel.send(wire::Phase{wire::Phase::Name::load});
-  if (faults) faults->loading();
+  options.model.on_progress = [&progress](std::uint64_t bytes) { progress.loaded(bytes); };
+  if (faults) faults->loading(options.model.on_progress);
   auto model = load_model(options.model);
   if (!model) end(channel, WorkerEnd::start_failed, model.error());
   if (faults) model = faults->wrap(*std::move(model));

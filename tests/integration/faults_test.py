@@ -96,16 +96,20 @@ def test_a_worker_that_leaks_is_replaced_and_no_stream_notices(undisturbed, what
         assert server.restarts() == 1, state
 
 
-def test_a_leak_costs_a_lane_none_of_its_restarts_once_it_has_served_for_a_while(undisturbed):
-    """The lane has not a single restart to lose: what is charged for ends it."""
-    with serve("--worker-fault", "0:" + LEAKS["descriptors"], "--lane-restarts", 0, *QUICK) as server:
-        time.sleep(11)  # from ten seconds on a leak is no failure
-        run_all(server, undisturbed)
+# Ten pieces, half a second each; and none at all.
+LOADS = {
+    "slowly is waited for": ("slow(5s)@load if incarnation=1", 0),
+    "no further is replaced": ("hang@load if incarnation=1", 1),
+}
 
-        wait_until(lambda: server.restarts() == 1, "it is replaced", 20)
-        assert "leaks" in server.lanes()[0]["last_exit"], server.lanes()
+
+@pytest.mark.parametrize("plan, restarts", LOADS.values(), ids=LOADS.keys())
+def test_a_worker_that_loads(undisturbed, plan, restarts):
+    with serve("--worker-fault", "0:" + plan, "--load-timeout", "2s", *QUICK) as server:
         run_all(server, undisturbed, STREAMS[:2])
-        assert server.lanes()[0]["state"] == "ready"
+
+        assert server.restarts() == restarts, server.lanes()
+        assert restarts == 0 or "no progress in its start-up phase 'load'" in server.lanes()[0]["last_exit"]
 
 
 @pytest.mark.parametrize("moment", ["computes", "rests"])

@@ -38,6 +38,8 @@ TEST(Options, ReadDurationsAndSizesWithTheirUnits) {
                      "2m",
                      "--request-timeout",
                      "1h",
+                     "--load-timeout",
+                     "90s",
                      "--max-body",
                      "3MiB",
                      "--kv-memory",
@@ -47,6 +49,7 @@ TEST(Options, ReadDurationsAndSizesWithTheirUnits) {
   EXPECT_EQ(line.serve->drain_delay, std::chrono::milliseconds(250));
   EXPECT_EQ(line.serve->drain_timeout, std::chrono::minutes(2));
   EXPECT_EQ(line.serve->request_timeout, std::chrono::hours(1));
+  EXPECT_EQ(line.serve->load_timeout, std::chrono::seconds(90));
   EXPECT_EQ(line.serve->body_bytes_max, 3U << 20);
   EXPECT_EQ(line.serve->kv_bytes, 2'000'000'000U);
 }

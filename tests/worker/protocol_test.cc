@@ -191,7 +191,8 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
                                               .step_age_ms = 7,
                                               .step_rows = 8,
                                               .descriptors = 9,
-                                              .threads = 10});
+                                              .threads = 10,
+                                              .loaded_bytes = 11'000'000'000});
 
   EXPECT_EQ(beat.steps, 1'000'000'000'000u);
   EXPECT_EQ(beat.running, 3u);
@@ -202,6 +203,7 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
   EXPECT_EQ(beat.step_rows, 8u);
   EXPECT_EQ(beat.descriptors, 9u);
   EXPECT_EQ(beat.threads, 10u);
+  EXPECT_EQ(beat.loaded_bytes, 11'000'000'000u);
 }
 
 TEST(WorkerProtocol, CarriesOutputsWithAndWithoutLogprobs) {

@@ -207,6 +207,17 @@ TEST(Holdings, CountEvenWhenNoDescriptorIsLeft) {
 
 // --- progress and heartbeat ----------------------------------------------------------------------
 
+TEST(Progress, AddsUpWhatIsLoaded) {
+  testing::ManualClock clock;
+  Progress progress;
+  EXPECT_EQ(progress.at(clock.now()).loaded_bytes, 0U);
+
+  progress.loaded(1000);
+  progress.loaded(24);
+
+  EXPECT_EQ(progress.at(clock.now()).loaded_bytes, 1024U);
+}
+
 TEST(Progress, TellsHowLongAStepHasBeenRunning) {
   testing::ManualClock clock;
   Progress progress;
@@ -227,81 +238,76 @@ TEST(Progress, TellsHowLongAStepHasBeenRunning) {
   EXPECT_EQ(beat.preemptions, 5u);
 }
 
-/// Reads the frames that wait on a socket, up to `frames_max`; the last beat goes into `last`.
-int heartbeats_on(int fd, int frames_max, LinkReader& frames, wire::Heartbeat* last = nullptr) {
-  int count = 0;
-  while (count < frames_max) {
-    char* room = frames.prepare(4096);
-    ssize_t got = ::recv(fd, room, 4096, 0);
-    CHECK(got > 0);
-    frames.commit(static_cast<std::size_t>(got));
-    for (;;) {
-      auto frame = frames.next();
-      CHECK(frame);
-      if (!*frame) break;
-      auto message = wire::decode_to_front(**frame);
-      CHECK(message);
-      const auto* beat = std::get_if<wire::Heartbeat>(&*message);
-      if (beat == nullptr) continue;
-      ++count;
-      if (last != nullptr) *last = *beat;
-    }
+class Heartbeat : public ::testing::Test {
+ protected:
+  Heartbeat() {
+    int pair[2];
+    CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    front = pair[0];
+    channel = std::make_unique<WorkerChannel>(pair[1]);
   }
-  return count;
-}
+  ~Heartbeat() override { ::close(front); }
 
-TEST(Heartbeat, GoesOnByItself) {
-  int pair[2];
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-  WorkerChannel front(pair[0]);
-  WorkerChannel channel(pair[1]);
+  /// Reads until at least so many beats have come; the last one stays in `beat`. How many came.
+  int beats(int least) {
+    int count = 0;
+    while (count < least) {
+      char* room = frames.prepare(4096);
+      ssize_t got = ::recv(front, room, 4096, 0);
+      CHECK(got > 0);
+      frames.commit(static_cast<std::size_t>(got));
+      for (;;) {
+        auto frame = frames.next();
+        CHECK(frame);
+        if (!*frame) break;
+        auto message = wire::decode_to_front(**frame);
+        CHECK(message);
+        beat = std::get<wire::Heartbeat>(*message);
+        ++count;
+      }
+    }
+    return count;
+  }
+
+  int front = -1;
+  std::unique_ptr<WorkerChannel> channel;
   SystemClock clock;
   Progress progress;
-  HeartbeatThread heartbeat(channel, progress, clock, std::chrono::milliseconds(1));
-
-  LinkReader frames;
-  EXPECT_GE(heartbeats_on(pair[0], 20, frames), 20);
-}
-
-TEST(Heartbeat, TellsWhatTheProcessHoldsOnceItServes) {
-  int pair[2];
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-  WorkerChannel front(pair[0]);
-  WorkerChannel channel(pair[1]);
-  SystemClock clock;
-  Progress progress;
-  HeartbeatThread heartbeat(channel, progress, clock, std::chrono::milliseconds(1));
   LinkReader frames;
   wire::Heartbeat beat;
-  heartbeats_on(pair[0], 20, frames, &beat);
+};
+
+TEST_F(Heartbeat, GoesOnByItself) {
+  HeartbeatThread heartbeat(*channel, progress, clock, std::chrono::milliseconds(1));
+
+  EXPECT_GE(beats(20), 20);
+}
+
+TEST_F(Heartbeat, TellsWhatTheProcessHoldsOnceItServes) {
+  HeartbeatThread heartbeat(*channel, progress, clock, std::chrono::milliseconds(1));
+  beats(20);
   EXPECT_EQ(beat.descriptors, 0U);
   EXPECT_EQ(beat.threads, 0U);
 
   heartbeat.serving();
   while (beat.descriptors == 0)
-    heartbeats_on(pair[0], 1, frames, &beat);
+    beats(1);
 
   EXPECT_GE(beat.descriptors, 4U) << "the link and the two folders that count";
   EXPECT_GE(beat.threads, 2U) << "this one and the one that beats";
 }
 
 // The front does not read: beats are skipped, and those that were sent are whole.
-TEST(Heartbeat, IsSkippedWhileTheLinkIsFullAndNeverTorn) {
-  int pair[2];
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-  WorkerChannel front(pair[0]);
-  WorkerChannel channel(pair[1]);
-  LinkReader frames;
-
+TEST_F(Heartbeat, IsSkippedWhileTheLinkIsFullAndNeverTorn) {
   int sent = 0;
-  while (channel.try_send(wire::Heartbeat{}))
+  while (channel->try_send(wire::Heartbeat{}))
     ++sent;
 
   EXPECT_GT(sent, 0);
-  EXPECT_FALSE(channel.try_send(wire::Heartbeat{}));
-  EXPECT_EQ(heartbeats_on(pair[0], sent, frames), sent);
-  EXPECT_TRUE(channel.try_send(wire::Heartbeat{}));
-  EXPECT_EQ(heartbeats_on(pair[0], 1, frames), 1) << "a skipped one uses up no number";
+  EXPECT_FALSE(channel->try_send(wire::Heartbeat{}));
+  EXPECT_EQ(beats(sent), sent);
+  EXPECT_TRUE(channel->try_send(wire::Heartbeat{}));
+  EXPECT_EQ(beats(1), 1) << "a skipped one uses up no number";
 }
 
 }  // namespace

@@ -1,0 +1,40 @@
+// How long a phase of start-up may last without getting any further.
+#pragma once
+
+#include "base/clock.h"
+
+#include <algorithm>
+
+namespace sluice {
+
+/// The clock of one phase after the other. Whoever owns it looks when it is due. It doubts itself:
+/// a look that comes much too late says only that we have slept, and gives the phase its time
+/// again. Not thread-safe; no clock of its own.
+///   Source: RESILIENCE.md, section 11.
+class PhaseClock {
+ public:
+  /// A phase begins; it is due `timeout` later.
+  void begin(Duration timeout, TimePoint now) {
+    timeout_ = timeout;
+    moved_ = now;
+    due_ = now + timeout;
+  }
+  /// It has got further.
+  void moved(TimePoint now) { moved_ = now; }
+  /// After how long it is due again; zero: it is out of time.
+  [[nodiscard]] Duration look(TimePoint now) {
+    if (now - due_ > timeout_ / 2) moved_ = now;
+    Duration left = std::max(Duration::zero(), moved_ + timeout_ - now);
+    due_ = now + left;
+    return left;
+  }
+  /// For how long it has not got further.
+  [[nodiscard]] Duration still(TimePoint now) const { return now - moved_; }
+
+ private:
+  Duration timeout_{};
+  TimePoint moved_{};
+  TimePoint due_{};
+};
+
+}  // namespace sluice
