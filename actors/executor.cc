@@ -143,7 +143,7 @@ class Executor : public caf::event_based_actor {
   enum class Cause : std::uint8_t {
     inside,    ///< maybe by something that ran in it: a crash, a hang
     link,      ///< what it said was damaged, or it did not start: no request can cause that
-    outside,   ///< somebody's signal
+    outside,   ///< somebody's signal, to end it or to stop it
     planned,   ///< we were asked to replace it, by somebody whom the lane failed
     recycled,  ///< it leaks, slowly: the lane has not failed anybody
   };
@@ -345,7 +345,7 @@ class Executor : public caf::event_based_actor {
         doubt(verdict.why);
         break;
       case Watchdog::What::kill:
-        lose_worker(verdict.why, Cause::inside);
+        lose_stuck_worker(std::move(verdict.why));
         return;
       case Watchdog::What::wedged:
         on_wedged(verdict.why);
@@ -358,6 +358,13 @@ class Executor : public caf::event_based_actor {
     }
     if (now - paced_ >= kPaceEvery) tell_pace(now);
     delayed_send(this, kWatchEvery, WatchTick{worker_life_});
+  }
+
+  void lose_stuck_worker(std::string why) {
+    if (link_->is_stopped())
+      lose_worker(std::move(why) + ": it was stopped", Cause::outside);
+    else
+      lose_worker(why, Cause::inside);
   }
 
   /// The watchdog's suspicion, told to the breaker when it begins and when it ends.

@@ -46,6 +46,9 @@ class WorkerLink {
   virtual void send(wire::ToWorker message) = 0;
   /// SIGKILL, through the pidfd.
   virtual void kill() = 0;
+  /// A signal has stopped the process, and it has not been continued. Nothing that it computes does
+  /// that: it was somebody outside.
+  [[nodiscard]] virtual bool is_stopped() const = 0;
   [[nodiscard]] virtual std::int64_t pid() const = 0;
   /// Bytes handed to `send` that the worker has not read yet.
   [[nodiscard]] virtual std::size_t backlog_bytes() const = 0;

@@ -168,6 +168,17 @@ class Process : public std::enable_shared_from_this<Process> {
     if (pidfd_ && !reaped_) kill_locked();
   }
 
+  [[nodiscard]] bool is_stopped() const {
+    std::lock_guard guard(mutex_);
+    if (!pidfd_ || reaped_) return false;
+    siginfo_t info{};
+    int asked = ::waitid(static_cast<idtype_t>(P_PIDFD),
+                         static_cast<id_t>(pidfd_.get()),
+                         &info,
+                         WSTOPPED | WNOHANG | WNOWAIT);
+    return asked == 0 && info.si_pid != 0;
+  }
+
   /// From now on the listener hears nothing more; a call that has begun may still be running.
   void silence() { silenced_ = true; }
   [[nodiscard]] std::int64_t pid() const { return pid_; }
@@ -427,6 +438,7 @@ class ProcessLink final : public WorkerLink {
   }
   void send(wire::ToWorker message) override { process_->send(message); }
   void kill() override { process_->kill(); }
+  [[nodiscard]] bool is_stopped() const override { return process_->is_stopped(); }
   [[nodiscard]] std::int64_t pid() const override { return process_->pid(); }
   [[nodiscard]] std::size_t backlog_bytes() const override { return process_->backlog_bytes(); }
 

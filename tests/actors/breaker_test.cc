@@ -241,6 +241,7 @@ TEST_F(BreakersOfTwoLanes, ReplaceAStoppedWorkerWithinTwoSecondsAndAFifth) {
     advance(milliseconds(50));
 
   EXPECT_LE(now() - since, milliseconds(2200));
+  EXPECT_THAT(front->lanes.snapshot()[0].last_exit, ::testing::EndsWith(": it was stopped"));
   EXPECT_EQ(breaker(0).state, State::open);
   EXPECT_EQ(breaker(1).state, State::closed);
 }

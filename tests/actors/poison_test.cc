@@ -130,6 +130,25 @@ TEST_F(Poison, NobodyIsSuspectWhenAWorkerIsShotFromOutside) {
   EXPECT_THAT(client->answer.body, HasSubstr(hash_text("a target", 30)));
 }
 
+TEST_F(Poison, NobodyIsSuspectWhenAWorkerIsStoppedFromOutside) {
+  bring_up();
+  auto client = ask(completion("a target", 30));
+
+  for (int stop = 0; stop < 4; ++stop) {
+    bring_up();
+    auto worker = launcher->alive().at(0);
+    worker->step();
+    settle();
+    worker->stopped = true;
+    advance(std::chrono::milliseconds(2200));
+    ASSERT_TRUE(worker->dead());
+  }
+  bring_up();
+  run_to_end();
+
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("a target", 30)));
+}
+
 class PoisonOnTwoLanes : public Poison {
  protected:
   PoisonOnTwoLanes() : Poison(2) {}

@@ -24,6 +24,7 @@ class SimLink final : public WorkerLink {
   ~SimLink() override { worker_->silence(); }
   void send(wire::ToWorker message) override { worker_->send(message); }
   void kill() override { worker_->kill_by_front("killed by signal 9"); }
+  [[nodiscard]] bool is_stopped() const override { return worker_->stopped(); }
   [[nodiscard]] std::int64_t pid() const override { return worker_->pid(); }
   [[nodiscard]] std::size_t backlog_bytes() const override { return worker_->backlog_bytes(); }
 

@@ -247,6 +247,7 @@ class FakeLauncher final : public WorkerLauncher {
       if (!worker_->dead()) worker_->inbox.push_back(std::move(message));
     }
     void kill() override { worker_->die("killed by the executor"); }
+    [[nodiscard]] bool is_stopped() const override { return worker_->stopped; }
     [[nodiscard]] std::int64_t pid() const override { return 1; }
     [[nodiscard]] std::size_t backlog_bytes() const override { return worker_->unread_bytes; }
 

@@ -205,6 +205,27 @@ TEST_F(Spawn, KillsEvenAStoppedWorker) {
   EXPECT_FALSE(exit.outside);
 }
 
+TEST_F(Spawn, KnowsWhetherAWorkerIsStopped) {
+  auto link = launch({"echo"});
+  ASSERT_TRUE(listener->next<wire::Hello>());
+  EXPECT_FALSE(link->is_stopped());
+  auto pid = static_cast<pid_t>(link->pid());
+  siginfo_t info{};
+
+  ::kill(pid, SIGSTOP);
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOWAIT), 0);
+  EXPECT_TRUE(link->is_stopped());
+  EXPECT_TRUE(link->is_stopped()) << "however often one looks";
+
+  ::kill(pid, SIGCONT);
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WCONTINUED | WNOWAIT), 0);
+  EXPECT_FALSE(link->is_stopped());
+
+  link->kill();
+  listener->wait_for_exit();
+  EXPECT_FALSE(link->is_stopped());
+}
+
 TEST_F(Spawn, TakesASignalOfItsOwnFaultForItsOwn) {
   auto link = launch({"raise", std::to_string(SIGABRT)});
 
