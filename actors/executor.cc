@@ -43,8 +43,8 @@ class MailboxListener final : public WorkerListener {
   std::uint64_t life_;
 };
 
-/// How often the worker's clocks are looked at, while there is one.
-constexpr Duration kWatchEvery = std::chrono::milliseconds(50);
+/// A worker's heartbeats come so often.
+constexpr Duration kBeatEvery = std::chrono::milliseconds(50);
 constexpr Duration kPaceEvery = std::chrono::seconds(1);
 /// Two sequences with impossible numbers within this time, and the lane is probed.
 constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
@@ -103,7 +103,7 @@ class Executor : public caf::event_based_actor {
           if (timeout.life == worker_life_ && timeout.phase == phase_) on_phase_timeout();
         },
         [this](WatchTick tick) {
-          if (tick.life == worker_life_) on_watch_tick();
+          if (tick.life == worker_life_ && tick.number == watch_) on_watch_tick();
         },
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
@@ -210,7 +210,7 @@ class Executor : public caf::event_based_actor {
     on_worker_gone(why, cause);
     if (!corpse_) return;
     watchdog_.killed(front_->clock->now());
-    delayed_send(this, kWatchEvery, WatchTick{worker_life_});
+    watch_later();
   }
 
   void on_exit_of_worker(const WorkerGone& gone) {
@@ -357,7 +357,13 @@ class Executor : public caf::event_based_actor {
       tell_breaker(std::exchange(evidence_, {}));
     }
     if (now - paced_ >= kPaceEvery) tell_pace(now);
-    delayed_send(this, kWatchEvery, WatchTick{worker_life_});
+    watch_later(work_.size() == 0);
+  }
+
+  void watch_later(bool idle = false) {
+    watched_idle_ = idle;
+    Duration wait = watchdog_.next_tick(front_->clock->now(), idle);
+    delayed_send(this, wait, WatchTick{worker_life_, ++watch_});
   }
 
   void lose_stuck_worker(std::string why) {
@@ -480,7 +486,7 @@ class Executor : public caf::event_based_actor {
                ready.blocks};
     tell_breaker(serves_);
     announce_lane();
-    delayed_send(this, kWatchEvery, WatchTick{worker_life_});
+    watch_later();
   }
 
   /// A stream may move between the lanes of a model only if they give the same bits.
@@ -609,7 +615,7 @@ class Executor : public caf::event_based_actor {
     // By count, for beats may be late; and by time, for beats from before the work was given may
     // have waited for us all together.
     ++idle_beats_;
-    if (idle_beats_ > kIdleBeatsMax && now - idle_since_ >= kIdleBeatsMax * kWatchEvery) {
+    if (idle_beats_ > kIdleBeatsMax && now - idle_since_ >= kIdleBeatsMax * kBeatEvery) {
       lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
                   Cause::link);
     }
@@ -668,6 +674,7 @@ class Executor : public caf::event_based_actor {
       work_.take(work, worker_);
       link_->send(std::move(start));
     }
+    if (watched_idle_ && work_.size() > 0) watch_later();
   }
 
   /// A probe stands in no user's way: where all places are taken it gives its own back, and its
@@ -771,6 +778,8 @@ class Executor : public caf::event_based_actor {
   std::optional<TimePoint> wrong_numbers_;  ///< when a sequence last had impossible ones
   StepTimes step_times_;
   Watchdog watchdog_;
+  std::uint64_t watch_ = 0;    ///< the number of the look that is due
+  bool watched_idle_ = false;  ///< it is due late, for the worker has nothing to do
   LeakBudget leaks_;
   TimePoint paced_{};
   LaneWork work_;

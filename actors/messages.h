@@ -279,6 +279,7 @@ struct Forgive {
 /// The executor to itself: look at the worker's clocks, or at whether the one it killed is gone.
 struct WatchTick {
   std::uint64_t life = 0;
+  std::uint64_t number = 0;  ///< only the last look that was planned happens
 };
 
 // --- pulse and everybody

@@ -25,7 +25,7 @@ void Watchdog::begin(TimePoint now) {
   gone();
   watching_ = true;
   heard_ = now;
-  ticked_ = now;  // nobody had to tick while there was nothing to watch
+  due_ = now + options_.tick;  // nobody had to tick while there was nothing to watch
 }
 
 void Watchdog::gone() {
@@ -39,7 +39,7 @@ void Watchdog::killed(TimePoint now) {
   watching_ = false;
   if (killed_at_) return;
   killed_at_ = now;
-  ticked_ = now;  // a worker that has not served yet was not watched
+  due_ = now + options_.tick;  // a worker that has not served yet was not watched
 }
 
 void Watchdog::step(std::uint32_t rows, Duration age) {
@@ -107,14 +107,18 @@ Watchdog::StepLimits Watchdog::limits_of(std::uint32_t rows, const StepTimes& st
   return limits;
 }
 
+Duration Watchdog::next_tick(TimePoint now, bool idle) {
+  due_ = now + options_.tick;
+  if (idle && watching_ && age_ == Duration::zero() && !blocked_since_)
+    due_ = std::max(due_, heard_ + options_.silent_suspect);
+  return due_ - now;
+}
+
 void Watchdog::notice_stall(TimePoint now) {
-  if (ticked_) {
-    TimePoint due = *ticked_ + options_.tick;
-    // Half a tick late is how timers are.
-    if (now - due > options_.tick / 2) stalls_.push_back({due, now});
-    if (stalls_.size() > kStallsMax) stalls_.pop_front();
-  }
-  ticked_ = now;
+  // Half a tick late is how timers are.
+  if (now - due_ > options_.tick / 2) stalls_.push_back({due_, now});
+  if (stalls_.size() > kStallsMax) stalls_.pop_front();
+  due_ = now + options_.tick;
 }
 
 Duration Watchdog::lost(TimePoint now, Duration window) const {

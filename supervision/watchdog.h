@@ -13,7 +13,7 @@
 namespace sluice {
 
 struct WatchdogOptions {
-  Duration tick = std::chrono::milliseconds(50);  ///< how often `tick` is going to be called
+  Duration tick = std::chrono::milliseconds(50);  ///< how often `tick` is due, unless all rests
   Duration silent_suspect = std::chrono::milliseconds(500);
   Duration silent_kill = std::chrono::seconds(2);
   Duration step_suspect = std::chrono::milliseconds(250);
@@ -30,7 +30,7 @@ struct WatchdogOptions {
   double own_stall_max = 0.5;  ///< share of a time-out that we may have slept through
 };
 
-/// Watches one lane's worker. The owner calls `tick` every `options.tick`, tells what it hears in
+/// Watches one lane's worker. The owner calls `tick` when it is due, tells what it hears in
 /// between, and acts on what `tick` says. Not thread-safe; no clock of its own.
 ///   Source: RESILIENCE.md, section 11.
 class Watchdog {
@@ -76,6 +76,9 @@ class Watchdog {
   /// The worst that can be said now. Kill is repeated until `killed` or `gone`.
   ///   step_times  of this lane
   [[nodiscard]] Verdict tick(TimePoint now, const StepTimes& step_times);
+  /// After how long `tick` is due next, if it is asked now. A worker that has been given nothing
+  /// (`idle`) and says so can only fall silent: it is looked at when that would be suspicious.
+  [[nodiscard]] Duration next_tick(TimePoint now, bool idle);
   /// Our own lateness within the last `window`.
   [[nodiscard]] Duration lost(TimePoint now, Duration window) const;
 
@@ -94,7 +97,7 @@ class Watchdog {
   Duration age_ = Duration::zero();
   std::optional<TimePoint> blocked_since_;
   std::optional<TimePoint> killed_at_;
-  std::optional<TimePoint> ticked_;
+  TimePoint due_;             ///< when `tick` is to be called
   std::deque<Stall> stalls_;  ///< oldest first; at most 64
 };
 

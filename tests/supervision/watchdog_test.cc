@@ -66,6 +66,39 @@ TEST_F(WatchdogTest, SaysNothingOfAWorkerThatBeats) {
     EXPECT_EQ(tick(true), What::well);
 }
 
+TEST_F(WatchdogTest, LooksRarelyAtAnIdleWorkerAndSuspectsItsSilenceNoLater) {
+  dog.heard(now);
+  EXPECT_EQ(dog.next_tick(now, true), milliseconds(500));
+  now += milliseconds(480);
+  dog.heard(now);
+  now += milliseconds(20);
+  EXPECT_EQ(dog.tick(now, times).what, What::well);
+  EXPECT_EQ(dog.next_tick(now, true), milliseconds(480));
+
+  now += milliseconds(480);
+  EXPECT_EQ(dog.tick(now, times).what, What::suspect);
+  EXPECT_EQ(dog.next_tick(now, true), kTick) << "from now on every tick counts";
+  EXPECT_EQ(dog.lost(now, seconds(2)), Duration::zero()) << "nobody was late";
+}
+
+TEST_F(WatchdogTest, LooksOftenAtAWorkerThatHasWorkOrDoesNotSayThatItRests) {
+  dog.heard(now);
+  EXPECT_EQ(dog.next_tick(now, false), kTick);
+  dog.step(4, milliseconds(10));
+  EXPECT_EQ(dog.next_tick(now, true), kTick);
+  dog.step(0, Duration::zero());
+  dog.write_blocked(true, now);
+  EXPECT_EQ(dog.next_tick(now, true), kTick);
+}
+
+TEST_F(WatchdogTest, KnowsThatItWasLateForARareLook) {
+  dog.heard(now);
+  now += dog.next_tick(now, true) + seconds(2);
+
+  EXPECT_EQ(dog.tick(now, times).what, What::well) << "it was we who slept";
+  EXPECT_EQ(dog.lost(now, seconds(10)), seconds(2));
+}
+
 TEST_F(WatchdogTest, SuspectsSilenceAfterHalfASecondAndKillsAfterTwo) {
   silence(seconds(3));
 
