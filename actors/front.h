@@ -96,7 +96,9 @@ struct Front {
     std::uint32_t lane_restarts_max = 5;  ///< in `lane_restarts_period`, then quarantine
     Duration lane_restarts_period = std::chrono::seconds(60);
     Duration hello_timeout = std::chrono::seconds(5);
-    Duration load_timeout = std::chrono::seconds(30);  ///< without any progress; however long in all
+    Duration retry_patience = std::chrono::seconds(10);  ///< for a place in the budget of retries
+    Duration load_timeout =
+        std::chrono::seconds(30);  ///< without any progress; however long in all
     Duration warm_up_timeout = std::chrono::seconds(120);
     Duration request_timeout = std::chrono::seconds(120);  ///< when the client names none
     Duration keepalive = std::chrono::seconds(15);  ///< silence after which a stream gets a comment

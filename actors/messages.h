@@ -88,6 +88,12 @@ struct Attend {};
 /// The server ends and cannot wait longer: the request gets its one answer now.
 struct EndNow {};
 
+/// The session to itself: ask again for a place in the budget of retries.
+struct TryAgain {
+  SequenceId id;
+  Epoch epoch = 0;
+};
+
 // --- gateway → session
 // -----------------------------------------------------------------------------------------------
 
@@ -308,6 +314,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::Refused))
   CAF_ADD_TYPE_ID(sluice, (sluice::DeadlinePassed))
   CAF_ADD_TYPE_ID(sluice, (sluice::Attend))
+  CAF_ADD_TYPE_ID(sluice, (sluice::TryAgain))
   CAF_ADD_TYPE_ID(sluice, (sluice::ClientGone))
   CAF_ADD_TYPE_ID(sluice, (sluice::ClientWritable))
   CAF_ADD_TYPE_ID(sluice, (sluice::Enqueue))
@@ -353,6 +360,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Register)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Refused)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::DeadlinePassed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Attend)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::TryAgain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ClientGone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ClientWritable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Enqueue)

@@ -18,6 +18,9 @@
 namespace sluice {
 namespace {
 
+/// How often a sequence that waits for its retry asks for one.
+constexpr Duration kRetryEvery = std::chrono::milliseconds(100);
+
 /// One choice on its way through the front.
 struct SequenceState {
   SequenceId id;
@@ -32,6 +35,7 @@ struct SequenceState {
   std::vector<std::pair<LaneId, std::uint64_t>> blamed_on = {};
   std::uint32_t retries = 0;         ///< attempts after failures of its own
   bool retrying = false;             ///< holds a place in the front's budget of retries
+  TimePoint failed_at = {};          ///< last, by itself
   std::optional<LaneId> avoid = {};  ///< where it failed last
 };
 
@@ -72,6 +76,7 @@ class Session : public caf::event_based_actor {
         [this](const HolderLost& lost) { on_holder_lost(lost); },
         [this](const LaneLost& lost) { on_lane_lost(lost); },
         [this](const SequenceFailed& failed) { on_sequence_failed(failed); },
+        [this](const TryAgain& again) { on_try_again(again); },
         [this](const Refused& refused) { on_refused(refused.decision); },
         [this](DeadlinePassed) { on_deadline(); },
         [this](EndNow) { fail(errors::draining(), trace::Outcome::shed); },
@@ -385,15 +390,11 @@ class Session : public caf::event_based_actor {
     }
   }
 
-  /// A sequence that failed by itself runs again, elsewhere if it can, as long as the budgets of
-  /// the sequence and of the front allow it; otherwise the request ends with `otherwise`.
+  /// A sequence that failed by itself runs again, elsewhere if it can, as long as it has attempts
+  /// left; otherwise the request ends with `otherwise`.
   void retry(SequenceState& sequence, const Error& why, const ApiError& otherwise) {
     end_retry(sequence);
-    RetryBudget& budget = front_->retries;
-    std::uint32_t running = front_->running;
-    std::uint32_t active =
-        sequence.retries + 1 < budget.options().attempts ? budget.begin(running) : 0;
-    if (active == 0) {
+    if (sequence.retries + 1 >= front_->retries.options().attempts) {
       spdlog::error("session {}: sequence {} failed and is not tried again: {}",
                     request_.request_id,
                     sequence.id.value,
@@ -401,11 +402,33 @@ class Session : public caf::event_based_actor {
       fail(otherwise);
       return;
     }
+    sequence.failed_at = front_->clock->now();
+    sequence.avoid = sequence.lane;
+    try_again(sequence);
+  }
+
+  /// Retries of all requests share a small budget. Whoever finds it spent waits for a while: the
+  /// client notices a pause, where an error would only make it send everything anew.
+  void try_again(SequenceState& sequence) {
+    std::uint32_t running = front_->running;
+    std::uint32_t active = front_->retries.begin(running);
+    if (active == 0) {
+      if (front_->clock->now() - sequence.failed_at >= front_->options.retry_patience)
+        fail(errors::overloaded(1, "Too many requests that failed are being tried again."));
+      else
+        delayed_send(this, kRetryEvery, TryAgain{sequence.id, sequence.epoch});
+      return;
+    }
     sequence.retrying = true;
     sequence.retries += 1;
-    sequence.avoid = sequence.lane;
     offer_again(sequence,
                 {number_, sequence.id, 0, trace::Why::retry, sequence.retries, active, running});
+  }
+
+  void on_try_again(const TryAgain& again) {
+    SequenceState* sequence = find(again.id);
+    if (sequence && !sequence->choice.finished() && again.epoch == sequence->epoch)
+      try_again(*sequence);
   }
 
   void end_retry(SequenceState& sequence) {

@@ -1,4 +1,4 @@
-// How many retries the front may have running: few, or failures feed on themselves.
+// How many retries the front may have running: few, or failures feed on themselves. Others wait.
 #pragma once
 
 #include <algorithm>

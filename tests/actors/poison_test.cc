@@ -179,6 +179,20 @@ class Retries : public FrontWorld {
  protected:
   Retries() : FrontWorld(2) {}
 
+  /// Whatever runs and has not failed before fails.
+  void fail_first_attempts() {
+    for (const auto& worker : launcher->alive()) {
+      worker->take_commands();
+      for (const wire::Start& start : worker->starts) {
+        if (start.epoch != 0 || !worker->runs([&](const auto& one) { return one.id == start.id; }))
+          continue;
+        worker->say(wire::Failed{start.id, start.epoch, ErrorCode::data_loss, "not finite"});
+        worker->forget(start.id);
+      }
+    }
+    settle();
+  }
+
   /// The worker that runs the one sequence says that it failed.
   bool fail_it(ErrorCode code) {
     for (const auto& worker : launcher->alive()) {
@@ -222,6 +236,49 @@ TEST_F(Retries, EndWithAnErrorAfterThreeAttempts) {
 
   EXPECT_EQ(client->answer.status, 500);
   EXPECT_EQ(front->retries.active(), 0U);
+  expect_idle();
+}
+
+TEST_F(Retries, WaitForTheirTurnWhereTooManyRunAlready) {
+  bring_up();
+  std::vector<std::shared_ptr<FakeExchange>> asked;
+  for (int i = 0; i < 6; ++i) {
+    asked.push_back(ask(completion("one of six " + std::to_string(i), 20)));
+    fail_first_attempts();
+  }
+  std::uint32_t most = front->retries.options().at_least;
+  EXPECT_EQ(front->retries.active(), most);
+  std::size_t running = 0;
+  for (const auto& worker : launcher->alive()) {
+    worker->take_commands();
+    running += worker->running();
+  }
+  EXPECT_EQ(running, most);
+
+  for (int round = 0; round < 2; ++round) {
+    run_to_end();
+    advance(std::chrono::milliseconds(200));
+  }
+
+  for (std::size_t i = 0; i < asked.size(); ++i)
+    EXPECT_THAT(asked[i]->answer.body, HasSubstr(hash_text("one of six " + std::to_string(i), 20)));
+  EXPECT_EQ(front->retries.active(), 0U);
+  expect_idle();
+}
+
+TEST_F(Retries, EndWithAnErrorWhenTheirTurnDoesNotCome) {
+  bring_up();
+  while (front->retries.begin(0) != 0) {
+  }
+  auto client = ask(completion("patient", 20));
+  ASSERT_TRUE(fail_it(ErrorCode::data_loss));
+
+  advance(std::chrono::milliseconds(9'900));
+  EXPECT_FALSE(client->ended);
+  advance(std::chrono::milliseconds(200));
+
+  EXPECT_EQ(client->answer.status, 429);
+  EXPECT_THAT(client->answer.body, HasSubstr("being tried again"));
   expect_idle();
 }
 
