@@ -88,7 +88,9 @@ class Tally:
         self.bytes = 0
         self.failures = []
         self.poison = 0  # poison requests that got their one error
-        self.convicted = 0  # what strikes by chance may strike the same request three times, the last time alone
+        # Requests: what strikes by chance may strike the same one three times, the last time alone. Then it is refused for
+        # an hour, so nobody sends it any more.
+        self.convicted = set()
         self.differences = []
         self.pauses = []  # (from, to) of every silence in a stream that is longer than 20 ms
 
@@ -103,14 +105,14 @@ class Client(threading.Thread):
 
     def run(self):
         while not self.stop.is_set():
-            index = self.dice.randrange(len(self.requests))
+            index = self.dice.choice([i for i in range(len(self.requests)) if i not in self.tally.convicted])
             try:
                 pieces, times = self.stream(self.requests[index])
                 answer = self.parse(b"".join(pieces))
             except Exception as error:
                 with self.tally.lock:
                     if "repeatedly ended the processes" in str(error):
-                        self.tally.convicted += 1
+                        self.tally.convicted.add(index)
                         continue
                     self.tally.failures.append(f"{error!r} for {self.requests[index]}")
                 continue
@@ -340,7 +342,7 @@ def main():
     counts = state["requests"]
     print(f"  {took:.0f} s, {done}, {sum(lane['restarts'] for lane in state['workers'])} restarts")
     print(f"  answers {tally.answers} ({tally.answers / took:.1f}/s), bytes {tally.bytes}, moved {counts['resumed']}")
-    print(f"  failed {len(tally.failures)}, different {len(tally.differences)}, convicted by chance {tally.convicted}")
+    print(f"  failed {len(tally.failures)}, different {len(tally.differences)}, convicted by chance {len(tally.convicted)}")
     print(f"  poison requests {len(poisoners)}, answered with their one error {tally.poison}")
     print(f"  pauses of streams at a fault: {len(struck)}, {in_ms(struck)}")
     waits, recomputes = moves(trace.name)
