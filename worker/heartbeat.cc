@@ -3,9 +3,15 @@
 #include "worker/holdings.h"
 
 namespace sluice {
+namespace {
+
+/// Timers of a busy machine are late, but not so late.
+constexpr Duration kAsleep = std::chrono::milliseconds(200);
+
+}  // namespace
 
 HeartbeatThread::HeartbeatThread(WorkerChannel& channel,
-                                 const Progress& progress,
+                                 Progress& progress,
                                  const Clock& clock,
                                  Duration period)
     : channel_(channel), progress_(progress), clock_(clock), thread_([=, this] { run(period); }) {}
@@ -27,8 +33,11 @@ void HeartbeatThread::serving() {
 void HeartbeatThread::run(Duration period) {
   Holdings holdings;
   std::unique_lock lock(mutex_);
+  TimePoint due = clock_.now() + period;
   while (!wake_.wait_for(lock, period, [this] { return stopping_; })) {
     TimePoint now = clock_.now();
+    if (now - due > kAsleep) progress_.slept(now - due, now);
+    due = now + period;
     wire::Heartbeat beat = progress_.at(now);
     if (serving_) {
       Holdings::Counts held = holdings.at(now);

@@ -12,13 +12,14 @@
 namespace sluice {
 
 /// Sends a Heartbeat every `period` for as long as it lives. It goes on while a step spins, and is
-/// silent while the front does not read: both are what the front wants to know.
+/// silent while the front does not read: both are what the front wants to know. When it wakes much
+/// too late the whole process was stopped or starved, and `progress` is told.
 class HeartbeatThread {
  public:
   static constexpr Duration kPeriod = std::chrono::milliseconds(50);
 
   HeartbeatThread(WorkerChannel& channel,
-                  const Progress& progress,
+                  Progress& progress,
                   const Clock& clock,
                   Duration period = kPeriod);
   ~HeartbeatThread();
@@ -31,7 +32,7 @@ class HeartbeatThread {
   void run(Duration period);
 
   WorkerChannel& channel_;
-  const Progress& progress_;
+  Progress& progress_;
   const Clock& clock_;
   std::mutex mutex_;
   std::condition_variable wake_;

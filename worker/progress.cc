@@ -1,5 +1,7 @@
 #include "worker/progress.h"
 
+#include <algorithm>
+
 namespace sluice {
 
 void Progress::loaded(std::uint64_t bytes) {
@@ -18,6 +20,11 @@ void Progress::end_step(const EngineStats& stats) {
   step_since_.reset();
   step_rows_ = 0;
   stats_ = stats;
+}
+
+void Progress::slept(Duration time, TimePoint now) {
+  std::lock_guard guard(mutex_);
+  if (step_since_) step_since_ = std::min(*step_since_ + time, now);
 }
 
 wire::Heartbeat Progress::at(TimePoint now) const {

@@ -19,6 +19,8 @@ class Progress {
   /// A step of `rows` rows begins now; or the one that has begun is tried again with fewer.
   void begin_step(TimePoint now, std::int32_t rows);
   void end_step(const EngineStats& stats);
+  /// For so long, until `now`, the process did not run: that is no time of the step.
+  void slept(Duration time, TimePoint now);
   /// The figures to be sent at `now`.
   [[nodiscard]] wire::Heartbeat at(TimePoint now) const;
 
