@@ -8,11 +8,14 @@
 namespace sluice {
 
 /// The clock of one phase after the other. Whoever owns it looks when it is due. It doubts itself:
-/// a look that comes much too late says only that we have slept, and gives the phase its time
-/// again. Not thread-safe; no clock of its own.
+/// a look that comes late never ends a phase, for we have slept, and what was said meanwhile has
+/// not been heard yet. Not thread-safe; no clock of its own.
 ///   Source: RESILIENCE.md, section 11.
 class PhaseClock {
  public:
+  static constexpr Duration kLate = std::chrono::milliseconds(100);
+  static constexpr Duration kGrace = std::chrono::seconds(1);  ///< after a late look
+
   /// A phase begins; it is due `timeout` later.
   void begin(Duration timeout, TimePoint now) {
     timeout_ = timeout;
@@ -23,8 +26,8 @@ class PhaseClock {
   void moved(TimePoint now) { moved_ = now; }
   /// After how long it is due again; zero: it is out of time.
   [[nodiscard]] Duration look(TimePoint now) {
-    if (now - due_ > timeout_ / 2) moved_ = now;
-    Duration left = std::max(Duration::zero(), moved_ + timeout_ - now);
+    Duration least = now - due_ > kLate ? kGrace : Duration::zero();
+    Duration left = std::max(least, moved_ + timeout_ - now);
     due_ = now + left;
     return left;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -55,7 +56,7 @@ void Watchdog::write_blocked(bool blocked, TimePoint now) {
 }
 
 Watchdog::Verdict Watchdog::tick(TimePoint now, const StepTimes& step_times) {
-  notice_stall(now);
+  bool late = notice_stall(now);
   if (killed_at_) {
     Duration since = now - *killed_at_;
     if (since >= options_.wedged && credible(now, options_.wedged))
@@ -63,6 +64,9 @@ Watchdog::Verdict Watchdog::tick(TimePoint now, const StepTimes& step_times) {
     return {};
   }
   if (!watching_) return {};
+  // Of a rare look it is not known when our sleep began, nor has been heard what was said
+  // meanwhile.
+  if (std::exchange(rare_, false) && late) return {};
   Verdict worst;
   auto judge = [&](Duration spent, Duration suspect, Duration kill, auto&& why) {
     What what = What::well;
@@ -108,17 +112,22 @@ Watchdog::StepLimits Watchdog::limits_of(std::uint32_t rows, const StepTimes& st
 }
 
 Duration Watchdog::next_tick(TimePoint now, bool idle) {
-  due_ = now + options_.tick;
-  if (idle && watching_ && age_ == Duration::zero() && !blocked_since_)
-    due_ = std::max(due_, heard_ + options_.silent_suspect);
+  (void)notice_stall(now);
+  if (idle && watching_ && age_ == Duration::zero() && !blocked_since_) {
+    TimePoint before = heard_ + options_.silent_suspect - options_.tick;
+    rare_ = before > due_;
+    due_ = std::max(due_, before);
+  }
   return due_ - now;
 }
 
-void Watchdog::notice_stall(TimePoint now) {
+bool Watchdog::notice_stall(TimePoint now) {
   // Half a tick late is how timers are.
-  if (now - due_ > options_.tick / 2) stalls_.push_back({due_, now});
+  bool late = now - due_ > options_.tick / 2;
+  if (late) stalls_.push_back({due_, now});
   if (stalls_.size() > kStallsMax) stalls_.pop_front();
   due_ = now + options_.tick;
+  return late;
 }
 
 Duration Watchdog::lost(TimePoint now, Duration window) const {

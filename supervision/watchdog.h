@@ -77,7 +77,7 @@ class Watchdog {
   ///   step_times  of this lane
   [[nodiscard]] Verdict tick(TimePoint now, const StepTimes& step_times);
   /// After how long `tick` is due next, if it is asked now. A worker that has been given nothing
-  /// (`idle`) and says so can only fall silent: it is looked at when that would be suspicious.
+  /// (`idle`) and says so can only fall silent: it is looked at a tick before that is suspicious.
   [[nodiscard]] Duration next_tick(TimePoint now, bool idle);
   /// Our own lateness within the last `window`.
   [[nodiscard]] Duration lost(TimePoint now, Duration window) const;
@@ -87,7 +87,8 @@ class Watchdog {
     TimePoint from;
     TimePoint to;
   };
-  void notice_stall(TimePoint now);
+  /// True: we are late.
+  bool notice_stall(TimePoint now);
   [[nodiscard]] bool credible(TimePoint now, Duration timeout) const;
 
   WatchdogOptions options_;
@@ -98,6 +99,7 @@ class Watchdog {
   std::optional<TimePoint> blocked_since_;
   std::optional<TimePoint> killed_at_;
   TimePoint due_;             ///< when `tick` is to be called
+  bool rare_ = false;         ///< and that is later than usual
   std::deque<Stall> stalls_;  ///< oldest first; at most 64
 };
 

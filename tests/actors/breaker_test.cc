@@ -231,6 +231,21 @@ TEST_F(BreakerTest, SuspectsAWorkerThatNeitherReadsNorComputes) {
   EXPECT_EQ(front->lanes.snapshot()[0].doubt.substr(0, 26), "has not read its link for ");
 }
 
+TEST_F(BreakerTest, IsWatchedFromTheMomentItIsGivenWork) {
+  bring_up();
+  auto worker = launcher->alive()[0];
+  for (int rest = 0; rest < 10; ++rest) {
+    advance(milliseconds(1000 + 50 * rest));  // wherever between two rare looks that is
+    auto client = ask(completion("hangs", 5));
+    worker->step_age_ms = 20'000;
+    advance(milliseconds(100));
+    EXPECT_EQ(breaker().weight, 0.0) << rest;
+    worker->step_age_ms = 0;
+    run_to_end();
+    advance(milliseconds(500));
+  }
+}
+
 TEST_F(BreakersOfTwoLanes, ReplaceAStoppedWorkerWithinTwoSecondsAndAFifth) {
   bring_up();
   auto stopped = launcher->alive()[0];

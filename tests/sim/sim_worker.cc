@@ -226,6 +226,7 @@ void SimWorker::beat() {
         1, std::chrono::duration_cast<std::chrono::milliseconds>(age).count());
     beat.step_rows = static_cast<std::uint32_t>(orders_.rows);
   } else {
+    if (!engine_) progress_.loaded(1);
     beat = progress_.at(clock_.now());
   }
   say(beat);

@@ -33,13 +33,17 @@ TEST(PhaseClock, CountsFromTheLastProgressHoweverLongItTakes) {
   EXPECT_EQ(clock.look(now + seconds(29)), Duration::zero());
 }
 
-TEST(PhaseClock, GivesTheTimeAgainToWhomNobodyListenedTo) {
+TEST(PhaseClock, HearsFirstWhatWasSaidWhileItSlept) {
   PhaseClock clock;
   clock.begin(seconds(30), kBegin);
-  TimePoint late = kBegin + seconds(46);
+  TimePoint late = kBegin + seconds(31);
 
-  EXPECT_EQ(clock.look(late), seconds(30)) << "more than half of it too late";
-  EXPECT_EQ(clock.look(late + seconds(44)), Duration::zero()) << "late, but not so late";
+  EXPECT_EQ(clock.look(late), PhaseClock::kGrace);
+  clock.moved(late + seconds(1));
+  EXPECT_EQ(clock.look(late + seconds(1)), seconds(30)) << "it had moved, and now we know";
+
+  EXPECT_EQ(clock.look(late + seconds(99)), PhaseClock::kGrace);
+  EXPECT_EQ(clock.look(late + seconds(100)), Duration::zero()) << "nothing was said";
 }
 
 TEST(PhaseClock, ForgetsThePhaseBefore) {

@@ -68,16 +68,18 @@ TEST_F(WatchdogTest, SaysNothingOfAWorkerThatBeats) {
 
 TEST_F(WatchdogTest, LooksRarelyAtAnIdleWorkerAndSuspectsItsSilenceNoLater) {
   dog.heard(now);
-  EXPECT_EQ(dog.next_tick(now, true), milliseconds(500));
-  now += milliseconds(480);
+  EXPECT_EQ(dog.next_tick(now, true), milliseconds(450));
+  now += milliseconds(430);
   dog.heard(now);
   now += milliseconds(20);
   EXPECT_EQ(dog.tick(now, times).what, What::well);
-  EXPECT_EQ(dog.next_tick(now, true), milliseconds(480));
+  EXPECT_EQ(dog.next_tick(now, true), milliseconds(430));
 
-  now += milliseconds(480);
-  EXPECT_EQ(dog.tick(now, times).what, What::suspect);
+  now += milliseconds(430);
+  EXPECT_EQ(dog.tick(now, times).what, What::well);
   EXPECT_EQ(dog.next_tick(now, true), kTick) << "from now on every tick counts";
+  now += kTick;
+  EXPECT_EQ(dog.tick(now, times).what, What::suspect) << "after 500 ms";
   EXPECT_EQ(dog.lost(now, seconds(2)), Duration::zero()) << "nobody was late";
 }
 
@@ -91,12 +93,25 @@ TEST_F(WatchdogTest, LooksOftenAtAWorkerThatHasWorkOrDoesNotSayThatItRests) {
   EXPECT_EQ(dog.next_tick(now, true), kTick);
 }
 
-TEST_F(WatchdogTest, KnowsThatItWasLateForARareLook) {
+TEST_F(WatchdogTest, SaysNothingOnARareLookThatIsLate) {
   dog.heard(now);
-  now += dog.next_tick(now, true) + seconds(2);
+  now += dog.next_tick(now, true) + milliseconds(200);
 
   EXPECT_EQ(dog.tick(now, times).what, What::well) << "it was we who slept";
-  EXPECT_EQ(dog.lost(now, seconds(10)), seconds(2));
+  EXPECT_EQ(dog.lost(now, seconds(10)), milliseconds(200));
+  now += dog.next_tick(now, true);
+  EXPECT_EQ(dog.tick(now, times).what, What::suspect) << "and now it has been heard";
+}
+
+TEST_F(WatchdogTest, KnowsThatItWasLateWhenWorkComesBeforeTheLook) {
+  dog.heard(now);
+  now += dog.next_tick(now, true) + seconds(3);
+
+  EXPECT_EQ(dog.next_tick(now, false), kTick) << "work is given out first";
+  now += kTick;
+
+  EXPECT_EQ(dog.tick(now, times).what, What::well) << "its silence was ours";
+  EXPECT_EQ(dog.lost(now, seconds(10)), seconds(3));
 }
 
 TEST_F(WatchdogTest, SuspectsSilenceAfterHalfASecondAndKillsAfterTwo) {
