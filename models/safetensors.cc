@@ -244,11 +244,15 @@ std::uint64_t SafetensorsFile::hash() const {
 
 Result<void> SafetensorsFile::page_in(const std::function<void(std::uint64_t)>& on_progress) const {
   constexpr std::size_t kPieceBytes = 16 << 20;  // a multiple of any page
+  constexpr std::size_t kPageBytes = 4096;       // the smallest
   for (std::size_t at = 0; at < size_bytes_; at += kPieceBytes) {
     std::size_t size = std::min(kPieceBytes, size_bytes_ - at);
-    // A kernel before 5.14 does not know how; there the first step waits for the disk.
-    bool there = ::madvise(const_cast<std::byte*>(bytes_) + at, size, MADV_POPULATE_READ) == 0 ||
-                 errno == EINVAL;
+    bool there = ::madvise(const_cast<std::byte*>(bytes_) + at, size, MADV_POPULATE_READ) == 0;
+    if (!there && errno == EINVAL) {  // a kernel before 5.14, which does not tell of errors
+      there = true;
+      for (std::size_t page = at; page < at + size; page += kPageBytes)
+        (void)*static_cast<const volatile std::byte*>(bytes_ + page);
+    }
     if (!there)
       return Error{ErrorCode::data_loss,
                    path_ + ": bytes " + std::to_string(at) + " to " + std::to_string(at + size) +
