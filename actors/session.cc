@@ -36,6 +36,7 @@ struct SequenceState {
   std::uint32_t retries = 0;         ///< attempts after failures of its own
   bool retrying = false;             ///< holds a place in the front's budget of retries
   TimePoint failed_at = {};          ///< last, by itself
+  std::string failure = {};          ///< why
   std::optional<LaneId> avoid = {};  ///< where it failed last
 };
 
@@ -394,15 +395,12 @@ class Session : public caf::event_based_actor {
   /// left; otherwise the request ends with `otherwise`.
   void retry(SequenceState& sequence, const Error& why, const ApiError& otherwise) {
     end_retry(sequence);
+    sequence.failed_at = front_->clock->now();
+    sequence.failure = why.message;
     if (sequence.retries + 1 >= front_->retries.options().attempts) {
-      spdlog::error("session {}: sequence {} failed and is not tried again: {}",
-                    request_.request_id,
-                    sequence.id.value,
-                    why.message);
-      fail(otherwise);
+      give_up(sequence, otherwise);
       return;
     }
-    sequence.failed_at = front_->clock->now();
     sequence.avoid = sequence.lane;
     try_again(sequence);
   }
@@ -414,7 +412,8 @@ class Session : public caf::event_based_actor {
     std::uint32_t active = front_->retries.begin(running);
     if (active == 0) {
       if (front_->clock->now() - sequence.failed_at >= front_->options.retry_patience)
-        fail(errors::overloaded(1, "Too many requests that failed are being tried again."));
+        give_up(sequence,
+                errors::overloaded(1, "Too many requests that failed are being tried again."));
       else
         delayed_send(this, kRetryEvery, TryAgain{sequence.id, sequence.epoch});
       return;
@@ -423,6 +422,14 @@ class Session : public caf::event_based_actor {
     sequence.retries += 1;
     offer_again(sequence,
                 {number_, sequence.id, 0, trace::Why::retry, sequence.retries, active, running});
+  }
+
+  void give_up(const SequenceState& sequence, const ApiError& error) {
+    spdlog::error("session {}: sequence {} failed and is not tried again: {}",
+                  request_.request_id,
+                  sequence.id.value,
+                  sequence.failure);
+    fail(error);
   }
 
   void on_try_again(const TryAgain& again) {

@@ -179,6 +179,11 @@ class Retries : public FrontWorld {
  protected:
   Retries() : FrontWorld(2) {}
 
+  void spend_the_budget() const {
+    while (front->retries.begin(0) != 0) {
+    }
+  }
+
   /// Whatever runs and has not failed before fails.
   void fail_first_attempts() {
     for (const auto& worker : launcher->alive()) {
@@ -266,10 +271,26 @@ TEST_F(Retries, WaitForTheirTurnWhereTooManyRunAlready) {
   expect_idle();
 }
 
+TEST_F(Retries, EndAsAnyRequestWhileTheyWait) {
+  bring_up();
+  spend_the_budget();
+  auto gone = ask(completion("vanishes", 20));
+  CompletionRequest hasty = completion("has no time", 20);
+  hasty.n = 2;
+  hasty.timeout = std::chrono::seconds(3);
+  auto late = ask(hasty);
+  fail_first_attempts();
+
+  gone->vanish();
+  advance(std::chrono::milliseconds(3200));
+
+  EXPECT_EQ(late->answer.status, 504);
+  expect_idle();
+}
+
 TEST_F(Retries, EndWithAnErrorWhenTheirTurnDoesNotCome) {
   bring_up();
-  while (front->retries.begin(0) != 0) {
-  }
+  spend_the_budget();
   auto client = ask(completion("patient", 20));
   ASSERT_TRUE(fail_it(ErrorCode::data_loss));
 
