@@ -18,7 +18,8 @@ constexpr std::size_t kWholeWriteBytes = 1024;
 
 }  // namespace
 
-WorkerChannel::WorkerChannel(int fd, LinkTap* tap) : fd_(fd), writer_(0, tap) {}
+WorkerChannel::WorkerChannel(int fd, LinkTap* tap)
+    : fd_(fd), tapped_(tap != nullptr), writer_(0, tap) {}
 
 WorkerChannel::~WorkerChannel() {
   ::close(fd_);
@@ -59,7 +60,7 @@ bool WorkerChannel::try_send(const wire::ToFront& message) {
   outbox_.clear();
   writer_.append(message, outbox_);
   if (outbox_.empty()) return true;  // a tap keeps it back
-  // No message that is sent this way is so large, but what a tap makes of it may be.
+  CHECK(tapped_ || outbox_.size() <= kWholeWriteBytes);
   if (sliced_ || outbox_.size() > kWholeWriteBytes) return write_outbox();
   ssize_t put = ::send(fd_, outbox_.data(), outbox_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (put < 0) {

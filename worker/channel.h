@@ -26,7 +26,7 @@ class WorkerChannel {
   bool send(std::span<const wire::ToFront> messages);
   bool send(const wire::ToFront& message) { return send(std::span(&message, 1)); }
   /// Writes one small message if that needs no waiting, or skips it: never a part of it, and its
-  /// number is not used up. False: it was skipped.
+  /// number is not used up. False: it was skipped. (What a tap made large is waited for.)
   bool try_send(const wire::ToFront& message);
   /// From now on nothing is written: `send` waits for the end of the link, `try_send` skips. A
   /// fault, to be injected from any thread.
@@ -45,6 +45,7 @@ class WorkerChannel {
   bool write_outbox();
 
   int fd_;
+  bool tapped_;
   std::atomic<bool> stalled_ = false;
   std::atomic<bool> sliced_ = false;
   std::mutex mutex_;   // of numbering and writing: frames are written in the order of their numbers

@@ -65,10 +65,9 @@ int worker_main(const WorkerOptions& given) {
     options.engine.blocks =
         plan_blocks((*model)->info(), options.engine.sequences_max, options.kv_bytes_max);
   }
+  channel.send(wire::Phase{wire::Phase::Name::warm_up});
   auto engine = Engine::create(*std::move(model), options.engine, clock);
   if (!engine) end(channel, WorkerEnd::start_failed, engine.error());
-
-  channel.send(wire::Phase{wire::Phase::Name::warm_up});
   if (auto warm = warm_up(**engine, options.engine); !warm) {
     if (warm.error().code == ErrorCode::device_lost) end(WorkerEnd::device_lost);
     end(channel, WorkerEnd::start_failed, warm.error());

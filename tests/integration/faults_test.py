@@ -12,7 +12,7 @@ import pytest
 from raw_http import assert_error, exchange, head, post
 from requests_of_all_kinds import KINDS, request_of
 from sluice_server import (
-    SANITIZER, Stream, choices_of, complete, cpu_ticks, in_parallel, process_alive, request, serve, wait_until,
+    SANITIZER, Stream, choices_of, complete, cpu_ticks, in_parallel, process_alive, request, seconds, serve, wait_until,
 )  # fmt: skip
 
 TOKENS = 60
@@ -96,16 +96,16 @@ def test_a_worker_that_leaks_is_replaced_and_no_stream_notices(undisturbed, what
         assert server.restarts() == 1, state
 
 
-# Ten pieces, half a second each; and none at all.
+# Ten pieces, less than half of what is borne for each; and none at all.
 LOADS = {
-    "slowly is waited for": ("slow(5s)@load if incarnation=1", 0),
+    "slowly is waited for": (f"slow({seconds(4)}s)@load if incarnation=1", 0),
     "no further is replaced": ("hang@load if incarnation=1", 1),
 }
 
 
 @pytest.mark.parametrize("plan, restarts", LOADS.values(), ids=LOADS.keys())
 def test_a_worker_that_loads(undisturbed, plan, restarts):
-    with serve("--worker-fault", "0:" + plan, "--load-timeout", "2s", *QUICK) as server:
+    with serve("--worker-fault", "0:" + plan, "--load-timeout", f"{seconds(1):.0f}s", *QUICK) as server:
         run_all(server, undisturbed, STREAMS[:2])
 
         assert server.restarts() == restarts, server.lanes()
