@@ -43,14 +43,13 @@ class MailboxListener final : public WorkerListener {
   std::uint64_t life_;
 };
 
-/// A worker's heartbeats come so often.
-constexpr Duration kBeatEvery = std::chrono::milliseconds(50);
 constexpr Duration kPaceEvery = std::chrono::seconds(1);
 /// Two sequences with impossible numbers within this time, and the lane is probed.
 constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
-/// Beats, one each 50 ms, in which a worker may rest although it was given work: two seconds, as
-/// for any link that stalls.
-constexpr std::uint32_t kIdleBeatsMax = 40;
+/// A worker may rest for so long although it was given work, as any link may stall, and say so in
+/// so many beats: one each 100 ms.
+constexpr Duration kIdleMax = std::chrono::seconds(2);
+constexpr std::uint32_t kIdleBeatsMax = 16;
 
 class Executor : public caf::event_based_actor {
  public:
@@ -615,7 +614,7 @@ class Executor : public caf::event_based_actor {
     // By count, for beats may be late; and by time, for beats from before the work was given may
     // have waited for us all together.
     ++idle_beats_;
-    if (idle_beats_ > kIdleBeatsMax && now - idle_since_ >= kIdleBeatsMax * kBeatEvery) {
+    if (idle_beats_ > kIdleBeatsMax && now - idle_since_ >= kIdleMax) {
       lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
                   Cause::link);
     }

@@ -30,14 +30,19 @@ void HeartbeatThread::serving() {
   serving_ = true;
 }
 
+Duration HeartbeatThread::after(const wire::Heartbeat& beat, Duration period) {
+  bool rests = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
+  return rests ? 2 * period : period;
+}
+
 void HeartbeatThread::run(Duration period) {
   Holdings holdings;
   std::unique_lock lock(mutex_);
-  TimePoint due = clock_.now() + period;
-  while (!wake_.wait_for(lock, period, [this] { return stopping_; })) {
+  Duration wait = period;
+  TimePoint due = clock_.now() + wait;
+  while (!wake_.wait_for(lock, wait, [this] { return stopping_; })) {
     TimePoint now = clock_.now();
     if (now - due > kAsleep) progress_.slept(now - due, now);
-    due = now + period;
     wire::Heartbeat beat = progress_.at(now);
     if (serving_) {
       Holdings::Counts held = holdings.at(now);
@@ -45,6 +50,8 @@ void HeartbeatThread::run(Duration period) {
       beat.threads = held.threads;
     }
     channel_.try_send(beat);
+    if (serving_) wait = after(beat, period);
+    due = now + wait;
   }
 }
 

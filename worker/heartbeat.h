@@ -1,4 +1,5 @@
-// The worker's pulse: a thread that tells the front every 50 ms how far it is.
+// The worker's pulse: a thread that tells the front every 50 ms how far it is, or every 100 while
+// it rests.
 #pragma once
 
 #include "base/clock.h"
@@ -23,6 +24,10 @@ class HeartbeatThread {
                   const Clock& clock,
                   Duration period = kPeriod);
   ~HeartbeatThread();
+
+  /// After how long the next beat follows this one, while it serves: half as often for a worker
+  /// that has nothing to do.
+  [[nodiscard]] static Duration after(const wire::Heartbeat& beat, Duration period);
 
   /// Start-up is over: from now on the beats tell what the process holds, counted anew at most once
   /// a second. Before that they do not, for loading still opens files and starts threads.

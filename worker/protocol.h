@@ -83,7 +83,7 @@ struct Failed {
   ErrorCode code = ErrorCode::internal;
   std::string message;
 };
-/// Sent every 50 ms by a thread of its own.
+/// Sent every 50 ms by a thread of its own; every 100 ms by a worker that rests.
 struct Heartbeat {
   std::uint64_t steps = 0;  ///< steps completed
   std::uint32_t running = 0;

@@ -300,6 +300,14 @@ TEST_F(Heartbeat, GoesOnByItself) {
   EXPECT_EQ(beat.loaded_bytes, 7U);
 }
 
+TEST_F(Heartbeat, IsHalfAsFastInAWorkerThatRests) {
+  const Duration period = std::chrono::milliseconds(50);
+  EXPECT_EQ(HeartbeatThread::after({}, period), 2 * period);
+  EXPECT_EQ(HeartbeatThread::after({.running = 1}, period), period);
+  EXPECT_EQ(HeartbeatThread::after({.waiting = 1}, period), period);
+  EXPECT_EQ(HeartbeatThread::after({.step_age_ms = 1}, period), period);
+}
+
 TEST_F(Heartbeat, TellsWhatTheProcessHoldsOnceItServes) {
   HeartbeatThread heartbeat(*channel, progress, clock, std::chrono::milliseconds(1));
   beats(20);
