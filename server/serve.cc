@@ -367,7 +367,13 @@ void announce(const ServeOptions& options, const std::string& line, const std::s
       "\"stream\":true}}'\n",
       address);
   std::fflush(stdout);
-  if (!options.ready_file.empty()) std::ofstream(options.ready_file) << line << '\n';
+  if (options.ready_file.empty()) return;
+  // Whoever waits for the file reads it at once, so it appears with its line in it.
+  std::string part = options.ready_file + ".part";
+  std::ofstream(part) << line << '\n';
+  std::error_code failed;
+  std::filesystem::rename(part, options.ready_file, failed);
+  if (failed) spdlog::error("--ready-file {}: {}", options.ready_file, failed.message());
 }
 
 /// Waits until `done`, a second signal or the time limit. Returns what happened.
