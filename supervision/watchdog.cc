@@ -113,6 +113,7 @@ Watchdog::StepLimits Watchdog::limits_of(std::uint32_t rows, const StepTimes& st
 
 Duration Watchdog::next_tick(TimePoint now, bool idle) {
   (void)notice_stall(now);
+  rare_ = false;
   if (idle && watching_ && age_ == Duration::zero() && !blocked_since_) {
     TimePoint before = heard_ + options_.silent_suspect - options_.tick;
     rare_ = before > due_;

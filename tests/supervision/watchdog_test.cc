@@ -103,6 +103,16 @@ TEST_F(WatchdogTest, SaysNothingOnARareLookThatIsLate) {
   EXPECT_EQ(dog.tick(now, times).what, What::suspect) << "and now it has been heard";
 }
 
+TEST_F(WatchdogTest, JudgesByEveryLookOnceThereIsWork) {
+  dog.heard(now);
+  (void)dog.next_tick(now, true);
+  (void)dog.next_tick(now, false);
+  dog.step(4, seconds(60));
+  now += kTick + milliseconds(30);
+
+  EXPECT_EQ(dog.tick(now, times).what, What::kill) << "a little late, but no rare look any more";
+}
+
 TEST_F(WatchdogTest, KnowsThatItWasLateWhenWorkComesBeforeTheLook) {
   dog.heard(now);
   now += dog.next_tick(now, true) + seconds(3);
