@@ -18,7 +18,9 @@ namespace {
 constexpr std::size_t kSliceBytes = std::size_t{128} << 10;  ///< of one write, to see progress
 constexpr std::size_t kKeptBytes = std::size_t{64} << 10;    ///< capacity worth keeping
 constexpr std::size_t kBodyReserve = std::size_t{64} << 10;  ///< before a byte has come
-constexpr std::size_t kLingerBytes = std::size_t{256} << 10;
+/// More than the sockets of both sides hold (Linux: up to 32 MiB to receive, 4 to send): a client
+/// that looks for an answer between two writes finds it before a reset can destroy it.
+constexpr std::size_t kLingerBytes = std::size_t{64} << 20;
 constexpr Duration kLingerTime = std::chrono::seconds(2);
 constexpr Duration kFirstRequestOfDrain = std::chrono::seconds(1);
 

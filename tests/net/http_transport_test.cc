@@ -143,7 +143,7 @@ TEST(HttpTransport, LetsAClientThatStillSendsReadTheAnswer) {
   auto client = server.connect();
   client.send(post("Content-Length: 104857600\r\n"));
 
-  client.send(std::string(200 << 10, 'x'));  // before it reads the answer
+  client.send(std::string(40 << 20, 'x'));  // before it reads the answer
 
   const auto response = client.receive_response();
   EXPECT_EQ(response.status, 413);
