@@ -188,8 +188,17 @@ class Breaker : public caf::event_based_actor {
                                   std::max(breaker_.since(), born_),
                                   std::nullopt},
                                  now());
-    front_->tell(executor_role_, gate());
-    front_->tell(model_->batcher.role, gate());
+    tell_gate(gate());
+  }
+
+  /// The executor gives back what the batcher gave it beyond the gate. So that this stays rare and
+  /// never repeats, the one who is to give less hears it first, or the one who is to take more.
+  void tell_gate(const LaneGate& gate) {
+    std::uint32_t permits = gate.weight > 0 ? gate.permits : 0;
+    bool narrower = permits < std::exchange(told_permits_, permits);
+    if (narrower) front_->tell(model_->batcher.role, gate);
+    front_->tell(executor_role_, gate);
+    if (!narrower) front_->tell(model_->batcher.role, gate);
   }
 
   [[nodiscard]] LaneGate gate() const {
@@ -217,6 +226,7 @@ class Breaker : public caf::event_based_actor {
   std::optional<ProbeLane> probe_;  ///< whose permit is out
   TimePoint armed_ = TimePoint::max();
   std::optional<CircuitBreaker::State> shown_;
+  std::uint32_t told_permits_ = 0;  ///< of the gate that executor and batcher know
 };
 
 }  // namespace

@@ -639,8 +639,8 @@ class Executor : public caf::event_based_actor {
         release(work.id, work.epoch, work.probe);
         continue;
       }
-      if (status_.state != LaneStatus::State::ready || (gate_.weight <= 0 && !work.probe)) {
-        // Given before it was known that the lane takes nothing: back to the session at once.
+      if (!takes(work, known.has_value())) {
+        // Given before it was known that the lane takes less: back to the session at once.
         give_back(work);
         caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
         continue;
@@ -674,6 +674,15 @@ class Executor : public caf::event_based_actor {
       link_->send(std::move(start));
     }
     if (watched_idle_ && work_.size() > 0) watch_later();
+  }
+
+  /// Whether the lane may take this: probes always, users' work as far as the gate is open.
+  ///   known  an older epoch of it runs here and would make room
+  [[nodiscard]] bool takes(const Work& work, bool known) const {
+    if (status_.state != LaneStatus::State::ready) return false;
+    if (work.probe) return true;
+    std::uint32_t others = work_.users() - (known ? 1 : 0);
+    return gate_.weight > 0 && others < gate_.permits;
   }
 
   /// A probe stands in no user's way: where all places are taken it gives its own back, and its

@@ -101,6 +101,32 @@ TEST_F(BreakerTest, LetsNoRequestOntoALaneBeforeItHasPassedThreeProbes) {
   EXPECT_THAT(client->answer.body, HasSubstr(hash_text("early", 5)));
 }
 
+TEST_F(BreakerTest, LetsNoMoreInThanTheGateAllowsNowWhateverWasGivenUnderAWiderOne) {
+  bring_up();
+  std::size_t started = kept->all<trace::Started>().size();  // probes
+  auto gate = [](double weight, std::uint32_t permits) {
+    return LaneGate{LaneId{0}, 1, 100, weight, permits, false};
+  };
+  caf::anon_send(peer("batcher.hash"), gate(0, 0));
+  settle();
+  for (int i = 0; i < 3; ++i)
+    ask(completion("beyond", 5));  // they wait with the batcher
+
+  caf::anon_send(peer("executor.0"), gate(0.1, 1));
+  caf::anon_send(peer("batcher.hash"), gate(1.0, 4));  // gives all three
+  caf::anon_send(peer("batcher.hash"), gate(0.1, 1));  // too late
+  settle();
+
+  FakeWorker& worker = *launcher->alive().at(0);
+  worker.take_commands();
+  EXPECT_EQ(worker.running(), 1U);
+  EXPECT_EQ(kept->all<trace::Offered>().size(), 3U + 2U) << "two went back and were offered again";
+  run_to_end();
+  EXPECT_EQ(kept->all<trace::Started>().size(), started + 3U);
+  for (const auto& client : clients)
+    EXPECT_THAT(client->answer.body, HasSubstr(hash_text("beyond", 5)));
+}
+
 TEST_F(BreakerTest, BringsALaneBackAfterItsWorkerDied) {
   bring_up();
   ASSERT_EQ(breaker().weight, 1.0);
