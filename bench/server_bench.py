@@ -41,15 +41,19 @@ def load(server, what, seconds, connections):
 
 def measure_requests(server, before, rounds, seconds, connections):
     """Medians over rounds that alternate between completions, here and before, and the ceiling; prints each round."""
-    load(server, "completion", 1, connections)  # warms up both
-    load(server, "health", 1, connections)
+    for warming_up in filter(None, (server, before)):
+        load(warming_up, "completion", 1, connections)
+        load(warming_up, "health", 1, connections)
     results = []
     others = []
     for number in range(1, rounds + 1):
-        completion = load(server, "completion", seconds, connections)
+        # Who comes first changes from round to round: the machine may remember the one before.
+        in_turn = [server, before] if number % 2 else [before, server]
+        found = {each: load(each, "completion", seconds, connections) for each in in_turn if each}
+        completion = found[server]
         ceiling = load(server, "health", seconds, connections)
         if before:
-            others.append(load(before, "completion", seconds, connections)["per_second"])
+            others.append(found[before]["per_second"])
         failed = completion["not_2xx"] + completion["socket_errors"]
         results.append((completion["per_second"], completion["p50_ms"], completion["p99_ms"], ceiling["per_second"]))
         per_second, p50, p99, health = results[-1]
