@@ -344,6 +344,8 @@ class Process : public std::enable_shared_from_this<Process> {
   }
 
   void kill_locked() {
+    pollfd ended{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&ended, 1, 0) > 0) return;  // by somebody else; `on_end` comes late
     killed_ = true;
     pidfd_kill(pidfd_.get());
   }

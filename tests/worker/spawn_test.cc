@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <deque>
 #include <fstream>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -188,6 +189,23 @@ TEST_F(Spawn, SeesAKillFromOutside) {
   WorkerExit exit = listener->wait_for_exit();
   EXPECT_EQ(exit.signal, SIGKILL);
   EXPECT_EQ(exit.why, "killed by signal 9");
+  EXPECT_TRUE(exit.outside);
+  EXPECT_FALSE(exit.killed_by_us);
+}
+
+TEST_F(Spawn, BlamesNobodyInsideForAKillFromOutsideThatItNoticesLate) {
+  auto link = launch({"echo"});
+  ASSERT_TRUE(listener->next<wire::Hello>());
+  ProcessWatch watch(link->pid());
+  std::promise<void> awake;
+  loop->post([sleep = awake.get_future().share()] { sleep.wait(); });
+
+  ::kill(static_cast<pid_t>(link->pid()), SIGKILL);
+  EXPECT_TRUE(watch.ends());
+  link->kill();  // too late
+  awake.set_value();
+
+  WorkerExit exit = listener->wait_for_exit();
   EXPECT_TRUE(exit.outside);
   EXPECT_FALSE(exit.killed_by_us);
 }
