@@ -152,7 +152,7 @@ class Breaker : public caf::event_based_actor {
     }
     if (look.changed) publish();
     if (look.ask == CircuitBreaker::Ask::restart) {
-      front_->tell(executor_role_, RestartWorker{});
+      front_->tell(executor_role_, RestartWorker{serves_.worker});
     } else if (look.ask == CircuitBreaker::Ask::quarantine) {
       front_->tell(executor_role_, QuarantineLane{breaker_.reason()});
     }

@@ -115,8 +115,10 @@ class Executor : public caf::event_based_actor {
         // Once for each end, whoever is convicted of it, and not for one that an incarnation before
         // this one was charged for.
         [this](Forgive forgive) { restarts_.forgive(forgive.worker); },
-        [this](RestartWorker) {
-          if (link_) lose_worker("restart was asked for", Cause::planned);
+        [this](RestartWorker restart) {
+          // Several may ask for it, the last of them when the next worker is there.
+          if (link_ && restart.worker == worker_)
+            lose_worker("restart was asked for", Cause::planned);
         },
         answers_pulse(),
         [this](const PeerUp& peer) { on_peer_up(peer); },
@@ -270,6 +272,8 @@ class Executor : public caf::event_based_actor {
     status_.loaded_bytes = 0;
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
+    status_.restarts += again ? 1 : 0;
+    publish();  // before anybody hears of it and asks
     bool planned = cause == Cause::planned || cause == Cause::recycled;
     auto kind = poison                    ? LaneDied::Kind::poison
                 : planned                 ? LaneDied::Kind::planned
@@ -283,14 +287,12 @@ class Executor : public caf::event_based_actor {
       quarantine(why);
       return;
     }
-    status_.restarts += 1;
     start_at_ = now + *delay;
     spdlog::warn("lane {} of model {}: worker {}; next start in {} ms",
                  status_.lane.value,
                  model_->name,
                  why,
                  std::chrono::duration_cast<std::chrono::milliseconds>(*delay).count());
-    publish();
     if (!corpse_) start_later();
   }
 
@@ -526,7 +528,7 @@ class Executor : public caf::event_based_actor {
       bool finished = output.finish != Finish::none;
       if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
       Epoch epoch = held->epoch;
-      caf::anon_send(held->session, TokensArrived{status_.lane, std::move(output)});
+      caf::anon_send(held->session, TokensArrived{status_.lane, worker_, std::move(output)});
       if (!finished) continue;
       if (!held->probe) {
         evidence_.ok += 1;

@@ -162,6 +162,7 @@ struct NoLaneLeft {};
 /// A step's output for one sequence of the session.
 struct TokensArrived {
   LaneId lane;
+  std::uint64_t worker = 0;  ///< of the lane: the one that computed them
   SequenceOutput output;
 };
 /// The sequence runs on this lane from now on: only that lane's loss counts.
@@ -275,8 +276,10 @@ struct PhaseTimeout {
   std::uint64_t life = 0;
   std::uint32_t phase = 0;
 };
-/// To an executor: end the worker in an orderly way and start another.
-struct RestartWorker {};
+/// To an executor: kill this worker and start another, if it is still the lane's.
+struct RestartWorker {
+  std::uint64_t worker = 0;
+};
 /// Session to executor: a request was convicted of having ended this worker of the lane, so that
 /// restart is not charged to the lane.
 struct Forgive {

@@ -251,7 +251,7 @@ class Session : public caf::event_based_actor {
             output.first_index,
             output.id.value,
             sequence->choice.emitted().size());
-        tell_executor(arrived.lane, RestartWorker{});
+        tell_executor(arrived.lane, RestartWorker{arrived.worker});
         // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
         if (output.finish != Finish::none) {
           sequence->lane = arrived.lane;

@@ -216,6 +216,36 @@ TEST_F(BreakerTest, RestartsAWorkerThatFailsThreeRoundsOfProbes) {
   EXPECT_EQ(kept->probes(trace::Probe::Step::expired), 3U);
 }
 
+TEST_F(BreakerTest, ReplacesAWorkerOnceHoweverManyAskForIt) {
+  bring_up();
+  caf::anon_send(peer("executor.0"), RestartWorker{1});
+  bring_up();
+  ASSERT_EQ(launcher->workers.size(), 2U);
+
+  caf::anon_send(peer("executor.0"), RestartWorker{1});
+  advance(seconds(1));
+
+  EXPECT_EQ(launcher->workers.size(), 2U);
+  EXPECT_FALSE(launcher->workers[1]->dead());
+}
+
+TEST_F(BreakersOfTwoLanes, GiveALaneUpWhoseKilledWorkerDoesNotEnd) {
+  bring_up();
+  FakeWorker& stuck = *launcher->alive().at(0);
+  stuck.stopped = stuck.unkillable = true;
+
+  advance(milliseconds(2'200));
+  EXPECT_EQ(lane_state(0), LaneStatus::State::waiting) << "killed, not gone: its successor waits";
+  advance(milliseconds(5'200));
+
+  EXPECT_EQ(lane_state(0), LaneStatus::State::quarantined);
+  EXPECT_EQ(lane_state(1), LaneStatus::State::ready);
+  EXPECT_EQ(launcher->workers.size(), 2U);
+  auto client = ask(completion("elsewhere", 5));
+  run_to_end();
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("elsewhere", 5)));
+}
+
 TEST_F(BreakersOfTwoLanes, GiveASuspectedLaneNoWork) {
   bring_up();
   auto suspect = launcher->alive()[0];

@@ -159,6 +159,7 @@ class FakeWorker {
   bool answers_probes = true;
   bool computes_wrong = false;    ///< one bit of what the golden prompt gives
   bool stopped = false;           ///< as SIGSTOP does: neither heartbeats nor answers
+  bool unkillable = false;        ///< as one that sits in the kernel
   std::size_t unread_bytes = 0;   ///< as its link tells them
   std::int64_t step_age_ms = 0;   ///< as its heartbeat tells it
   std::uint32_t descriptors = 0;  ///< as its heartbeat tells them
@@ -246,7 +247,9 @@ class FakeLauncher final : public WorkerLauncher {
     void send(wire::ToWorker message) override {
       if (!worker_->dead()) worker_->inbox.push_back(std::move(message));
     }
-    void kill() override { worker_->die("killed by the executor"); }
+    void kill() override {
+      if (!worker_->unkillable) worker_->die("killed by the executor");
+    }
     [[nodiscard]] bool is_stopped() const override { return worker_->stopped; }
     [[nodiscard]] std::int64_t pid() const override { return 1; }
     [[nodiscard]] std::size_t backlog_bytes() const override { return worker_->unread_bytes; }
