@@ -31,13 +31,6 @@ def brook():
         yield server
 
 
-@pytest.fixture(scope="module")
-def hash_server():
-    """A server with the model that costs nothing."""
-    with sluice_server.serve("--model", "hash=hash") as server:
-        yield server
-
-
 @pytest.fixture
 def brook_copy(tmp_path):
     """A copy of the shipped model that a test may damage."""

@@ -93,7 +93,7 @@ def test_one_stream_survives_several_deaths_of_its_worker(undisturbed):
         stream = Stream(server, **request_of("logprobs", "brook", TOKENS["brook"]))
         for count, _ in enumerate(stream, start=1):
             if count in (20, 60):
-                kill_worker(server, server.worker_pids()[0])
+                kill_worker(server, wait_until(server.worker_pids, "a worker lives", 30)[0])
         answer = stream.read()
 
         assert answer == undisturbed["brook", "logprobs"]
@@ -109,7 +109,7 @@ def test_a_stream_survives_a_worker_that_dies_again_while_it_starts(undisturbed)
             kill_worker(server, pid)  # the first one computes, the others still load
 
         assert stream.read() == undisturbed["brook", "seeded"]
-        assert server.restarts() == 4
+        wait_until(lambda: server.restarts() == 4, "all restarts show")
 
 
 def test_the_hash_model_survives_a_kill_too(undisturbed):
@@ -137,14 +137,16 @@ def test_the_hash_model_survives_a_kill_too(undisturbed):
 
 def test_a_stream_ends_with_an_error_when_its_last_lane_is_given_up(undisturbed):
     """One restart is allowed, so the second death puts the only lane into quarantine."""
-    with serve("--lane-restarts", 1, *QUICK) as server:
+    # The stream cannot come to its end: the first worker is slow, and the second one never serves.
+    plan = "slow(20ms)@step>60 if incarnation=1; hang@load if incarnation=2"
+    with serve("--lane-restarts", 1, "--worker-fault", plan, *QUICK) as server:
         with Wire(server.http) as wire:
             wire.send(post(request_of("greedy", "brook", 600)))
             wire.peek(b"data: ")  # the stream runs
             first = server.worker_pids()[0]
             kill_worker(server, first)
             second = wait_until(server.worker_pids, "a second worker was started", 30)[0]
-            kill_worker(server, second)  # it still loads, so the stream cannot have ended on it
+            kill_worker(server, second)
             answer = wire.response()
 
         *events, error, done, rest = answer.body.decode().split("\n\n")

@@ -1,11 +1,12 @@
 """A server that has nothing to do costs next to nothing."""
 
 import http.client
+import pathlib
 import time
 
 import pytest
 
-from sluice_server import SANITIZER, complete, cpu_ticks, open_descriptors, resident_bytes, serve, wait_until
+from sluice_server import SANITIZER, complete, open_descriptors, resident_bytes, serve, wait_until
 
 CONNECTIONS = 2000
 IDLE_S = 5
@@ -18,19 +19,25 @@ def server():
         yield server
 
 
-def ticks_while_idle(server):
-    before = {pid: cpu_ticks(pid) for pid in server.pids()}
-    time.sleep(IDLE_S)  # the time over which the ticks are counted
-    return {pid: cpu_ticks(pid) - ticks for pid, ticks in before.items()}
+def assert_idle(server, percent):
+    """All its processes use less than so much of a core. What else runs can only add to it, so the best of five counts."""
+    shares = []
+    while not shares or min(shares) >= percent:
+        assert len(shares) < 5, f"percent of a core in {IDLE_S} s, five times: {shares}"
+        before = cpu_seconds(server)
+        time.sleep(IDLE_S)  # the time over which it is counted
+        shares.append(100 * (cpu_seconds(server) - before) / IDLE_S)
+
+
+def cpu_seconds(server):
+    files = (file for pid in server.pids() for file in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
 
 
 def test_an_idle_server_uses_less_than_one_percent_of_a_core(server):
     server.wait_idle()
-    used = ticks_while_idle(server)
 
-    # 500 ticks are 5 s of one core. Sanitizers have threads of their own that wake up.
-    allowed = 25 if SANITIZER else 5
-    assert sum(used.values()) < allowed, f"ticks of 10 ms in {IDLE_S} s, by process: {used}"
+    assert_idle(server, 5 if SANITIZER else 1)  # sanitizers have threads of their own that wake up
 
 
 @pytest.mark.skipif(bool(SANITIZER), reason="sanitizers keep shadows of all memory")
@@ -47,7 +54,7 @@ def test_idle_connections_cost_little_memory_and_no_time(server):
 
         assert open_descriptors(server.pid) >= descriptors + CONNECTIONS, "they are not kept open"
         assert grown < 40 << 20, f"{CONNECTIONS} idle connections cost {grown / 2**20:.1f} MiB"
-        assert sum(ticks_while_idle(server).values()) < 10
+        assert_idle(server, 2)
     finally:
         for connection in connections:
             connection.close()

@@ -49,6 +49,7 @@ def test_a_thousand_clients_at_once_are_all_served():
 
 def test_a_request_for_more_choices_than_the_server_can_ever_hold_is_a_bad_request():
     with serve("--model", "hash=hash", "--queue-capacity", 8, "--max-sequences", 8) as server:
+        complete(server, prompt="x", max_tokens=1)  # all know of the places then
         answer = exchange(server.http, post({"prompt": ["a"] * 17, "max_tokens": 1}))
 
         error = assert_error(answer, 400, "invalid_value", "invalid_request_error")
@@ -75,7 +76,7 @@ def test_a_connection_over_the_limit_is_told_so_and_the_others_are_not_touched()
 @pytest.mark.parametrize("timeout_ms", [1, 150])
 def test_requests_that_run_out_of_time_end_in_504_and_leave_nothing_behind(timeout_ms):
     with serve("--max-sequences", 2) as server:
-        body = dict(LONG, max_tokens=900)
+        body = dict(LONG, max_tokens=900, n=16)
         jobs = [lambda: exchange(server.http, post(body, f"x-request-timeout-ms: {timeout_ms}")) for _ in range(12)]
 
         answers = in_parallel(jobs)

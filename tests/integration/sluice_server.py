@@ -154,7 +154,10 @@ class Server:
         return self.state()["workers"]
 
     def wait_lanes_ready(self, deadline=30):
-        wait_until(lambda: all(lane["state"] == "ready" for lane in self.lanes()), "all lanes ready", deadline)
+        def serves(lane):
+            return lane["state"] == "ready" and lane["breaker"]["weight"] > 0
+
+        wait_until(lambda: all(map(serves, self.lanes())), "all lanes ready", deadline)
 
     def running(self):
         """Sequences that hold a place in a worker or wait for one there."""
@@ -191,7 +194,7 @@ class Server:
         assert code == expected, f"the server ended with {code}, expected {expected}; its log:\n{self.log_text()}"
         self.assert_no_sanitizer_report()
 
-    def assert_gone(self, workers, deadline=2):
+    def assert_gone(self, workers, deadline=10):
         wait_until(lambda: not any(map(process_alive, workers)), f"workers {workers} ended", deadline)
 
     def assert_no_sanitizer_report(self):

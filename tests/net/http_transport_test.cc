@@ -22,7 +22,7 @@ std::string post(const std::string& fields, const std::string& body = "") {
   return "POST / HTTP/1.1\r\nHost: t\r\n" + fields + "\r\n" + body;
 }
 
-/// Inputs of INTERFACES.md 1.10 with the answers it demands.
+/// Inputs that are refused, with the answers that are due.
 std::vector<Row> refused() {
   std::string bomb;
   for (int i = 0; i < 101; ++i)
@@ -158,7 +158,7 @@ TEST(HttpTransport, CutsAClientThatSendsOnAndOn) {
 
   // More than lingers: the server closes, so that sending fails at last.
   bool sent = true;
-  for (int i = 0; i < 1000 && sent; ++i)
+  for (int i = 0; i < 4000 && sent; ++i)
     sent = client.send(std::string(100 << 10, 'x'));
 
   EXPECT_FALSE(sent);
