@@ -90,7 +90,9 @@ void add_engine_options(CLI::App& command, Options& options) {
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   command
-      .add_option("--kv-memory", options.kv_bytes, "KV cache of a worker, e.g. 2GiB; 0: by need")
+      .add_option("--kv-memory",
+                  options.kv_bytes,
+                  "KV cache of a worker, e.g. 2GiB; 0: by need, 1GiB at most")
       ->transform(kSizeUnits);
   command.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
@@ -128,15 +130,15 @@ void add_serve(CLI::App& command, ServeOptions& options) {
       ->capture_default_str();
   command.add_option("--queue-capacity", options.queue_capacity, "Sequences that may wait")
       ->capture_default_str();
-  command
-      .add_option("--max-connections", options.connections_max, "Open connections of the data port")
+  command.add_option("--max-connections", options.connections_max, "Open connections of each port")
       ->capture_default_str();
   command.add_option("--max-body", options.body_bytes_max, "Largest request body, e.g. 8MiB")
       ->transform(kSizeUnits);
   command.add_option(
       "--api-keys", options.keys_file, "File of API keys: a line 'ID SHA256-OF-THE-TOKEN' each");
-  command.add_flag(
-      "--allow-anonymous", options.allow_anonymous, "Serve a public address without API keys");
+  command.add_flag("--allow-anonymous",
+                   options.allow_anonymous,
+                   "Serve a public data or management address without API keys");
   add_duration(command,
                "--drain-delay",
                options.drain_delay,
@@ -148,7 +150,8 @@ void add_serve(CLI::App& command, ServeOptions& options) {
   add_duration(command,
                "--request-timeout",
                options.request_timeout,
-               "Deadline of requests that name none (120s)");
+               "Deadline of requests that name none (120s); clients may ask for 600s, or for this "
+               "if it is longer");
   add_duration(command,
                "--load-timeout",
                options.load_timeout,
@@ -190,7 +193,6 @@ void add_serve(CLI::App& command, ServeOptions& options) {
 void add_worker(CLI::App& command, WorkerCommandOptions& options) {
   command.group("");  // internal: not in the help
   command.add_option("--parent", options.parent, "Process id of the server")->required();
-  command.add_option("--name", options.name);
   command.add_option("--path", options.path)->required();
   command.add_option("--fault", options.faults)
       ->check([](const std::string& text) { return check_plan(text); })
@@ -247,8 +249,7 @@ std::vector<std::string> worker_arguments(const ServeOptions& options,
           "--max-sequences", std::to_string(options.sequences_max),
           "--step-rows",     std::to_string(options.step_rows),
           "--prefill-chunk", std::to_string(options.prefill_chunk),
-          "--kv-memory",     std::to_string(options.kv_bytes),
-          "--log-level",     options.log_level};
+          "--kv-memory",     std::to_string(options.kv_bytes)};
 }
 
 std::vector<std::string> fault_arguments(const ServeOptions& options, std::uint32_t lane) {

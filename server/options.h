@@ -65,7 +65,6 @@ struct ServeOptions {
 /// `sluice worker`: started by the server only, with its link at descriptor 3.
 struct WorkerCommandOptions {
   std::int64_t parent = 0;
-  std::string name = "worker";
   std::string path;
   std::string device = "cpu";
   std::string kernels = "auto";

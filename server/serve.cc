@@ -289,6 +289,7 @@ class Server {
     auto gateway = std::make_shared<GatewayOptions>();
     gateway->keys = std::move(keys);
     gateway->limits.default_timeout = options_.request_timeout;
+    gateway->limits.max_timeout = std::max(gateway->limits.max_timeout, options_.request_timeout);
     gateway->body_bytes_max = options_.body_bytes_max;
     gateway->version = kVersion;
     gateway->git = kGitCommit;

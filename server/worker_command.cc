@@ -11,7 +11,6 @@ namespace sluice {
 int run_worker(const WorkerCommandOptions& options) {
   WorkerOptions worker;
   worker.parent_pid = options.parent;
-  worker.name = options.name;
   worker.version = kVersion;
   worker.model.path = options.path;
   worker.model.device = options.device;

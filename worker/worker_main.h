@@ -18,10 +18,8 @@ struct WorkerOptions {
   ModelSource model;
   Engine::Options engine;  ///< `blocks` 0: as many as needed, within `kv_bytes_max`
   std::uint64_t kv_bytes_max = std::uint64_t{1} << 30;
-  std::string name = "worker";          ///< of the process' thread, as `ps -L` shows it
-  std::string version;                  ///< of the program, for Hello
-  std::optional<std::uint64_t> golden;  ///< what the self-test must give; none: anything finite
-  FaultPlan faults;                     ///< what is to go wrong
+  std::string version;  ///< of the program, for Hello
+  FaultPlan faults;     ///< what is to go wrong
   FaultScope fault_scope;
 };
 
