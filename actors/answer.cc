@@ -1,5 +1,7 @@
 #include "actors/answer.h"
 
+#include "net/sse.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,7 +67,7 @@ void Answer::attend(TimePoint now, TimePoint since) {
       now - silent_since < front_->options.keepalive)
     return;
   open_stream();
-  unsent_ += ": keep-alive\n\n";
+  unsent_ += kSseKeepAlive;
   flush();
 }
 

@@ -8,9 +8,9 @@
 
 namespace sluice {
 
-/// Receives LaneUp, LaneDown and Released from executors, Batch from the queue, Drop; sends Pull
-/// and NoLaneLeft to the queue, Assign and Drop to executors. Never holds more work than its lanes
-/// had slots.
+/// Receives LaneUp, LaneDown, LanePace, Released and Cleared from executors, LaneGate from
+/// breakers, Batch from the queue, Drop; sends Pull and NoLaneLeft to the queue, Assign and Drop to
+/// executors. Never holds more work than its lanes had slots.
 caf::actor spawn_batcher(caf::actor_system& system,
                          std::shared_ptr<Front> front,
                          std::shared_ptr<ServedModel> model,

@@ -9,8 +9,10 @@
 namespace sluice {
 
 /// Receives Assign and Drop from the batcher, frames and the end of its worker from the link,
-/// RestartWorker. Sends Running, TokensArrived and SequenceFailed to sessions, LaneUp, LaneDown and
-/// Released to the batcher.
+/// LaneGate, RestartWorker and QuarantineLane from its breaker, Forgive from sessions. Sends
+/// Running, TokensArrived, SequenceFailed, LaneLost and HolderLost to sessions; LaneUp, LaneDown,
+/// LanePace, Released and Cleared to the batcher; LaneServes, LaneSuspect, LaneDied and
+/// LaneEvidence to the breaker.
 ///
 /// When the worker dies its leases return to their sessions, and after a back-off the next one is
 /// started; more than `lane_restarts_max` in a period, and the lane is quarantined: it stays down,

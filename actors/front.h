@@ -64,8 +64,8 @@ struct FrontCounters {
   std::atomic<std::uint64_t> cancelled{0};
   std::atomic<std::uint64_t> deadline{0};
   std::atomic<std::uint64_t> failed{0};
-  std::atomic<std::uint64_t> poisoned{
-      0};  ///< requests convicted of ending workers, or refused as equal
+  /// Requests convicted of ending workers, or refused as equal.
+  std::atomic<std::uint64_t> poisoned{0};
   std::atomic<std::uint64_t> resumed{0};  ///< sequences offered again after their holder was lost
   std::atomic<std::int64_t> sessions{0};  ///< alive
 };

@@ -35,7 +35,7 @@ struct LaneStatus {
   LaneId lane;
   std::string model;
   State state = State::down;
-  std::string phase;  ///< while starting: "spawn", "load", "warm_up", "self_test"
+  std::string phase;  ///< while starting: "hello", "load", "warm_up", "self_test"
   std::int64_t pid = 0;
   std::uint64_t incarnation = 0;  ///< workers started so far
   std::uint64_t restarts = 0;     ///< workers lost and replaced

@@ -195,6 +195,7 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("cancelled", counters.cancelled.load());
     object.number("deadline", counters.deadline.load());
     object.number("failed", counters.failed.load());
+    object.number("poisoned", counters.poisoned.load());
     object.number("resumed", counters.resumed.load());
     object.number("sessions", counters.sessions.load());
   }

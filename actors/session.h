@@ -12,8 +12,8 @@ namespace sluice {
 /// Starts the session of a validated completion and returns at once. It turns the prompts into
 /// tokens, offers one sequence per choice, keeps every token it was given, offers again under a new
 /// epoch whenever a holder is lost, and answers through `exchange` exactly once. Any thread.
-///   Receives Refused, Running, TokensArrived, SequenceFailed, HolderLost, DeadlinePassed, Attend,
-///   ClientGone, ClientWritable.
+///   Receives Refused, Running, TokensArrived, SequenceFailed, TryAgain, HolderLost, LaneLost,
+///   DeadlinePassed, EndNow, Attend, ClientGone, ClientWritable.
 void spawn_session(caf::actor_system& system,
                    std::shared_ptr<Front> front,
                    std::shared_ptr<ServedModel> model,

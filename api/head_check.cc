@@ -14,7 +14,7 @@ std::string_view shown(std::string_view text) {
   return text.substr(0, 100);
 }
 
-/// Check 7: Expect, media type, encoding, length.
+/// Expect, media type, encoding, length.
 std::optional<ApiError> check_form(const HttpRequest& request,
                                    bool takes_body,
                                    std::uint64_t body_bytes_max) {

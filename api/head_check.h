@@ -17,7 +17,7 @@ struct HeadPass {
   Client client;
 };
 
-/// Checks in this order (INTERFACES.md 1.15): route (404, 405), key (401), Expect (417), media type
+/// Checks in this order: route (404, 405), key (401), Expect (417), media type
 /// and encoding (415), length (411, 413).
 ///   body_bytes_max   of a body whose length is announced
 /// Pure; any thread. The client's name points into `keys`.

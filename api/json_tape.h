@@ -13,7 +13,7 @@ namespace sluice {
 
 enum class JsonKind : std::uint8_t { null, boolean, integer, number, string, array, object };
 
-/// Bounds of what is read; the depth is INTERFACES.md's (1.4).
+/// Bounds of what is read.
 constexpr std::size_t kJsonDepthMax = 32;
 constexpr std::size_t kJsonValuesMax = std::size_t{2} << 20;
 

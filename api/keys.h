@@ -14,7 +14,7 @@
 
 namespace sluice {
 
-/// A key as the configuration gives it.
+/// A key as the file of keys gives it.
 struct KeyEntry {
   std::string id;      ///< its name in logs; not secret
   std::string sha256;  ///< of the token, 64 hexadecimal digits

@@ -87,7 +87,7 @@ class CompletionParser {
     return fields_[static_cast<std::size_t>(name)];
   }
 
-  /// Check 11: every member of the body is known, known to be unsupported, or unknown.
+  /// Every member of the body is known, known to be unsupported, or unknown.
   std::optional<ApiError> sort_fields() {
     for (Value member : root_) {
       const FieldRule* rule = find_field(member.key());
@@ -113,7 +113,7 @@ class CompletionParser {
     return std::nullopt;
   }
 
-  /// Check 12, in the order of the table.
+  /// Types and ranges, in the order of `CompletionField`.
   void read_fields() {
     using F = CompletionField;
     auto& r = request_;

@@ -15,7 +15,7 @@
 
 namespace sluice {
 
-/// Bounds of a request that do not depend on the model; the section [limits] of the configuration.
+/// Bounds of a request that do not depend on the model.
 struct ApiLimits {
   std::uint32_t max_n = 16;
   std::uint32_t max_stop = 16;
@@ -30,7 +30,7 @@ struct ApiLimits {
 struct ClientRights {
   PriorityClass default_class = PriorityClass::realtime;
   PriorityClass max_class = PriorityClass::realtime;  ///< the best one
-  bool may_prioritize = false;                        ///< scope `priority`
+  bool may_prioritize = false;                        ///< inside its class
 };
 
 /// All that a body's meaning depends on beside the body. Views point into the request's headers.
@@ -58,9 +58,9 @@ struct RequestContext {
 /// [A-Za-z0-9._:@/+=-], else a new one: "req-" and 32 hexadecimal digits.
 [[nodiscard]] std::string choose_request_id(std::optional<std::string_view> sent, Random& random);
 
-/// Parses and checks the body of POST /v1/completions. Errors come in the order of INTERFACES.md
-/// (1.15): deadline headers, JSON, unknown and unsupported fields, then types and ranges in the
-/// order of the table (1.4). Left to the caller: the model's name, and what depends on the model
+/// Parses and checks the body of POST /v1/completions. Errors come in this order:
+/// deadline headers, JSON, unknown and unsupported fields, then types and ranges in the order of
+/// `CompletionField`. Left to the caller: the model's name, and what depends on the model
 /// (vocabulary, context). `seed` stays empty when the client gave none.
 /// Any thread; no state.
 [[nodiscard]] std::variant<CompletionRequest, ApiError> parse_completion(

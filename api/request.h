@@ -44,7 +44,7 @@ struct CompletionRequest {
   std::optional<std::uint32_t> truncate_prompt_tokens;
   std::optional<std::uint32_t> logprobs;
   bool echo = false;
-  std::uint32_t stream_interval = 1;        ///< tokens per event
+  std::uint32_t stream_interval = 1;        ///< most tokens of an event; they leave one by one
   std::optional<std::string> service_tier;  ///< to be named in the response
   PriorityClass priority_class = PriorityClass::realtime;
   std::int32_t priority = 0;  ///< order inside the class, lower first
@@ -59,7 +59,7 @@ struct CompletionRequest {
 /// Why a request is refused or ended without a result; exactly what the client sees.
 struct ApiError {
   int status = 500;
-  std::string code;  ///< of the closed list in INTERFACES.md 1.6
+  std::string code;  ///< of the closed list in `errors.h`
   std::string message;
   std::optional<std::string> param;
   std::optional<std::uint32_t> retry_after_s;

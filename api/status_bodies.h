@@ -14,7 +14,7 @@ struct ListedModel {
   std::string id;  ///< the public name
   std::int64_t created = 0;
   std::uint32_t max_model_len = 0;  ///< tokens of context
-  std::string root;                 ///< where it comes from: the name of its directory
+  std::string root;                 ///< the model it stands for: itself
   std::vector<std::string> capabilities = {"completion"};
   std::string state = "ready";  ///< "loading", "ready", "failed", ...
 };

@@ -63,11 +63,12 @@ class Model {
   virtual Result<void> allocate(const ModelLimits& limits) = 0;
 
   /// Starts one step; it may still run when this returns. `batch` must live until `wait`.
-  /// A row's logits depend on the tokens of its sequence alone. Errors: device_lost.
+  /// A row's logits depend on the tokens of its sequence alone.
+  /// Errors: device_lost; resource_exhausted: nothing was computed, and fewer rows may have room.
   virtual Result<void> launch(const StepBatch& batch) = 0;
 
   /// Waits for the step: logits in host memory, [logit_rows * vocabulary], valid until the next
-  /// `launch`. The caller may write to them. Errors: device_lost.
+  /// `launch`. The caller may write to them. Errors: as `launch`.
   virtual Result<std::span<float>> wait() = 0;
 };
 

@@ -12,7 +12,6 @@
 
 namespace sluice {
 
-constexpr std::size_t kFrameBytesMax = std::size_t{16} << 20;  ///< INTERFACES.md 2.3
 constexpr std::size_t kFramePrefixBytes = 4;
 
 /// Cuts a stream of bytes, which may arrive in any slices, into the payloads of its frames. The
@@ -20,8 +19,7 @@ constexpr std::size_t kFramePrefixBytes = 4;
 /// thread-safe.
 class FrameSplitter {
  public:
-  explicit FrameSplitter(std::size_t payload_bytes_max = kFrameBytesMax)
-      : payload_bytes_max_(payload_bytes_max) {}
+  explicit FrameSplitter(std::size_t payload_bytes_max) : payload_bytes_max_(payload_bytes_max) {}
 
   /// Adds bytes to the end of the stream. Invalidates the payloads given out before.
   void feed(std::string_view bytes);
@@ -36,7 +34,6 @@ class FrameSplitter {
   /// The stream cannot be read any further then, and the error is given again.
   Result<std::optional<std::string_view>> next();
 
-  void set_payload_bytes_max(std::size_t limit) { payload_bytes_max_ = limit; }
   [[nodiscard]] std::size_t capacity() const { return capacity_; }  ///< bytes held
   [[nodiscard]] bool empty() const { return begin_ == end_; }       ///< at a border of two frames
 

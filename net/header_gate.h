@@ -19,8 +19,8 @@ struct HttpFraming {
 
 /// Checks one request's head as it arrives: line ends, folding, names, values, limits, the version,
 /// Host, and that the length of the body is said once and in one way. Pure; reused from request to
-/// request. The rules are INTERFACES.md's 1.10; Boost.Beast's parser alone accepts several of the
-/// inputs that are refused here.
+/// request. Stricter than Boost.Beast's parser, which accepts several of the inputs that are
+/// refused here.
 class HeaderGate {
  public:
   enum class State { need_more, complete, fault };

@@ -48,9 +48,8 @@ struct HttpResponse {
 
 /// A request that never reached a handler's code: what the gate, a limit or a time-out says.
 struct HttpFault {
-  int status = 400;  ///< 400, 408, 413, 414, 431, 501, 503, 505
-  std::string
-      code;  ///< of INTERFACES: "invalid_header", "request_timeout", "request_too_large", ...
+  int status = 400;     ///< 400, 408, 413, 414, 431, 501, 503, 505
+  std::string code;     ///< "invalid_header", "request_timeout", "request_too_large", ...
   std::string message;  ///< a sentence for people
   std::string
       request_id;  ///< the X-Request-Id of the request, where it was readable; otherwise empty
@@ -97,7 +96,7 @@ class HttpHandler {
   virtual HttpResponse on_fault(const HttpFault& fault) = 0;
 };
 
-/// Limits and time-outs of connections; the defaults are INTERFACES.md's (1.10).
+/// Limits and time-outs of connections.
 struct HttpOptions {
   std::size_t request_line_bytes_max = std::size_t{8} << 10;
   std::size_t header_bytes_max = std::size_t{16} << 10;

@@ -24,7 +24,7 @@ class HttpParser {
   ~HttpParser();
 
   /// Fills the request from its whole head, as the gate delimited it, except `peer`, `body` and
-  /// `received`. Errors: invalid_argument, with the fault's code in `fault`.
+  /// `received`. False: it is refused, and `fault` says why.
   bool parse_head(std::string_view head,
                   const HttpFraming& framing,
                   HttpRequest& request,

@@ -12,7 +12,7 @@
 
 namespace sluice {
 
-/// What a payload may hold; the values are INTERFACES.md's (2.3).
+/// What a payload may hold.
 struct MsgpackLimits {
   std::size_t depth_max = 32;
   std::size_t elements_max = 1'000'000;  ///< declared in all, a map's pair counts twice

@@ -1,4 +1,4 @@
-// Server-sent events: one event is one line of payload (INTERFACES.md 1.8).
+// Server-sent events: one event is one line of payload.
 #pragma once
 
 #include <string>

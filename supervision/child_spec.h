@@ -52,7 +52,7 @@ struct Budget {
 /// One life of a child: what its factory is given.
 struct Incarnation {
   std::uint64_t number = 0;  ///< 1, 2, ... for the life of the tree; later ones are larger
-  std::string path;          ///< "root/lanes/lane0/executor0"
+  std::string path;          ///< "root/lanes/lane0/executor"
   /// The leases its predecessor held, if the child asked for a table. The first act of an
   /// incarnation is to tell their sessions (tell_holder_lost), which also empties the table.
   std::shared_ptr<LeaseTable> leases;

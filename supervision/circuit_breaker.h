@@ -44,9 +44,9 @@ struct CircuitBreakerOptions {
 /// The breaker of one lane. It begins PROBING and without a worker: nothing passes until `ready`.
 /// Whoever owns it tells what happens, and afterwards calls `look`, which says what to do; at
 /// `next_look` at the latest it calls `look` again. Not thread-safe.
-///   Source: RESILIENCE.md, section 7; the ramp's step is shorter here, because a lane that ramps
-///   has a new process that has passed its self-test and its probes. For the same reason a lane
-///   that was well until somebody shot its worker does not ramp: what it ran waits for its places.
+///   The steps of the ramp are short, because a lane that ramps has a new process that has passed
+///   its self-test and its probes. For the same reason a lane that was well until somebody shot its
+///   worker does not ramp: what it ran waits for its places.
 class CircuitBreaker {
  public:
   enum class State : std::uint8_t { closed, open, probing, ramping, forced_open };

@@ -10,7 +10,6 @@ namespace sluice {
 /// The clock of one phase after the other. Whoever owns it looks when it is due. It doubts itself:
 /// a look that comes late never ends a phase, for we have slept, and what was said meanwhile has
 /// not been heard yet. Not thread-safe; no clock of its own.
-///   Source: RESILIENCE.md, section 11.
 class PhaseClock {
  public:
   static constexpr Duration kLate = std::chrono::milliseconds(100);

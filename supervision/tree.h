@@ -31,7 +31,7 @@ std::string_view to_string(ChildState state);
 
 /// How one child is.
 struct ChildStatus {
-  std::string path;  ///< "root/lanes/lane0/executor0"
+  std::string path;  ///< "root/lanes/lane0/executor"
   std::string role;
   bool is_supervisor = false;
   ChildState state = ChildState::down;

@@ -32,7 +32,6 @@ struct WatchdogOptions {
 
 /// Watches one lane's worker. The owner calls `tick` when it is due, tells what it hears in
 /// between, and acts on what `tick` says. Not thread-safe; no clock of its own.
-///   Source: RESILIENCE.md, section 11.
 class Watchdog {
  public:
   enum class What : std::uint8_t {

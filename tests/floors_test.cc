@@ -334,7 +334,7 @@ std::map<std::string, std::string> read_sources(const fs::path& root) {
     std::string name = top.path().filename().string();
     // Built things and what is written in other languages.
     bool built = name == "build" || fs::exists(top.path() / "CMakeCache.txt");
-    bool other = name == "tools" || name == "docs" || name == "deploy" || name == "clients";
+    bool other = name == "tools" || name == "docs";
     if (!top.is_directory() || name.starts_with('.') || built || other) continue;
     for (const auto& entry : fs::recursive_directory_iterator(top.path())) {
       std::string path = fs::relative(entry.path(), root).generic_string();

@@ -25,7 +25,7 @@ class Reference {
 
 /// A broken invariant.
 struct Violation {
-  std::string invariant;    ///< "C1" ... "C17", as in RESILIENCE.md, section 16
+  std::string invariant;    ///< "C1" ... "C17", as listed at `Checker`
   TimePoint at;             ///< of the event that broke it
   std::uint64_t event = 0;  ///< its number in the trace, from 1
   std::string what;         ///< a sentence that names things and numbers

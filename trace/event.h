@@ -21,7 +21,7 @@ namespace sluice::trace {
 // --- a request, from the door to its one outcome
 // ------------------------------------------------------------------
 
-/// How a request ends (RESILIENCE.md, I1). A refused one was never accepted.
+/// How a request ends. A refused one was never accepted.
 enum class Outcome : std::uint8_t { completed, cancelled, deadline, shed, poison, error };
 
 /// Admission let it in. A request is named like its first sequence; its sequences are numbered from

@@ -47,7 +47,6 @@ class LinkWriter {
   void append(const wire::ToFront& message, std::string& bytes);
   /// The last frame was not written, not a byte of it: its number is given to the next one.
   void take_back() { --number_; }
-  [[nodiscard]] std::uint32_t next_number() const { return number_; }
 
  private:
   template <class Message>

@@ -101,7 +101,7 @@ struct ThreadPool::Impl {
   alignas(64) std::atomic<std::uint32_t> run_number{0};
   alignas(64) std::atomic<std::uint32_t> working{0};
   alignas(64) std::atomic<std::uint64_t> worker_sleeps{0};
-  Stats stats;  ///< the caller's part
+  std::uint64_t runs = 0;  ///< the caller's
 
   void serve(std::uint32_t worker) {
     DenormalsAreZero denormals;
@@ -157,9 +157,7 @@ bool ThreadPool::pinned() const {
 }
 
 ThreadPool::Stats ThreadPool::stats() const {
-  Stats stats = impl_->stats;
-  stats.worker_sleeps = impl_->worker_sleeps.load(std::memory_order_relaxed);
-  return stats;
+  return {impl_->runs, impl_->worker_sleeps.load(std::memory_order_relaxed)};
 }
 
 void ThreadPool::run_here(Function function, void* body) {
@@ -183,15 +181,9 @@ void ThreadPool::run_all(Function function, void* body) {
   impl_->working.store(impl_->threads - 1, std::memory_order_relaxed);
   impl_->begin_run();
   run_here(function, body);
-  // The clock is only read if somebody is still working.
-  ++impl_->stats.runs;
-  std::uint32_t left = impl_->working.load(std::memory_order_acquire);
-  if (left == 0) return;
-  auto start = SpinClock::now();
-  for (; left != 0; left = impl_->working.load(std::memory_order_acquire))
-    wait_while_equal(impl_->working, left, [this] { ++impl_->stats.caller_sleeps; });
-  impl_->stats.join_wait_ns += static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(SpinClock::now() - start).count());
+  ++impl_->runs;
+  while (std::uint32_t left = impl_->working.load(std::memory_order_acquire))
+    wait_while_equal(impl_->working, left, [] {});
 }
 
 }  // namespace sluice

@@ -20,11 +20,9 @@ namespace sluice {
 /// One thread calls `run` at a time; not re-entrant.
 class ThreadPool {
  public:
-  /// Waiting at barriers since the pool began.
+  /// Counts since the pool began.
   struct Stats {
     std::uint64_t runs = 0;           ///< calls of `run` that used other threads
-    std::uint64_t join_wait_ns = 0;   ///< the caller waited for the others
-    std::uint64_t caller_sleeps = 0;  ///< of these, how often it slept in the kernel
     std::uint64_t worker_sleeps = 0;  ///< how often the others fell asleep between runs
   };
 

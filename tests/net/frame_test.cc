@@ -9,6 +9,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::size_t kPayloadMax = std::size_t{16} << 20;
+
 std::string frame(std::string_view payload) {
   std::string out;
   const std::size_t start = begin_frame(out);
@@ -29,7 +31,7 @@ std::vector<std::string> drain(FrameSplitter& splitter) {
 }
 
 TEST(FrameSplitter, YieldsThePayloadsOfFramesFedAtOnce) {
-  FrameSplitter splitter;
+  FrameSplitter splitter(kPayloadMax);
 
   splitter.feed(frame("one") + frame("two") + frame("three"));
 
@@ -46,7 +48,7 @@ TEST(FrameSplitter, YieldsTheSamePayloadsForEverySizeOfSlices) {
     stream += frame(payloads.back());
   }
   for (const std::size_t slice : {1U, 2U, 3U, 5U, 64U, 4096U, 100000U}) {
-    FrameSplitter splitter;
+    FrameSplitter splitter(kPayloadMax);
     std::vector<std::string> seen;
     for (std::size_t at = 0; at < stream.size(); at += slice) {
       splitter.feed(std::string_view(stream).substr(at, slice));
@@ -58,7 +60,7 @@ TEST(FrameSplitter, YieldsTheSamePayloadsForEverySizeOfSlices) {
 }
 
 TEST(FrameSplitter, ReadsIntoItsOwnBufferWithoutACopy) {
-  FrameSplitter splitter;
+  FrameSplitter splitter(kPayloadMax);
   const std::string bytes = frame("payload");
 
   bytes.copy(splitter.prepare(4096), bytes.size());
@@ -68,7 +70,7 @@ TEST(FrameSplitter, ReadsIntoItsOwnBufferWithoutACopy) {
 }
 
 TEST(FrameSplitter, HoldsNothingForALengthThatIsOnlyPromised) {
-  FrameSplitter splitter;
+  FrameSplitter splitter(kPayloadMax);
 
   splitter.feed(std::string_view("\x01\x00\x00\x00half", 8));  // 16 MiB are promised
 
@@ -89,7 +91,7 @@ TEST(FrameSplitter, RefusesALengthAboveTheLimitAsSoonAsItIsKnown) {
 }
 
 TEST(FrameSplitter, RefusesALengthOfZero) {
-  FrameSplitter splitter;
+  FrameSplitter splitter(kPayloadMax);
 
   splitter.feed(std::string_view("\x00\x00\x00\x00", 4));
 
@@ -97,7 +99,7 @@ TEST(FrameSplitter, RefusesALengthOfZero) {
 }
 
 TEST(FrameSplitter, GivesTheMemoryOfALargeFrameBack) {
-  FrameSplitter splitter;
+  FrameSplitter splitter(kPayloadMax);
   splitter.feed(frame(std::string(std::size_t{4} << 20, 'x')));
   EXPECT_EQ(drain(splitter).size(), 1U);
 

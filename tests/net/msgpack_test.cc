@@ -14,6 +14,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::size_t kPayloadMax = std::size_t{16} << 20;
+
 std::string from_hex(std::string_view hex) {
   std::string bytes;
   int high = -1;
@@ -30,7 +32,7 @@ std::string from_hex(std::string_view hex) {
   return bytes;
 }
 
-/// Whole frames as Python's msgpack packs them (INTERFACES.md 2.7).
+/// Whole frames as Python's msgpack packs them.
 const std::map<std::string, std::string>& golden() {
   static const std::map<std::string, std::string> vectors = {
       {"HELLO",
@@ -128,7 +130,7 @@ std::string refusal(MsgpackReader& reader, const std::string& payload) {
 
 TEST(MsgpackReader, ReadsEveryGoldenFrameAndTheWriterWritesItBackUnchanged) {
   for (const auto& [name, bytes] : golden()) {
-    FrameSplitter splitter;
+    FrameSplitter splitter(kPayloadMax);
     splitter.feed(bytes);
     const auto payload = splitter.next();
     ASSERT_TRUE(payload && payload->has_value()) << name;
@@ -405,7 +407,7 @@ TEST(MsgpackReader, RefusesTrailingBytesAndEmptyPayloads) {
 TEST(MsgpackReader, SurvivesEveryTruncationAndEveryDamagedByte) {
   const std::string transcript = golden().at("HELLO") + golden().at("REQUEST");
   const auto read_all = [](std::string_view bytes) {
-    FrameSplitter splitter;
+    FrameSplitter splitter(kPayloadMax);
     MsgpackReader reader;
     splitter.feed(bytes);
     int messages = 0;

@@ -18,10 +18,10 @@ namespace {
 constexpr std::uint32_t kActorDeathsMax = 3;
 constexpr std::uint32_t kSessionThrowsMax = 2;
 /// A place that throws is active in so many of the runs, and fires so often when it is visited
-/// (RESILIENCE.md, section 15, has more; places here are visited hundreds of times in a run).
+/// (places are visited hundreds of times in a run).
 constexpr double kPlaceActive = 0.25;
 constexpr double kPlaceFires = 0.02;
-/// A worker that serves and is stopped has been replaced after so long (RESILIENCE.md, section 11).
+/// A worker that serves and is stopped has been replaced after so long.
 constexpr Duration kStoppedBound = 2200ms;
 
 /// How often a fault strikes in a run that has it.

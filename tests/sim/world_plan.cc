@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Each kind of fault is in so many of the runs (RESILIENCE.md, section 15).
+/// Each kind of fault is in so many of the runs.
 constexpr double kFaultShare = 0.25;
 constexpr std::uint32_t kRequestsMin = 4;
 constexpr std::uint32_t kRequestsMax = 24;

@@ -93,8 +93,7 @@ class TcpClient {
     bytes.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
     return bytes;
   }
-  [[nodiscard]] bool ended() const { return ended_; }      ///< the server shut its side cleanly
-  [[nodiscard]] bool was_reset() const { return reset_; }  ///< the server cut the connection
+  [[nodiscard]] bool ended() const { return ended_; }  ///< the server shut its side cleanly
 
   /// Everything until the server closes; false at the deadline.
   bool receive_until_closed(std::string& bytes) {
