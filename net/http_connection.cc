@@ -340,13 +340,14 @@ void HttpConnection::begin_stream(HttpResponse head) {
 
 void HttpConnection::write_piece(std::string_view piece) {
   CHECK(streaming_);
-  if (piece.empty() || head_request_) return;
+  if (piece.empty()) return;
+  queue_flush();  // even if nothing is sent, for there is less under way
+  if (head_request_) return;
   if (chunked_) {
     append_chunk(out_, piece);
   } else {
     out_.append(piece);
   }
-  queue_flush();
 }
 
 void HttpConnection::end_stream(std::string_view piece) {

@@ -45,14 +45,21 @@ void PostingExchange::end_stream(std::string piece) {
 
 void PostingExchange::post_piece(std::string piece, bool last) {
   state_->posted.fetch_add(piece.size());
-  // Noted here, not on the loop: a producer pauses by what it sees now, even if the socket takes
-  // everything before the loop looks at the sum.
-  if (state_->unsent() > state_->stream_buffer) state_->above.store(true);
   state_->mailbox->post([state = state_, piece = std::move(piece), last] {
     state->posted.fetch_sub(piece.size());
     if (state->connection == nullptr) return;
     last ? state->connection->end_stream(piece) : state->connection->write_piece(piece);
   });
+}
+
+/// Whoever is told more than the buffer will pause until `on_writable`, so that is noted first;
+/// then it is counted again, for the loop may have looked for the note just before. A sum that is
+/// short, while a piece is between mailbox and connection, does no harm: its producer goes on.
+std::size_t PostingExchange::unsent_bytes() const {
+  const std::size_t unsent = state_->unsent();
+  if (unsent <= state_->stream_buffer) return unsent;
+  state_->above.store(true);
+  return state_->unsent();
 }
 
 void PostingExchange::abort() {

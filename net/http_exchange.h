@@ -23,7 +23,7 @@ struct ExchangeState {
   const std::size_t stream_buffer;
   std::atomic<std::size_t> posted{0};    ///< bytes on their way to the loop
   std::atomic<std::size_t> buffered{0};  ///< bytes the connection holds
-  std::atomic<bool> above{false};        ///< unsent bytes were above `stream_buffer`
+  std::atomic<bool> above{false};        ///< a producer was told more than `stream_buffer`
   std::atomic<bool> answered{false};     ///< the handler has said all it will
 
   // On the loop's thread only.
@@ -49,7 +49,7 @@ class PostingExchange final : public HttpExchange {
   void write(std::string piece) override;
   void end_stream(std::string piece) override;
   void abort() override;
-  [[nodiscard]] std::size_t unsent_bytes() const override { return state_->unsent(); }
+  [[nodiscard]] std::size_t unsent_bytes() const override;
   void on_gone(std::function<void()> gone) override;
   void on_writable(std::function<void()> writable) override;
 
