@@ -7,7 +7,6 @@
 #include "worker/serve.h"
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 namespace sluice {
