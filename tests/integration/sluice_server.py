@@ -194,7 +194,7 @@ class Server:
         assert code == expected, f"the server ended with {code}, expected {expected}; its log:\n{self.log_text()}"
         self.assert_no_sanitizer_report()
 
-    def assert_gone(self, workers, deadline=10):
+    def assert_gone(self, workers, deadline=2):
         wait_until(lambda: not any(map(process_alive, workers)), f"workers {workers} ended", deadline)
 
     def assert_no_sanitizer_report(self):
