@@ -7,6 +7,7 @@
 #include "net/event_loop.h"
 #include "net/listener.h"
 #include "server/version.h"
+#include "worker/signals.h"
 #include "worker/spawn.h"
 
 #include "trace/log.h"
@@ -38,8 +39,11 @@ int fail(ExitCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
+/// Names the running binary even after another has taken its place in the file system.
+constexpr const char* kOwnProgram = "/proc/self/exe";
+
 std::string program_path() {
-  return std::filesystem::read_symlink("/proc/self/exe").string();
+  return std::filesystem::read_symlink(kOwnProgram).string();
 }
 
 /// The model that ships with Sluice, found from the binary upwards.
@@ -173,6 +177,7 @@ class Server {
   [[nodiscard]] bool failed() const { return application_->failed(); }
   [[nodiscard]] std::string address() const { return data_->address().to_string(); }
   [[nodiscard]] std::int64_t sessions() const { return front_->counters.sessions; }
+  [[nodiscard]] ListenerStats clients() const { return data_->stats(); }
 
   void stop_being_ready() { front_->stopping = true; }
   void drain() {
@@ -261,7 +266,8 @@ class Server {
       model->created =
           std::chrono::duration_cast<std::chrono::seconds>(clock_->wall().time_since_epoch())
               .count();
-      WorkerSpec spec{program_path(), worker_arguments(options_, path.path, ::getpid())};
+      WorkerSpec spec{
+          kOwnProgram, worker_arguments(options_, path.path, ::getpid()), program_path()};
       add_model(*front_, std::move(model), options_.workers, spec);
     }
     for (auto& [lane, spec] : front_->worker_specs) {
@@ -336,24 +342,43 @@ class Server {
 /// The signals the main thread waits for; blocked everywhere else.
 class Signals {
  public:
-  Signals() {
-    sigemptyset(&set_);
-    for (int signal : {SIGTERM, SIGINT, SIGHUP})
-      sigaddset(&set_, signal);
+  Signals() : set_(stray_signals()) {
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
   }
 
-  /// Waits for a signal that ends the server. False: the time passed without one.
-  bool wait(Duration timeout) {
+  /// Waits for a signal that ends the server: SIGTERM or SIGINT. None: the time passed without one,
+  /// or a signal came that is not for us.
+  std::optional<int> wait(Duration timeout) {
     auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     timespec time{seconds.count(), (timeout - seconds).count()};
     int signal = sigtimedwait(&set_, nullptr, &time);
-    return signal == SIGTERM || signal == SIGINT;
+    if (signal == SIGTERM || signal == SIGINT) return signal;
+    if (signal > 0) spdlog::warn("signal {} is ignored", signal);
+    return std::nullopt;
   }
 
  private:
   sigset_t set_;
+};
+
+/// When the data port last had a client, as far as looks at its counts can tell.
+class LastClient {
+ public:
+  explicit LastClient(TimePoint now) : at_(now) {}
+
+  void look(const ListenerStats& stats, TimePoint now) {
+    bool is_there = stats.connections > 0 || stats.accepted != accepted_;
+    accepted_ = stats.accepted;
+    if (is_there) at_ = now;
+  }
+  [[nodiscard]] TimePoint at() const { return at_; }
+
+ private:
+  TimePoint at_;
+  std::uint64_t accepted_ = 0;
 };
 
 constexpr Duration kPoll = std::chrono::milliseconds(20);
@@ -389,13 +414,30 @@ Waited wait_until(Signals& signals, const Clock& clock, Duration limit, Done don
   return Waited::done;
 }
 
-/// SIGTERM: readiness fails at once, accepting goes on for a while, then what runs may end.
-ExitCode drain(const ServeOptions& options, Server& server, Signals& signals) {
+/// Readiness fails at once, and then what runs may end.
+///   SIGTERM   first goes on accepting for a while, for whoever sends clients here does not know
+///   yet;
+///             but not if nobody has been here for so long
+///   SIGINT    somebody sits at the terminal and waits
+ExitCode drain(
+    const ServeOptions& options, Server& server, Signals& signals, int signal, LastClient& client) {
   SystemClock clock;
   spdlog::info("shutting down: {} requests are running", server.sessions());
   server.stop_being_ready();
-  if (wait_until(signals, clock, options.drain_delay, [] { return false; }) == Waited::signal) {
-    return ExitCode::interrupted;
+  auto deserted = [&] {
+    client.look(server.clients(), clock.now());
+    return clock.now() - client.at() >= options.drain_delay;
+  };
+  if (signal == SIGTERM && options.drain_delay > Duration::zero()) {
+    switch (wait_until(signals, clock, options.drain_delay, deserted)) {
+      case Waited::done:
+        spdlog::info("nobody has been connected for the length of the drain delay: not waiting");
+        break;
+      case Waited::signal:
+        return ExitCode::interrupted;
+      case Waited::time:
+        break;
+    }
   }
   server.drain();
   switch (
@@ -441,13 +483,17 @@ int serve(const ServeOptions& options) {
       return static_cast<int>(ExitCode::success);
     }
   }
-  while (!signals.wait(std::chrono::seconds(1))) {
+  SystemClock clock;
+  LastClient client(clock.now());
+  std::optional<int> signal;
+  while (!(signal = signals.wait(std::chrono::seconds(1)))) {
+    client.look(server.clients(), clock.now());
     if (server.failed()) {
       server.stop();
       return fail(ExitCode::internal, "the supervision tree gave up; see the log");
     }
   }
-  ExitCode code = drain(options, server, signals);
+  ExitCode code = drain(options, server, signals, *signal, client);
   server.stop();
   return static_cast<int>(code);
 }

@@ -13,8 +13,11 @@ namespace sluice {
 
 /// What a worker is started with.
 struct WorkerSpec {
-  std::string program;                 ///< the sluice binary
+  /// The binary, as a path that names it whenever a worker is started: /proc/self/exe goes on
+  /// naming the running one after an upgrade has put another in its place.
+  std::string program;
   std::vector<std::string> arguments;  ///< after `worker`
+  std::string name = {};               ///< what process lists show; empty: `program`
 };
 
 /// How a worker's process ended.

@@ -2,6 +2,7 @@
 
 #include "net/fd_watcher.h"
 #include "worker/link_codec.h"
+#include "worker/signals.h"
 
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -200,7 +201,7 @@ class Process : public std::enable_shared_from_this<Process> {
     Fd other_end(pair[1]);
     ::fcntl(link_.get(), F_SETFL, O_NONBLOCK);
 
-    std::vector<std::string> words = {spec.program, "worker"};
+    std::vector<std::string> words = {spec.name.empty() ? spec.program : spec.name, "worker"};
     words.insert(words.end(), spec.arguments.begin(), spec.arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words)
@@ -215,11 +216,12 @@ class Process : public std::enable_shared_from_this<Process> {
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
     sigset_t all;
-    sigset_t none;
     sigfillset(&all);
-    sigemptyset(&none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setsigmask(&attributes, &none);
+    // Blocked from the first instruction on: a worker that ignored them only once it runs could be
+    // ended before.
+    sigset_t blocked = signals_not_for_workers();
+    posix_spawnattr_setsigmask(&attributes, &blocked);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(
         &attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);

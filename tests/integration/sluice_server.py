@@ -93,11 +93,11 @@ class Server:
     """A running `sluice serve` on ports the system chose. `stop` is what every test ends with: it asserts that the
     server ended cleanly and left no worker behind."""
 
-    def __init__(self, *arguments, wait=True, listen="127.0.0.1:0", deadline=60):
+    def __init__(self, *arguments, wait=True, listen="127.0.0.1:0", deadline=60, binary=BINARY):
         self.log = tempfile.NamedTemporaryFile(mode="w+", prefix="sluice-server-", suffix=".log")
-        self.arguments = [str(BINARY), "serve", "--listen", listen, "--management-listen", "127.0.0.1:0"]
+        self.arguments = [str(binary), "serve", "--listen", listen, "--management-listen", "127.0.0.1:0"]
         self.arguments += [str(argument) for argument in arguments]
-        if "--model" not in self.arguments and ROOT not in BINARY.resolve().parents:
+        if "--model" not in self.arguments and ROOT not in binary.resolve().parents:
             self.arguments += ["--model", f"brook={BROOK}"]  # a build outside the tree does not find it by itself
         if "--drain-delay" not in self.arguments:
             self.arguments += ["--drain-delay", "0s"]

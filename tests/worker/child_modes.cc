@@ -81,8 +81,8 @@ std::string open_descriptors() {
   (void)channel.receive(-1, ask);
   std::ifstream("/proc/self/oom_score_adj") >> oom_score_adj;
   channel.send(wire::Bye{ErrorCode::none,
-                         "fds " + descriptors + "usr1 " +
-                             std::to_string(sigismember(&blocked, SIGUSR1)) + " pipe " +
+                         "fds " + descriptors + "chld " +
+                             std::to_string(sigismember(&blocked, SIGCHLD)) + " pipe " +
                              (pipe.sa_handler == SIG_DFL ? "default" : "ignored") + " group " +
                              (::getpgrp() == ::getpid() ? "own" : "shared") + " oom " +
                              std::to_string(oom_score_adj)});

@@ -331,7 +331,7 @@ TEST_F(Spawn, SaysThatAProgramIsMissing) {
 TEST_F(Spawn, GivesTheWorkerItsLinkAndNothingElse) {
   sigset_t blocked;
   sigemptyset(&blocked);
-  sigaddset(&blocked, SIGUSR1);
+  sigaddset(&blocked, SIGCHLD);
   ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   auto link = launch({"report"});
@@ -342,7 +342,7 @@ TEST_F(Spawn, GivesTheWorkerItsLinkAndNothingElse) {
 
   auto report = listener->next<wire::Bye>();
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->message, "fds 0 1 2 3 usr1 0 pipe default group own oom 500");
+  EXPECT_EQ(report->message, "fds 0 1 2 3 chld 0 pipe default group own oom 500");
 }
 
 TEST_F(Spawn, KillsTheWorkerWhenTheLinkIsDestroyed) {
@@ -444,15 +444,18 @@ TEST_F(Spawn, ARealWorkerRefusesAParentThatIsNotItsOwn) {
   EXPECT_EQ(listener->wait_for_exit().status, static_cast<int>(WorkerEnd::orphaned));
 }
 
-TEST_F(Spawn, ARealWorkerEndsAtAFrameItCannotRead) {
+TEST_F(Spawn, ARealWorkerLeavesItsEndToTheFront) {
   auto link = launch({"real", std::to_string(::getpid())});
+  ASSERT_TRUE(listener->next<wire::Hello>());
+
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGRTMIN})
+    ::kill(static_cast<pid_t>(link->pid()), signal);
+
   ASSERT_TRUE(listener->next<wire::Ready>());
-  ProcessWatch watch(link->pid());
-
-  ::kill(static_cast<pid_t>(link->pid()), SIGTERM);  // an operator's signal is not held up either
-
-  EXPECT_TRUE(watch.ends());
-  EXPECT_EQ(listener->wait_for_exit().signal, SIGTERM);
+  link->send(wire::Stop{});
+  WorkerExit exit = listener->wait_for_exit();
+  EXPECT_EQ(exit.signal, 0);
+  EXPECT_EQ(exit.status, static_cast<int>(WorkerEnd::stopped));
 }
 
 // A front that is killed takes its workers with it, by their death signal or the end of their link.
