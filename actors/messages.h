@@ -88,7 +88,8 @@ struct Attend {};
 /// The server ends and cannot wait longer: the request gets its one answer now.
 struct EndNow {};
 
-/// The session to itself: ask again for a place in the budget of retries.
+/// To a session whose sequence waits for a retry: a place in the budget is kept for it, or its time
+/// is up.
 struct TryAgain {
   SequenceId id;
   Epoch epoch = 0;

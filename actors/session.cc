@@ -18,9 +18,6 @@
 namespace sluice {
 namespace {
 
-/// How often a sequence that waits for its retry asks for one.
-constexpr Duration kRetryEvery = std::chrono::milliseconds(100);
-
 /// One choice on its way through the front.
 struct SequenceState {
   SequenceId id;
@@ -34,7 +31,7 @@ struct SequenceState {
   /// Workers whose ends were charged to their lanes, and of which it is suspected.
   std::vector<std::pair<LaneId, std::uint64_t>> blamed_on = {};
   std::uint32_t retries = 0;         ///< attempts after failures of its own
-  bool retrying = false;             ///< holds a place in the front's budget of retries
+  bool retrying = false;             ///< holds a place in the front's budget of retries, or waits
   TimePoint failed_at = {};          ///< last, by itself
   std::string failure = {};          ///< why
   std::optional<LaneId> avoid = {};  ///< where it failed last
@@ -409,16 +406,22 @@ class Session : public caf::event_based_actor {
   /// client notices a pause, where an error would only make it send everything anew.
   void try_again(SequenceState& sequence) {
     std::uint32_t running = front_->running;
-    std::uint32_t active = front_->retries.begin(running);
+    auto wake = [self = caf::actor_cast<caf::weak_actor_ptr>(this),
+                 again = TryAgain{sequence.id, sequence.epoch}] {
+      if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, again);
+    };
+    bool waited = std::exchange(sequence.retrying, true);
+    std::uint32_t active = front_->retries.begin(sequence.id, running, std::move(wake));
     if (active == 0) {
-      if (front_->clock->now() - sequence.failed_at >= front_->options.retry_patience)
+      TimePoint end = sequence.failed_at + front_->options.retry_patience;
+      Duration left = end - front_->clock->now();
+      if (left <= Duration::zero())
         give_up(sequence,
                 errors::overloaded(1, "Too many requests that failed are being tried again."));
-      else
-        delayed_send(this, kRetryEvery, TryAgain{sequence.id, sequence.epoch});
+      else if (!waited)
+        delayed_send(this, left, TryAgain{sequence.id, sequence.epoch});
       return;
     }
-    sequence.retrying = true;
     sequence.retries += 1;
     offer_again(sequence,
                 {number_, sequence.id, 0, trace::Why::retry, sequence.retries, active, running});
@@ -439,7 +442,7 @@ class Session : public caf::event_based_actor {
   }
 
   void end_retry(SequenceState& sequence) {
-    if (std::exchange(sequence.retrying, false)) front_->retries.end();
+    if (std::exchange(sequence.retrying, false)) front_->retries.end(sequence.id, front_->running);
   }
 
   // --- what the client gets

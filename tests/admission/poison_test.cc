@@ -1,6 +1,5 @@
 #include "admission/poison.h"
 
-#include "admission/retry_budget.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -211,23 +210,6 @@ TEST(Ward, KeepsALaneAsideForEachTrialItFinds) {
   EXPECT_THAT(ward.aside(), ElementsAre(kFirst));
   ward.left(SequenceId{1});
   EXPECT_THAT(ward.aside(), IsEmpty());
-}
-
-// --- retries
-// --------------------------------------------------------------------------------------
-
-TEST(RetryBudget, AllowsAFewAndATenthOfWhatRuns) {
-  RetryBudget budget;
-
-  EXPECT_EQ(budget.begin(0), 1U);
-  EXPECT_EQ(budget.begin(0), 2U);
-  EXPECT_EQ(budget.begin(0), 3U);
-  EXPECT_EQ(budget.begin(0), 0U);
-  EXPECT_EQ(budget.begin(39), 0U);
-  EXPECT_EQ(budget.begin(40), 4U);
-  budget.end();
-  budget.end();
-  EXPECT_EQ(budget.begin(0), 3U);
 }
 
 }  // namespace
