@@ -3,6 +3,7 @@
 #include "actors/pulse.h"
 #include "actors/thrown.h"
 #include "admission/class_queue.h"
+#include "base/check.h"
 #include "base/fault_point.h"
 
 #include <caf/event_based_actor.hpp>
@@ -80,10 +81,7 @@ class Queue : public caf::event_based_actor {
     item.priority = work.priority;
     item.arrival = work.arrival;
     item.cost_tokens = work.known_tokens() + work.plan->max_tokens;
-    if (!order_.push(item)) {
-      fail(work, ErrorCode::resource_exhausted, "the queue is full");
-      return;
-    }
+    CHECK(order_.push(item));
     works_.emplace(work.id, std::move(work));
     feed();
   }

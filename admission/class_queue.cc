@@ -6,7 +6,6 @@ namespace sluice {
 
 bool ClassQueue::push(const Item& item) {
   CHECK(item.class_index < kClasses);
-  if (where_.size() >= options_.entries_max) return false;
   Key key{!item.resumed, item.priority, item.arrival, item.id};
   if (!where_.emplace(item.id, Place{item.class_index, key}).second) return false;
   classes_[item.class_index].emplace(key, item.cost_tokens);

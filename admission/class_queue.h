@@ -15,8 +15,9 @@
 namespace sluice {
 
 /// The order of waiting sequences. Classes share by deficit round robin over their cost; inside a
-/// class, resumed work first, then the lower priority number, then the earlier arrival. Pure;
-/// owner: the queue actor.
+/// class, resumed work first, then the lower priority number, then the earlier arrival. Without a
+/// bound of its own: what enters was let in by admission, which has one. Pure; owner: the queue
+/// actor.
 ///   Source: Shreedhar and Varghese 1995 (deficit round robin).
 class ClassQueue {
  public:
@@ -25,7 +26,6 @@ class ClassQueue {
   struct Options {
     std::array<std::uint32_t, kClasses> weights{8, 3, 1};
     std::uint64_t quantum_tokens = 256;  ///< what a weight of 1 may take in a round
-    std::size_t entries_max = 65536;     ///< over all classes
   };
 
   struct Item {
@@ -39,7 +39,7 @@ class ClassQueue {
 
   explicit ClassQueue(Options options) : options_(options) {}
 
-  /// False if the queue is full or holds the id already; nothing changes then.
+  /// False if the queue holds the id already; nothing changes then.
   bool push(const Item& item);
   /// The next item, or none.
   std::optional<SequenceId> pop();
