@@ -2,6 +2,8 @@
 
 #include "actors/pulse.h"
 #include "actors/thrown.h"
+#include "actors/work_line.h"
+#include "admission/lane_reservations.h"
 #include "admission/poison.h"
 #include "base/check.h"
 #include "base/fault_point.h"
@@ -10,7 +12,6 @@
 #include <caf/event_based_actor.hpp>
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <set>
 #include <utility>
@@ -86,7 +87,7 @@ class Batcher : public caf::event_based_actor {
   /// What waits here of the same sequence under an older epoch would run for nobody.
   void forget_older(const Work& work) {
     if (work.epoch == 0) return;
-    std::erase_if(waiting_, [&](const Work& older) { return older.id == work.id; });
+    waiting_.remove(work.id);
     if (suspects_.erase(work.id) > 0) ward_.remove(work.id);
   }
 
@@ -122,7 +123,7 @@ class Batcher : public caf::event_based_actor {
 
   /// Nobody will ever take what waits here.
   void give_up() {
-    for (const Work& work : waiting_)
+    for (const auto& [work, passed] : waiting_)
       fail(work);
     for (const auto& [id, work] : suspects_) {
       ward_.remove(id);
@@ -157,11 +158,11 @@ class Batcher : public caf::event_based_actor {
   }
 
   void on_drop(const Drop& drop) {
-    auto found = std::find_if(
-        waiting_.begin(), waiting_.end(), [&](const Work& work) { return work.id == drop.id; });
-    if (found != waiting_.end() && found->epoch <= drop.epoch) {
+    const Work* found = waiting_.find(drop.id);
+    if (found && found->epoch <= drop.epoch) {
       life_.leases->remove(drop.id, drop.epoch);
-      waiting_.erase(found);
+      waiting_.remove(drop.id);
+      assign();  // what stood behind it may fit
       pull();
       return;
     }
@@ -181,10 +182,7 @@ class Batcher : public caf::event_based_actor {
   void on_peer_up(const PeerUp& peer) {
     if (peer.role == model_->batcher.role && peer.incarnation == life_.number) {
       sweep(*life_.leases, model_->batcher.role, [this](SequenceId id) {
-        return suspects_.contains(id) ||
-               std::any_of(waiting_.begin(), waiting_.end(), [&](const Work& work) {
-                 return work.id == id;
-               });
+        return suspects_.contains(id) || waiting_.contains(id);
       });
     } else if (peer.role == model_->queue.role) {
       outstanding_ = 0;  // a new queue knows nothing of what was asked of the old one
@@ -198,20 +196,27 @@ class Batcher : public caf::event_based_actor {
     }
   }
 
-  /// Gives waiting work to lanes, suspects first. What does not fit anywhere waits and is not
-  /// overtaken: smaller work behind it would keep the blocks busy that it needs.
+  /// Gives waiting work to lanes, suspects first. What fits nowhere has one lane kept for it
+  /// (admission/lane_reservations.h), and the line behind it goes on.
   void assign() {
     std::map<LaneId, std::vector<Work>> by_lane;
     try_suspects(by_lane);
-    const std::set<LaneId> aside = ward_.aside();
-    while (!waiting_.empty()) {
-      Work& next = waiting_.front();
-      BatchAssembly::Need need = need_of(next);
-      auto lane = lanes_.assign({next.id, next.epoch}, need, aside);
-      if (!lane) break;
-      next.blocks = need.blocks;
-      by_lane[*lane].push_back(std::move(waiting_.front()));
-      waiting_.pop_front();
+    LaneReservations reservations(ward_.aside());
+    for (auto next = waiting_.begin(); next != waiting_.end() && lanes_.free_slots() > 0;) {
+      const Work& work = next->work;
+      BatchAssembly::Need need = need_of(work);
+      std::set<LaneId> closed = reservations.closed_to(work.class_index);
+      auto lane = lanes_.assign({work.id, work.epoch}, need, closed);
+      if (lane) {
+        reservations.took(*lane);
+        Work taken = waiting_.take(next);
+        taken.blocks = need.blocks;
+        by_lane[*lane].push_back(std::move(taken));
+        continue;
+      }
+      if (auto wait_for = lanes_.soonest(need, closed))
+        reservations.keep(*wait_for, work.class_index, next->passed);
+      ++next;
     }
     for (auto& [lane, works] : by_lane) {
       hand_over(front_->tree->registry(), front_->executors.at(lane), works, Assign{works});
@@ -280,7 +285,7 @@ class Batcher : public caf::event_based_actor {
   std::shared_ptr<ServedModel> model_;
   Incarnation life_;
   BatchAssembly lanes_;
-  std::deque<Work> waiting_;
+  WorkLine waiting_;
   Ward ward_;                            ///< which suspect runs when
   std::map<SequenceId, Work> suspects_;  ///< those that wait for their trial
   std::uint64_t outstanding_ = 0;        ///< asked of the queue and not arrived

@@ -7,17 +7,16 @@
 
 namespace sluice {
 
-void BatchAssembly::lane_up(LaneId lane, Credit granted, std::vector<Held> held) {
+void BatchAssembly::lane_up(LaneId lane, Credit granted, const std::vector<Held>& held) {
   lane_down(lane);
-  Credit free = granted;
+  Lane added{lane, granted, granted, {}};
   for (const Held& one : held) {
-    CHECK(free.slots >= 1 && free.blocks >= one.blocks);
-    free.slots -= 1;
-    free.blocks -= one.blocks;
+    CHECK(added.free.slots >= 1 && added.free.blocks >= one.blocks);
+    take(added, one.place, one.blocks);
   }
   auto place = std::find_if(
       lanes_.begin(), lanes_.end(), [&](const Lane& other) { return lane < other.id; });
-  lanes_.insert(place, Lane{lane, granted, free, std::move(held)});
+  lanes_.insert(place, std::move(added));
 }
 
 void BatchAssembly::lane_down(LaneId lane) {
@@ -49,14 +48,16 @@ double BatchAssembly::completion_us(const Lane& lane, const Need& need) const {
 }
 
 void BatchAssembly::take(Lane& lane, Place place, std::uint32_t blocks) {
+  if (!lane.held.emplace(place, blocks).second) return;  // it has this place already
   lane.free.slots -= 1;
   lane.free.blocks -= blocks;
-  lane.held.push_back({place, blocks});
 }
 
 std::optional<LaneId> BatchAssembly::assign(Place place,
                                             const Need& need,
                                             const std::set<LaneId>& aside) {
+  for (const Lane& lane : lanes_)
+    if (lane.held.contains(place)) return lane.id;
   Lane* best = nullptr;
   bool best_avoided = false;
   double best_us = 0.0;
@@ -74,6 +75,16 @@ std::optional<LaneId> BatchAssembly::assign(Place place,
   return best->id;
 }
 
+std::optional<LaneId> BatchAssembly::soonest(const Need& need, const std::set<LaneId>& but) const {
+  const Lane* best = nullptr;
+  for (const Lane& lane : lanes_) {
+    if (but.contains(lane.id) || gate(lane.id).weight <= 0.0 || lane.granted.blocks < need.blocks)
+      continue;
+    if (!best || lane.free.blocks > best->free.blocks) best = &lane;
+  }
+  return best ? std::optional(best->id) : std::nullopt;
+}
+
 bool BatchAssembly::assign_to(LaneId lane, Place place, const Need& need) {
   auto found = std::find_if(
       lanes_.begin(), lanes_.end(), [&](const Lane& other) { return other.id == lane; });
@@ -85,14 +96,12 @@ bool BatchAssembly::assign_to(LaneId lane, Place place, const Need& need) {
 void BatchAssembly::release(LaneId lane, Place place) {
   for (Lane& other : lanes_) {
     if (other.id != lane) continue;
-    auto held = std::find_if(
-        other.held.begin(), other.held.end(), [&](const Held& one) { return one.place == place; });
+    auto held = other.held.find(place);
     if (held == other.held.end()) return;
     other.free.slots += 1;
-    other.free.blocks += held->blocks;
+    other.free.blocks += held->second;
     CHECK(other.free.slots <= other.granted.slots && other.free.blocks <= other.granted.blocks);
-    *held = other.held.back();
-    other.held.pop_back();
+    other.held.erase(held);
     return;
   }
 }

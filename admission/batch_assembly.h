@@ -3,10 +3,13 @@
 
 #include "base/ids.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 namespace sluice {
@@ -26,6 +29,11 @@ class BatchAssembly {
     SequenceId id;
     Epoch epoch;
     bool operator==(const Place&) const = default;
+    struct Hash {
+      std::size_t operator()(const Place& place) const {
+        return std::hash<SequenceId>()(place.id) + 31 * std::size_t{place.epoch};
+      }
+    };
   };
 
   /// A place on a lane and the blocks reserved for it.
@@ -56,7 +64,7 @@ class BatchAssembly {
 
   /// A lane is ready and grants this much in all, of which `held` is taken. Replaces what was known
   /// of it, but for gate and pace.
-  void lane_up(LaneId lane, Credit granted, std::vector<Held> held = {});
+  void lane_up(LaneId lane, Credit granted, const std::vector<Held>& held = {});
   /// A lane is gone; what it held is forgotten.
   void lane_down(LaneId lane);
   /// From now on the lane may use this much; known before it is up, too. Without a word: all.
@@ -64,9 +72,14 @@ class BatchAssembly {
   void set_pace(LaneId lane, Pace pace) { paces_[lane] = pace; }
 
   /// The lane that is predicted to complete the sequence first (the lowest id among equals) of
-  /// those with room for it; reserves a slot and the blocks there.
+  /// those with room for it; reserves a slot and the blocks there. One that has its place already,
+  /// for work may be given twice, keeps it.
   ///   aside  take nothing this way: they are set aside for suspects
   std::optional<LaneId> assign(Place place, const Need& need, const std::set<LaneId>& aside = {});
+  /// The lane that work should wait for which no lane has room for now: of those that have enough
+  /// in all, the one with the most blocks free (the lowest id among equals).
+  ///   but  none of these
+  [[nodiscard]] std::optional<LaneId> soonest(const Need& need, const std::set<LaneId>& but) const;
   /// Reserves on that lane. False: no room there.
   bool assign_to(LaneId lane, Place place, const Need& need);
   /// The sequence left its lane; its reservation returns. Unknown: nothing happens.
@@ -91,7 +104,7 @@ class BatchAssembly {
     LaneId id;
     Credit granted;
     Credit free;
-    std::vector<Held> held;
+    std::unordered_map<Place, std::uint32_t, Place::Hash> held;  ///< to the blocks of each
   };
   [[nodiscard]] Gate gate(LaneId lane) const;
   [[nodiscard]] std::uint32_t room(const Lane& lane) const;
