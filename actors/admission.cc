@@ -77,6 +77,7 @@ class Admission : public caf::event_based_actor {
     const auto& demand = submit.demand;
     front_->record(
         trace::Accepted{demand.request, demand.sequences, demand.tokens, demand.deadline});
+    life_.leases->accept(lease, submit.works.front().epoch);
     enter(submit.demand.request, submit.works.front().session, now);
     FAULT_POINT("admission.accepted");
     for (Work& work : submit.works) {

@@ -52,7 +52,7 @@ void sweep(LeaseTable& leases, const std::string& role, Known known) {
   for (const Lease& lease : leases.entries()) {
     if (known(lease.id)) continue;
     leases.remove(lease.id, lease.epoch);
-    caf::anon_send(lease.session, HolderLost{lease.id, lease.epoch, role});
+    caf::anon_send(lease.session, HolderLost{lease.id, lease.epoch, role, lease.accepted});
   }
 }
 

@@ -238,22 +238,10 @@ class Session : public caf::event_based_actor {
     bool has_delta = false;
     switch (sequence->choice.accept(output, delta_, has_delta)) {
       case Choice::Verdict::duplicate:
+        if (output.finish != Finish::none) on_wrong_index(*sequence, arrived);
         return;
       case Choice::Verdict::gap:
-        spdlog::error(
-            "session {}: lane {} sent token {} of sequence {}, {} are known; its worker is "
-            "restarted",
-            request_.request_id,
-            arrived.lane.value,
-            output.first_index,
-            output.id.value,
-            sequence->choice.emitted().size());
-        tell_executor(arrived.lane, RestartWorker{arrived.worker});
-        // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
-        if (output.finish != Finish::none) {
-          sequence->lane = arrived.lane;
-          resume(*sequence, trace::Why::lane_lost);
-        }
+        on_wrong_index(*sequence, arrived);
         return;
       case Choice::Verdict::accepted:
         break;
@@ -275,9 +263,26 @@ class Session : public caf::event_based_actor {
     if (all_finished()) complete();
   }
 
+  /// Tokens are missing, or the end of the sequence comes with tokens that are known already: no
+  /// sound worker sends that.
+  void on_wrong_index(SequenceState& sequence, const TokensArrived& arrived) {
+    spdlog::error(
+        "session {}: lane {} sent token {} of sequence {}, {} are known; its worker is restarted",
+        request_.request_id,
+        arrived.lane.value,
+        arrived.output.first_index,
+        sequence.id.value,
+        sequence.choice.emitted().size());
+    tell_executor(arrived.lane, RestartWorker{arrived.worker});
+    // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
+    if (arrived.output.finish == Finish::none) return;
+    sequence.lane = arrived.lane;
+    resume(sequence, trace::Why::lane_lost);
+  }
+
   void on_holder_lost(const HolderLost& lost) {
     if (lost.role == front_->admission.role) {
-      on_admission_lost();
+      on_admission_lost(lost.accepted);
       return;
     }
     SequenceState* sequence = find(lost.id);
@@ -351,18 +356,24 @@ class Session : public caf::event_based_actor {
     hand_over(front_->tree->registry(), model_->queue, works, Enqueue{works.front()});
   }
 
-  /// Running sequences are not touched: the request registers again. One that has not been seen to
-  /// run may have been lost with admission's mailbox, so it is offered anew.
-  void on_admission_lost() {
-    if (entered_) {
-      front_->admission.leases->add(
-          {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this)});
-      front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
+  /// A request that was let in stays in: it registers again, and what has not been seen to run is
+  /// offered to the queue anew, for it may have been lost on the way there. One that had not been
+  /// let in yet asks again.
+  ///   accepted  as the lease says
+  void on_admission_lost(bool accepted) {
+    if (!accepted && !entered_) {
+      for (SequenceState& sequence : sequences_)
+        sequence.epoch += 1;
+      submit();
       return;
     }
-    for (SequenceState& sequence : sequences_)
-      sequence.epoch += 1;
-    submit();
+    front_->admission.leases->add(
+        {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this), true});
+    front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
+    for (SequenceState& sequence : sequences_) {
+      if (!sequence.choice.finished() && !sequence.lane && !sequence.retrying)
+        offer_again(sequence, {number_, sequence.id, 0, trace::Why::holder_lost});
+    }
   }
 
   void on_sequence_failed(const SequenceFailed& failed) {
@@ -497,10 +508,9 @@ class Session : public caf::event_based_actor {
     return errors::draining();
   }
 
-  /// Admission says no. To a request that had been let in by an earlier incarnation that is the
-  /// end; any other was never accepted.
+  /// Admission says no, which it does only to a request that it has never let in.
   void on_refused(const Decision& decision) {
-    refused_ = submissions_ == 1;
+    refused_ = true;
     fail(refusal(decision), trace::Outcome::shed);
   }
 

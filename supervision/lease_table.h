@@ -19,6 +19,8 @@ struct Lease {
   SequenceId id;
   Epoch epoch = 0;
   caf::actor session;
+  /// The holder has let it in for good: who follows it must not refuse it.
+  bool accepted = false;
 };
 
 /// The leases of one holder (a queue, an executor). The tree owns the table and hands it to each
@@ -28,14 +30,28 @@ struct Lease {
 ///   Why a table and not a monitor per session: CAF's demonitor walks all watchers of an actor.
 class LeaseTable {
  public:
-  /// Writes a lease; one of the same sequence is replaced.
+  /// Writes a lease; one of the same sequence is replaced, but for what was accepted under the same
+  /// epoch.
   void add(Lease lease) {
     std::lock_guard guard(mutex_);
     auto [place, is_new] = index_.try_emplace(lease.id, leases_.size());
-    if (is_new)
+    if (is_new) {
       leases_.push_back(std::move(lease));
-    else
-      leases_[place->second] = std::move(lease);
+      return;
+    }
+    Lease& known = leases_[place->second];
+    // A giver that is not sure whether its message arrived writes its lease once more.
+    if (known.epoch == lease.epoch) lease.accepted = lease.accepted || known.accepted;
+    known = std::move(lease);
+  }
+
+  /// Notes in the lease of that epoch, if it stands, that the sequence was let in.
+  void accept(SequenceId id, Epoch epoch) {
+    std::lock_guard guard(mutex_);
+    auto found = index_.find(id);
+    if (found == index_.end()) return;
+    Lease& lease = leases_[found->second];
+    if (lease.epoch == epoch) lease.accepted = true;
   }
 
   /// Drops the lease of a sequence, but none of an epoch newer than `epoch`: while a holder passes

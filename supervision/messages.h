@@ -44,7 +44,8 @@ struct PeerDown {
 struct HolderLost {
   SequenceId id;
   Epoch epoch = 0;
-  std::string role;  ///< of the holder, or its path if it has no role
+  std::string role;       ///< of the holder, or its path if it has no role
+  bool accepted = false;  ///< as the lease said
 };
 
 /// A supervisor to itself: look again, something may be due.
@@ -76,8 +77,10 @@ bool inspect(Inspector& f, PeerDown& x) {
 }
 template <class Inspector>
 bool inspect(Inspector& f, HolderLost& x) {
-  return f.object(x).fields(
-      f.field("id", x.id), f.field("epoch", x.epoch), f.field("role", x.role));
+  return f.object(x).fields(f.field("id", x.id),
+                            f.field("epoch", x.epoch),
+                            f.field("role", x.role),
+                            f.field("accepted", x.accepted));
 }
 template <class Inspector>
 bool inspect(Inspector& f, Wake& x) {

@@ -76,7 +76,7 @@ std::vector<ChildStatus> Tree::snapshot() const {
 
 void tell_holder_lost(LeaseTable& leases, const std::string& role) {
   for (const Lease& lease : leases.take_all())
-    caf::anon_send(lease.session, HolderLost{lease.id, lease.epoch, role});
+    caf::anon_send(lease.session, HolderLost{lease.id, lease.epoch, role, lease.accepted});
 }
 
 }  // namespace sluice

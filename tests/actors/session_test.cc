@@ -335,6 +335,25 @@ TEST_F(SessionTest, RestartsAWorkerThatSkipsATokenAndLosesNothing) {
   expect_idle();
 }
 
+TEST_F(SessionTest, RestartsAWorkerThatEndsASequenceWithTokensThatAreKnown) {
+  bring_up();
+  auto client = ask(completion("ends twice", 10));
+  auto worker = launcher->alive()[0];
+  worker->before_send = [](wire::Tokens& tokens) {
+    if (tokens.outputs[0].finish != Finish::none) tokens.outputs[0].first_index -= 1;
+  };
+
+  for (int i = 0; i < 10; ++i)
+    worker->step();
+  settle();
+  EXPECT_TRUE(worker->dead());
+  bring_up();
+  run_to_end();
+
+  EXPECT_THAT(client->answer.body, HasSubstr("\"text\":\"" + hash_text("ends twice", 10) + "\""));
+  expect_idle();
+}
+
 TEST_F(SessionTest, AnswersBackendLostWhenItsOnlyLaneIsQuarantined) {
   bring_up();
   auto request = completion("doomed", 100);
@@ -394,6 +413,49 @@ TEST_F(SessionTest, RefusesWhatTheQueueCannotHold) {
   EXPECT_EQ(asked[0]->answer.status, 200);
   EXPECT_EQ(asked[1]->answer.status, 200);
   expect_idle();
+}
+
+TEST_F(SessionTest, StaysInsideWhenAdmissionRestartsHoweverFullItIs) {
+  std::vector<std::shared_ptr<FakeExchange>> asked;
+  for (int i = 0; i < 3; ++i)
+    asked.push_back(ask(completion("accepted " + std::to_string(i), 5)));
+  front->options.admission.queue_capacity = 1;  // read by the next incarnation
+
+  kill(peer("admission"));
+  advance(std::chrono::seconds(1));
+
+  EXPECT_EQ(ask(completion("one too many", 5))->answer.status, 429);
+  bring_up();
+  run_to_end();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(asked[static_cast<std::size_t>(i)]->answer.body,
+                HasSubstr(hash_text("accepted " + std::to_string(i), 5)));
+  }
+  expect_idle();
+}
+
+// What arrived at different times is looked after at different times.
+TEST_F(SessionTest, IsKeptAliveInItsOwnTurn) {
+  constexpr int kStreams = 20;
+  for (int i = 0; i < kStreams; ++i) {
+    auto request = completion("waits", 5);
+    request.stream = true;
+    ask(request);
+    VirtualTime::advance(std::chrono::milliseconds(50));
+  }
+  std::size_t kept_alive = 0;
+  std::size_t most_at_once = 0;
+
+  for (int tick = 0; tick < 400 && kept_alive < kStreams; ++tick) {
+    VirtualTime::advance(std::chrono::milliseconds(50));
+    auto now = static_cast<std::size_t>(std::count_if(
+        clients.begin(), clients.end(), [](const auto& client) { return client->streaming; }));
+    most_at_once = std::max(most_at_once, now - kept_alive);
+    kept_alive = now;
+  }
+
+  EXPECT_EQ(kept_alive, std::size_t{kStreams});
+  EXPECT_LE(most_at_once, 2U);
 }
 
 /// Each long-lived actor dies while work is in its hands and in its mailbox; no request notices.

@@ -75,5 +75,18 @@ TEST(LeaseTable, AgreesWithAMapOverRandomOperations) {
   EXPECT_EQ(held, expected);
 }
 
+TEST(LeaseTable, KeepsWhatWasAcceptedWhenTheSameLeaseIsWrittenAgain) {
+  LeaseTable table;
+  table.add({SequenceId{1}, 3, {}});
+  table.accept(SequenceId{1}, 2);
+  EXPECT_FALSE(table.entries().at(0).accepted) << "of another epoch";
+  table.accept(SequenceId{1}, 3);
+
+  table.add({SequenceId{1}, 3, {}});
+  EXPECT_TRUE(table.entries().at(0).accepted);
+  table.add({SequenceId{1}, 4, {}});
+  EXPECT_FALSE(table.entries().at(0).accepted);
+}
+
 }  // namespace
 }  // namespace sluice
