@@ -56,6 +56,12 @@ class Admission : public caf::event_based_actor {
     caf::actor session;
     TimePoint since;
   };
+  /// When a request is attended next.
+  struct Turn {
+    TimePoint due;
+    std::uint64_t request;
+    TimePoint since;  ///< when it entered: it may have entered again
+  };
 
   void on_submit(Submit& submit) {
     FAULT_POINT("admission.submit");
@@ -104,10 +110,9 @@ class Admission : public caf::event_based_actor {
 
   void enter(RequestNumber request, const caf::actor& session, TimePoint now) {
     sessions_.insert_or_assign(request.value, Inside{session, now});
-    by_age_.emplace_back(now, request.value);
+    young_.push_back({now + front_->options.keepalive, request.value, now});
     if (!ticking_) {
       ticking_ = true;
-      last_attend_ = now;
       delayed_send(this, kTick, Tick{});
     }
   }
@@ -118,38 +123,37 @@ class Admission : public caf::event_based_actor {
       auto inside = sessions_.find(request.value);
       if (inside != sessions_.end()) caf::anon_send(inside->second.session, DeadlinePassed{});
     }
-    if (now - last_attend_ >= kAttendEvery) attend(now);
+    attend(young_, now);
+    attend(old_, now);
     // With nobody inside the timer rests, so an idle server does nothing.
     ticking_ = !sessions_.empty();
     if (ticking_) {
       delayed_send(this, kTick, Tick{});
     } else {
-      by_age_.clear();
+      young_.clear();
+      old_.clear();
     }
   }
 
-  /// Requests enter in the order of time, so the old ones stand in front; those that ended are
-  /// dropped on the way.
-  void attend(TimePoint now) {
-    last_attend_ = now;
-    std::deque<std::pair<TimePoint, std::uint64_t>> old;
-    while (!by_age_.empty() && now - by_age_.front().first >= front_->options.keepalive) {
-      auto [since, request] = by_age_.front();
-      by_age_.pop_front();
-      auto inside = sessions_.find(request);
-      if (inside == sessions_.end() || inside->second.since != since) continue;
-      caf::anon_send(inside->second.session, Attend{});
-      old.emplace_back(since, request);
+  /// Looks after those whose turn it is. Each comes again a second later, so what arrived at
+  /// different times is attended at different times, not all at once.
+  void attend(std::deque<Turn>& line, TimePoint now) {
+    // Those that ended stand in line until then; more of them than of the living are cleared away.
+    if (line.size() > 2 * sessions_.size() + 1024)
+      std::erase_if(line, [this](const Turn& turn) { return !is_inside(turn); });
+    while (!line.empty() && line.front().due <= now) {
+      Turn turn = line.front();
+      line.pop_front();
+      if (!is_inside(turn)) continue;
+      caf::anon_send(sessions_.at(turn.request).session, Attend{});
+      turn.due = now + kAttendEvery;
+      old_.push_back(turn);
     }
-    by_age_.insert(by_age_.begin(), old.begin(), old.end());
-    // What ended young still stands behind them; without this the line would be as long as
-    // `keepalive` is.
-    if (by_age_.size() > 2 * sessions_.size() + 1024) {
-      std::erase_if(by_age_, [this](const auto& entry) {
-        auto inside = sessions_.find(entry.second);
-        return inside == sessions_.end() || inside->second.since != entry.first;
-      });
-    }
+  }
+
+  [[nodiscard]] bool is_inside(const Turn& turn) const {
+    auto inside = sessions_.find(turn.request);
+    return inside != sessions_.end() && inside->second.since == turn.since;
   }
 
   void count_slots() {
@@ -162,9 +166,10 @@ class Admission : public caf::event_based_actor {
   std::shared_ptr<Front> front_;
   Incarnation life_;
   AdmissionController controller_;
-  std::unordered_map<std::uint64_t, Inside> sessions_;      ///< by request number
-  std::deque<std::pair<TimePoint, std::uint64_t>> by_age_;  ///< when it entered, request number
-  TimePoint last_attend_;
+  std::unordered_map<std::uint64_t, Inside> sessions_;  ///< by request number
+  // Both in order of `due`, for each adds the same time to a time that grows.
+  std::deque<Turn> young_;  ///< not as old as the keep-alive
+  std::deque<Turn> old_;    ///< attended once a second
   bool ticking_ = false;
 };
 

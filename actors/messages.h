@@ -81,8 +81,8 @@ struct Refused {
   Decision decision;
 };
 struct DeadlinePassed {};
-/// Once a second to requests that are older than the keep-alive: write a comment, look at a slow
-/// reader.
+/// Once a second, each in its own turn, to requests that are older than the keep-alive: write a
+/// comment, look at a slow reader.
 struct Attend {};
 
 /// The server ends and cannot wait longer: the request gets its one answer now.
