@@ -83,8 +83,9 @@ BandwidthProbe::~BandwidthProbe() {
 double BandwidthProbe::measure(ThreadPool& pool, int streams) {
   auto lines = static_cast<std::int64_t>(array_->size_bytes / sizeof(Line));
   double start = now_seconds();
-  pool.run([&](std::uint32_t worker) {
-    Span span = cut(lines, 64, worker, pool.threads());
+  pool.share(pool.threads(), 1, [&](Units units, std::uint32_t) {
+    Span span{cut(lines, 64, units.begin, pool.threads()).begin,
+              cut(lines, 64, units.end - 1, pool.threads()).end};
     array_->sink += sum_lines(array_->lines + span.begin, span.end - span.begin, streams);
   });
   return static_cast<double>(array_->size_bytes) / (now_seconds() - start);

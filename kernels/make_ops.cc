@@ -4,19 +4,7 @@
 #include "kernels/cpu/vector_ops.h"
 #include "kernels/ops.h"
 
-#include <array>
-
 namespace sluice {
-namespace {
-
-#if defined(__x86_64__)
-constexpr std::array kTables{
-    &kAvx512Bf16Kernels, &kAvx512Kernels, &kAvx2Kernels, &kPortableKernels};
-#else
-constexpr std::array kTables{&kPortableKernels};
-#endif
-
-}  // namespace
 
 Result<std::unique_ptr<Ops>> make_ops(Device& device,
                                       const std::string& level,
@@ -29,8 +17,8 @@ Result<std::unique_ptr<Ops>> make_ops(Device& device,
   auto chosen = choose_level(level, detect_cpu_features());
   if (!chosen) return chosen.error();
   if (*chosen == "reference") return make_reference_ops(device);
-  for (const KernelTable* table : kTables)
-    if (*chosen == table->level) return make_vector_ops(device, *table, threads);
+  for (const KernelTable* table : kernel_tables())
+    if (*chosen == table->level) return make_vector_ops(device, *table, {.threads = threads});
   return Error{ErrorCode::unavailable, "kernel level " + level + " is not in this build"};
 }
 

@@ -8,9 +8,11 @@
 #include "base/result.h"
 #include "gpu/device.h"
 #include "gpu/tensor.h"
+#include "kernels/compute_stats.h"
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -33,6 +35,15 @@ struct KvCache {
   TensorView keys;
   TensorView values;
 };
+
+/// One of several products of the same input: output = input * weight^T (+ bias).
+struct Projection {
+  TensorView output;  ///< [rows, n] f32
+  TensorView weight;  ///< [n, k] f32 | bf16
+  TensorView bias;    ///< [n] f32 | bf16, or empty
+};
+/// The most projections of a call.
+inline constexpr std::size_t kProjectionsMax = 4;
 
 /// The operations on one device. Activations between operations are f32; the inputs of `linear` may
 /// be rounded to the storage type of the weights (bf16) by the operation that makes them.
@@ -71,6 +82,20 @@ class Ops {
                               TensorView weight,
                               TensorView bias,
                               bool accumulate) = 0;
+
+  /// `linear` with each of up to kProjectionsMax weights of the same type, without accumulating.
+  ///   input [rows, k]
+  virtual Result<void> project(Stream& stream,
+                               TensorView input,
+                               std::span<const Projection> projections) = 0;
+
+  /// `project` to gate and up, then `silu_mul` of the two.
+  ///   output [rows, n] f32 | bf16, not one of the others    input [rows, k]
+  virtual Result<void> project_gated(Stream& stream,
+                                     TensorView output,
+                                     TensorView input,
+                                     const Projection& gate,
+                                     const Projection& up) = 0;
 
   /// Rotates pairs (i, i + head_dim / 2) of every head by the angles of its row's position, in
   /// place.
@@ -120,6 +145,9 @@ class Ops {
                                    TensorView output,
                                    TensorView input,
                                    TensorView rows) = 0;
+
+  /// Of threads of ours; a device that computes by itself has none.
+  [[nodiscard]] virtual ComputeStats compute_stats() const { return {}; }
 };
 
 /// The operations of a device.

@@ -4,6 +4,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "kernels/compute_stats.h"
 
 #include <cstdint>
 #include <memory>
@@ -70,6 +71,9 @@ class Model {
   /// Waits for the step: logits in host memory, [logit_rows * vocabulary], valid until the next
   /// `launch`. The caller may write to them. Errors: as `launch`.
   virtual Result<std::span<float>> wait() = 0;
+
+  /// How the threads that compute get on.
+  [[nodiscard]] virtual ComputeStats compute_stats() const { return {}; }
 };
 
 }  // namespace sluice

@@ -26,6 +26,12 @@ struct LinearArgs {
   bool weight_bf16, bias_bf16, accumulate;
 };
 
+struct GatedArgs {
+  void* output;         ///< [rows, n] f32 | bf16
+  LinearArgs gate, up;  ///< same rows, n and types
+  bool output_bf16;
+};
+
 struct StoreArgs {
   void* cache;         ///< [blocks, kv_heads, block_tokens, head_dim]
   const float* input;  ///< [rows, kv_heads, head_dim]
@@ -57,11 +63,13 @@ struct AttentionArgs {
 /// range it is computed in.
 struct KernelTable {
   const char* level;
-  std::int64_t column_unit;  ///< ranges of `linear` should begin at multiples of this
+  std::int64_t unit_columns;  ///< `linear` and `gated` count n columns as ceil(n / this) units
   /// float [count] from bf16 [count]
   void (*widen)(float* output, const std::uint16_t* input, std::int64_t count);
   void (*rms_norm)(const NormArgs&, std::int64_t row_begin, std::int64_t row_end);
-  void (*linear)(const LinearArgs&, std::int64_t column_begin, std::int64_t column_end);
+  void (*linear)(const LinearArgs&, std::int64_t unit_begin, std::int64_t unit_end);
+  /// output = silu(gate) * up, of the columns of these units; gate and up are stored, too.
+  void (*gated)(const GatedArgs&, std::int64_t unit_begin, std::int64_t unit_end);
   /// Rotates `count` heads that stand at one position.
   void (*rope)(float* heads,
                std::int64_t count,

@@ -16,10 +16,11 @@ namespace sluice {
 
 const KernelTable SLUICE_LEVEL_TABLE = {
     .level = SLUICE_LEVEL_NAME,
-    .column_unit = kTileColumns,
+    .unit_columns = kTileColumns,
     .widen = widen_all,
     .rms_norm = rms_norm_rows,
-    .linear = linear_columns,
+    .linear = linear_units,
+    .gated = gated_units,
     .rope = rope_heads,
     .store_kv = store_kv_rows,
     .attention = attention_items,

@@ -4,12 +4,14 @@
 // tree over the lanes. That is all an element ever sees: the tile it falls into only decides which
 // other elements are computed beside it. Weights are read where the file has them, never packed.
 //
-// Few rows (decode) are bound by memory: the columns are cut into four parts far from each other,
-// and one weight row of each is read at a time, as four sequential streams with prefetches running
-// ahead. Measured on a Zen 5 core that reaches the read bandwidth of memory; four neighbouring rows
-// reach 0.85 of it, and 0.7 where pages are small. Many rows (prefill) are bound by arithmetic: a
-// block of weights stays in the first-level cache while tiles of input rows pass by, and the next
-// block is prefetched meanwhile.
+// Work is counted in units of four columns. Few rows (decode) are bound by memory: the columns are
+// cut into quarters, a unit is one column of each, and successive units read four sequential
+// streams, far from each other, with prefetches running ahead. Where a stream is depends on the
+// shape alone, so it goes on where one range of units ends and the next begins. Measured on a Zen 5
+// core that reaches the read bandwidth of memory; four neighbouring columns reach 0.85 of it, and
+// 0.7 where pages are small. Many rows (prefill) are bound by arithmetic: a unit is four
+// neighbouring columns, a block of weights stays in the first-level cache while tiles of input rows
+// pass by, and the next block is prefetched meanwhile.
 #pragma once
 
 namespace sluice {
@@ -135,29 +137,37 @@ SLUICE_INLINE void finish(const LinearArgs& args, float* to, const float* sums, 
   __builtin_memcpy(to, values, sizeof values);
 }
 
-/// All rows times the columns [begin, end); rows <= kTileRows. Each weight is used once.
+/// With so few rows each weight is used once.
+SLUICE_INLINE bool in_streams(const LinearArgs& args) {
+  return args.rows <= kTileRows;
+}
+/// Columns of a stream. The last streams may be shorter, and then repeat the last column.
+SLUICE_INLINE std::int64_t stream_length(const LinearArgs& args) {
+  return (args.n + kTileColumns - 1) / kTileColumns;
+}
+
+/// All rows times the units [begin, end).
 template <class Dot>
 void linear_streams(const LinearArgs& args, std::int64_t begin, std::int64_t end) {
   using Element = typename Dot::Element;
   constexpr std::int64_t kAhead = kStreamAheadBytes / static_cast<std::int64_t>(sizeof(Element));
   const auto* weight = static_cast<const Element*>(args.weight);
-  // The first streams may be one longer than the others, which then repeat their last column.
-  const std::int64_t length = (end - begin + kTileColumns - 1) / kTileColumns;
+  const std::int64_t length = stream_length(args);
   float sums[kTileRows][kTileColumns];
   float bias[kTileColumns];
   Tile<Dot> tile;
   tile.x = static_cast<const Element*>(args.input);
   tile.k = args.k;
-  for (std::int64_t i = 0; i < length; ++i) {
+  for (std::int64_t i = begin; i < end; ++i) {
     for (int c = 0; c < kTileColumns; ++c) {
-      std::int64_t column = begin + c * length + i;
-      tile.w[c] = weight + (column < end ? column : end - 1) * args.k;
+      const std::int64_t column = c * length + i;
+      tile.w[c] = weight + (column < args.n ? column : args.n - 1) * args.k;
       tile.ahead[c] = tile.w[c] + kAhead;
     }
     dot_rows<Dot, true>(tile, args.rows, sums);
     for (int c = 0; c < kTileColumns; ++c) {
-      const std::int64_t column = begin + c * length + i;
-      if (column >= end) break;
+      const std::int64_t column = c * length + i;
+      if (column >= args.n) break;
       if (args.bias != nullptr) load_bias(args, column, 1, bias);
       for (std::int64_t r = 0; r < args.rows; ++r)
         finish<1>(args, args.output + r * args.n + column, sums[r] + c, bias);
@@ -165,7 +175,7 @@ void linear_streams(const LinearArgs& args, std::int64_t begin, std::int64_t end
   }
 }
 
-/// The columns of a block, [first, last) of [begin, end), times rows [row, row + rows).
+/// The columns of a block, [first, last), times rows [row, row + rows).
 ///   pass, passes  how often the block was used before, and will be in all
 template <class Dot>
 void linear_block(const LinearArgs& args,
@@ -173,7 +183,6 @@ void linear_block(const LinearArgs& args,
                   std::int64_t rows,
                   std::int64_t first,
                   std::int64_t last,
-                  std::int64_t end,
                   std::int64_t pass,
                   std::int64_t passes) {
   using Element = typename Dot::Element;
@@ -191,8 +200,8 @@ void linear_block(const LinearArgs& args,
     const std::int64_t next = last + turn / passes * kTileColumns;
     for (int c = 0; c < kTileColumns; ++c) {
       // Columns behind the end repeat the last one; their sums are dropped.
-      tile.w[c] = weight + (column + c < end ? column + c : end - 1) * args.k;
-      tile.ahead[c] = weight + (next + c < end ? next + c : end - 1) * args.k;
+      tile.w[c] = weight + (column + c < args.n ? column + c : args.n - 1) * args.k;
+      tile.ahead[c] = weight + (next + c < args.n ? next + c : args.n - 1) * args.k;
     }
     if (turn % passes == 0)
       dot_rows<Dot, true>(tile, rows, sums);
@@ -212,11 +221,13 @@ void linear_block(const LinearArgs& args,
 }
 
 template <class Dot>
-void linear_columns_of(const LinearArgs& args, std::int64_t begin, std::int64_t end) {
-  if (args.rows <= kTileRows) {
-    linear_streams<Dot>(args, begin, end);
+void linear_units_of(const LinearArgs& args, std::int64_t unit_begin, std::int64_t unit_end) {
+  if (in_streams(args)) {
+    linear_streams<Dot>(args, unit_begin, unit_end);
     return;
   }
+  const std::int64_t begin = unit_begin * kTileColumns;
+  const std::int64_t end = unit_end * kTileColumns < args.n ? unit_end * kTileColumns : args.n;
   const auto row_bytes = args.k * static_cast<std::int64_t>(sizeof(typename Dot::Element));
   std::int64_t block = kBlockBytes / (row_bytes + 1) / kTileColumns * kTileColumns;
   if (block < kTileColumns) block = kTileColumns;
@@ -227,16 +238,44 @@ void linear_columns_of(const LinearArgs& args, std::int64_t begin, std::int64_t 
     for (std::int64_t pass = 0; pass < passes; ++pass) {
       const std::int64_t row = args.rows * pass / passes;
       const std::int64_t rows = args.rows * (pass + 1) / passes - row;
-      linear_block<Dot>(args, row, rows, first, last, end, pass, passes);
+      linear_block<Dot>(args, row, rows, first, last, pass, passes);
     }
   }
 }
 
-void linear_columns(const LinearArgs& args, std::int64_t begin, std::int64_t end) {
+void linear_units(const LinearArgs& args, std::int64_t begin, std::int64_t end) {
   if (args.weight_bf16)
-    linear_columns_of<Bf16Dot>(args, begin, end);
+    linear_units_of<Bf16Dot>(args, begin, end);
   else
-    linear_columns_of<F32Dot>(args, begin, end);
+    linear_units_of<F32Dot>(args, begin, end);
+}
+
+/// silu(gate) * up of the columns [first, last), as far as there are any.
+void gate_columns(const GatedArgs& args, std::int64_t first, std::int64_t last) {
+  const std::int64_t n = args.gate.n;
+  if (last > n) last = n;
+  if (first >= last) return;
+  const std::int64_t element_bytes = args.output_bf16 ? 2 : 4;
+  for (std::int64_t row = 0; row < args.gate.rows; ++row) {
+    const std::int64_t at = row * n + first;
+    silu_mul_all(static_cast<char*>(args.output) + at * element_bytes,
+                 args.output_bf16,
+                 args.gate.output + at,
+                 args.up.output + at,
+                 last - first);
+  }
+}
+
+void gated_units(const GatedArgs& args, std::int64_t begin, std::int64_t end) {
+  linear_units(args.gate, begin, end);
+  linear_units(args.up, begin, end);
+  if (!in_streams(args.gate)) {
+    gate_columns(args, begin * kTileColumns, end * kTileColumns);
+    return;
+  }
+  const std::int64_t length = stream_length(args.gate);
+  for (int c = 0; c < kTileColumns; ++c)
+    gate_columns(args, c * length + begin, c * length + end);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "kernels/cpu/shapes.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -76,6 +77,27 @@ class ReferenceOps final : public Ops {
         set_element(output, row * n + column, sum);
       }
     return {};
+  }
+
+  Result<void> project(Stream& stream,
+                       TensorView input,
+                       std::span<const Projection> projections) override {
+    check_project(input, projections);
+    for (const Projection& one : projections)
+      if (auto done = linear(stream, one.output, input, one.weight, one.bias, false); !done)
+        return done;
+    return {};
+  }
+
+  Result<void> project_gated(Stream& stream,
+                             TensorView output,
+                             TensorView input,
+                             const Projection& gate,
+                             const Projection& up) override {
+    check_project_gated(output, input, gate, up);
+    std::array both{gate, up};
+    if (auto done = project(stream, input, both); !done) return done;
+    return silu_mul(stream, output, gate.output, up.output);
   }
 
   Result<void> rope(Stream&, TensorView heads, TensorView table, TensorView positions) override {

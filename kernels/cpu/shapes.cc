@@ -92,6 +92,28 @@ LinearShape check_linear(TensorView output, TensorView input, TensorView weight,
   return shape;
 }
 
+LinearShape check_project(TensorView input, std::span<const Projection> projections) {
+  CHECK(!projections.empty() && projections.size() <= kProjectionsMax);
+  LinearShape all{input.dim(0), 0, input.dim(1)};
+  for (const Projection& one : projections) {
+    all.n += check_linear(one.output, input, one.weight, one.bias).n;
+    CHECK(one.weight.dtype == projections[0].weight.dtype);
+  }
+  return all;
+}
+
+LinearShape check_project_gated(TensorView output,
+                                TensorView input,
+                                const Projection& gate,
+                                const Projection& up) {
+  LinearShape shape = check_linear(gate.output, input, gate.weight, gate.bias);
+  CHECK(check_linear(up.output, input, up.weight, up.bias).n == shape.n);
+  CHECK(gate.weight.dtype == up.weight.dtype);
+  check_silu_mul(output, gate.output, up.output);
+  CHECK(output.data != gate.output.data && output.data != up.output.data);
+  return shape;
+}
+
 void check_rope(TensorView heads, TensorView table, TensorView positions) {
   CHECK(heads.rank == 3 && heads.dtype == DType::f32);
   CHECK(table.rank == 2 && table.dtype == DType::f32);

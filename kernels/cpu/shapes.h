@@ -4,6 +4,7 @@
 #include "kernels/ops.h"
 
 #include <cstdint>
+#include <span>
 
 namespace sluice {
 
@@ -19,6 +20,12 @@ struct AttentionShape {
 void check_embed(TensorView output, TensorView table, TensorView ids);
 void check_rms_norm(TensorView output, TensorView input, TensorView weight);
 LinearShape check_linear(TensorView output, TensorView input, TensorView weight, TensorView bias);
+/// The shape of all of them; `n` is their sum.
+LinearShape check_project(TensorView input, std::span<const Projection> projections);
+LinearShape check_project_gated(TensorView output,
+                                TensorView input,
+                                const Projection& gate,
+                                const Projection& up);
 void check_rope(TensorView heads, TensorView table, TensorView positions);
 AttentionShape check_store_kv(const KvCache& cache,
                               TensorView keys,

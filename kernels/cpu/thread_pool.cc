@@ -1,8 +1,9 @@
-// Workers wait for the number of the run to change; the caller waits for the count of workers to
-// reach zero.
+// Workers wait for the number of the piece of work to change; the caller waits for the count of its
+// units that are not done to reach zero.
 #include "kernels/cpu/thread_pool.h"
 
 #include "base/check.h"
+#include "kernels/cpu/run_delay.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -19,8 +20,14 @@
 namespace sluice {
 namespace {
 
-using SpinClock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(20);
+/// Whose ranges a thread looks into before it holds that nothing is left. The caller looks into
+/// all.
+constexpr std::uint32_t kVictimsMax = 8;
+
+TimePoint now() {
+  return SystemClock().now();
+}
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -30,21 +37,16 @@ void pause_briefly() {
 #endif
 }
 
-/// Waits until `variable` is not `old`: spins, then calls `before_sleep` and sleeps until it is
-/// notified.
-template <class BeforeSleep>
-void wait_while_equal(std::atomic<std::uint32_t>& variable,
-                      std::uint32_t old,
-                      BeforeSleep&& before_sleep) {
-  auto end = SpinClock::now() + kSpin;
+/// Waits for a short time until `variable` is not `old`. False: it still is.
+bool spin_while_equal(const std::atomic<std::uint32_t>& variable, std::uint32_t old) {
+  TimePoint end = now() + kSpin;
   do {
     for (int i = 0; i < 32; ++i) {
-      if (variable.load(std::memory_order_acquire) != old) return;
+      if (variable.load(std::memory_order_acquire) != old) return true;
       pause_briefly();
     }
-  } while (SpinClock::now() < end);
-  before_sleep();
-  variable.wait(old, std::memory_order_acquire);
+  } while (now() < end);
+  return false;
 }
 
 /// Denormals are zero while this lives.
@@ -75,115 +77,242 @@ std::vector<int> allowed_cores() {
   return cores;
 }
 
-void bind_to(pthread_t thread, int core) {
+/// Lets the thread run on `count` cores.
+void allow(pthread_t thread, const int* cores, std::size_t count) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(core, &set);
+  for (std::size_t i = 0; i < count; ++i)
+    CPU_SET(cores[i], &set);
   // A core may have been taken from us since; then the system places the thread.
   pthread_setaffinity_np(thread, sizeof set, &set);
 }
 
+/// What the piece of work is. Its fields are written before its number, and stay until its last
+/// unit is done: who has claimed a unit of the piece reads what belongs to it.
+struct alignas(64) Piece {
+  std::atomic<std::uint32_t> number{0};
+  std::atomic<std::uint32_t> sharing{1};  ///< threads that have a range of units
+  std::atomic<std::uint32_t> claim_most{1};
+  std::atomic<void (*)(void*, Units, std::uint32_t)> function{nullptr};
+  std::atomic<void*> body{nullptr};
+};
+
 }  // namespace
 
 struct ThreadPool::Impl {
-  std::uint32_t threads = 1;
-  std::vector<int> cores;  ///< one a worker if bound, else empty
+  Impl(const Options& given, std::vector<int> all_cores)
+      : options(given),
+        cores(std::move(all_cores)),
+        policy({.threads = given.threads,
+                .may_bind = given.director == nullptr && cores.size() == given.threads}),
+        bound(policy.bound()),
+        ranges(std::make_unique<ClaimRange[]>(given.threads)),
+        taking_part(given.threads) {}
+
+  const Options options;
+  const std::vector<int> cores;
   std::vector<std::thread> others;
-  pthread_t bound_caller{};
-  bool caller_is_bound = false;
 
-  // The work of the current run; written before `run_number` changes.
-  Function function = nullptr;
-  void* body = nullptr;
-  bool stopping = false;
+  // The caller's.
+  ThreadPolicy policy;
+  RunDelay delay;
+  bool bound;
+  bool knows_caller = false;
+  pthread_t caller{};
+  std::uint64_t shared = 0;
+  Duration worked_time{}, lost_time{};
 
-  // Apart, so that workers arriving do not disturb those still waiting.
-  alignas(64) std::atomic<std::uint32_t> run_number{0};
-  alignas(64) std::atomic<std::uint32_t> working{0};
+  // Each on its own cache line, so that threads that end do not disturb those that begin.
+  Piece piece;
+  std::unique_ptr<ClaimRange[]> ranges;                ///< one a thread
+  alignas(64) std::atomic<std::uint32_t> left{0};      ///< units of the piece not yet done
+  alignas(64) std::atomic<std::uint32_t> taking_part;  ///< workers from this on do not
   alignas(64) std::atomic<std::uint64_t> worker_sleeps{0};
-  std::uint64_t runs = 0;  ///< the caller's
+  std::atomic<bool> stopping{false};
+
+  // --- all threads ---
+
+  /// Takes part in piece `number` until nothing of it is left to be claimed.
+  void work_on(std::uint32_t number, std::uint32_t worker) {
+    std::uint32_t done = 0;
+    for (;;) {
+      if (options.director != nullptr) options.director->before_claim(worker);
+      Units units = claim(number, worker);
+      if (units.empty()) break;
+      if (options.director != nullptr) options.director->claimed(worker, units);
+      piece.function.load(std::memory_order_relaxed)(
+          piece.body.load(std::memory_order_relaxed), units, worker);
+      done += units.count();
+    }
+    if (done != 0 && left.fetch_sub(done, std::memory_order_acq_rel) == done) left.notify_one();
+  }
+
+  Units claim(std::uint32_t number, std::uint32_t worker) {
+    std::uint32_t most = piece.claim_most.load(std::memory_order_relaxed);
+    std::uint32_t sharing = piece.sharing.load(std::memory_order_relaxed);
+    if (worker >= sharing) return {};
+    Units units = ranges[worker].take(number, most);
+    std::uint32_t victims = worker == 0 ? sharing - 1 : std::min(sharing - 1, kVictimsMax);
+    for (std::uint32_t i = 1; units.empty() && i <= victims; ++i)
+      units = ranges[(worker + i) % sharing].steal(number, most);
+    return units;
+  }
+
+  // --- the others ---
 
   void serve(std::uint32_t worker) {
     DenormalsAreZero denormals;
     std::uint32_t seen = 0;
     for (;;) {
-      wait_while_equal(
-          run_number, seen, [this] { worker_sleeps.fetch_add(1, std::memory_order_relaxed); });
-      std::uint32_t now = run_number.load(std::memory_order_acquire);
-      if (now == seen) continue;
-      seen = now;
-      if (stopping) return;
-      function(body, worker);
-      if (working.fetch_sub(1, std::memory_order_acq_rel) == 1) working.notify_one();
+      wait_for_work(worker, seen);
+      if (stopping.load(std::memory_order_acquire)) return;
+      seen = piece.number.load(std::memory_order_acquire);
+      work_on(seen, worker);
     }
   }
 
-  void begin_run() {
-    run_number.fetch_add(1, std::memory_order_release);
-    run_number.notify_all();
+  /// Returns when there is a piece other than `seen` and the worker takes part.
+  void wait_for_work(std::uint32_t worker, std::uint32_t seen) {
+    for (;;) {
+      std::uint32_t parting = taking_part.load(std::memory_order_acquire);
+      if (worker >= parting) {
+        taking_part.wait(parting, std::memory_order_acquire);
+        continue;
+      }
+      if (spin_while_equal(piece.number, seen)) return;
+      worker_sleeps.fetch_add(1, std::memory_order_relaxed);
+      piece.number.wait(seen, std::memory_order_acquire);
+    }
+  }
+
+  // --- the caller ---
+
+  void meet_caller() {
+    if (knows_caller && pthread_equal(caller, pthread_self())) return;
+    knows_caller = true;
+    caller = pthread_self();
+    delay.follow_this_thread();
+    if (bound) allow(caller, cores.data(), 1);
+  }
+
+  void bind_all(bool to_cores) {
+    bound = to_cores;
+    for (std::uint32_t worker = 0; worker < options.threads; ++worker) {
+      pthread_t thread = worker == 0 ? caller : others[worker - 1].native_handle();
+      if (to_cores)
+        allow(thread, &cores[worker], 1);
+      else
+        allow(thread, cores.data(), cores.size());
+    }
+  }
+
+  void set_taking_part(std::uint32_t threads) {
+    if (threads == taking_part.load(std::memory_order_relaxed)) return;
+    taking_part.store(threads, std::memory_order_release);
+    taking_part.notify_all();
+  }
+
+  /// Hands out `count` units to `sharing` threads.
+  void announce(std::uint32_t count,
+                std::uint32_t claim_most,
+                std::uint32_t sharing,
+                Function f,
+                void* body) {
+    std::uint32_t number = piece.number.load(std::memory_order_relaxed) + 1;
+    piece.sharing.store(sharing, std::memory_order_relaxed);
+    piece.claim_most.store(claim_most, std::memory_order_relaxed);
+    piece.function.store(f, std::memory_order_relaxed);
+    piece.body.store(body, std::memory_order_relaxed);
+    left.store(count, std::memory_order_relaxed);
+    for (std::uint32_t worker = 0; worker < sharing; ++worker) {
+      Span part = cut(count, 1, worker, sharing);
+      ranges[worker].offer(
+          number, {static_cast<std::uint32_t>(part.begin), static_cast<std::uint32_t>(part.end)});
+    }
+    piece.number.store(number, std::memory_order_release);
+    piece.number.notify_all();
+  }
+
+  void wait_until_done() {
+    while (std::uint32_t undone = left.load(std::memory_order_acquire))
+      if (!spin_while_equal(left, undone)) left.wait(undone, std::memory_order_acquire);
+  }
+
+  void judge(TimePoint at, Duration took, Duration waited) {
+    worked_time += took;
+    if (!policy.worked(took, waited)) return;
+    lost_time += policy.judge(at, delay.take());
+    set_taking_part(policy.taking_part());
+    if (policy.bound() != bound) bind_all(policy.bound());
   }
 };
 
-ThreadPool::ThreadPool(std::uint32_t threads) : impl_(std::make_unique<Impl>()) {
-  CHECK(threads >= 1);
-  impl_->threads = threads;
-  std::vector<int> cores = allowed_cores();
-  if (threads > 1 && cores.size() == threads) impl_->cores = cores;
-  for (std::uint32_t worker = 1; worker < threads; ++worker) {
+ThreadPool::ThreadPool(const Options& options)
+    : impl_(std::make_unique<Impl>(options, allowed_cores())) {
+  for (std::uint32_t worker = 1; worker < options.threads; ++worker) {
     impl_->others.emplace_back([impl = impl_.get(), worker] { impl->serve(worker); });
-    if (pinned()) bind_to(impl_->others.back().native_handle(), impl_->cores[worker]);
+    if (impl_->bound) allow(impl_->others.back().native_handle(), &impl_->cores[worker], 1);
   }
 }
 
 ThreadPool::~ThreadPool() {
-  impl_->stopping = true;
-  impl_->begin_run();
+  impl_->stopping.store(true, std::memory_order_release);
+  impl_->set_taking_part(threads());
+  impl_->piece.number.fetch_add(1, std::memory_order_release);
+  impl_->piece.number.notify_all();
   for (std::thread& other : impl_->others)
     other.join();
-  if (!impl_->caller_is_bound || !pthread_equal(impl_->bound_caller, pthread_self())) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (int core : impl_->cores)
-    CPU_SET(core, &set);
-  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+  if (impl_->bound && impl_->knows_caller && pthread_equal(impl_->caller, pthread_self()))
+    allow(pthread_self(), impl_->cores.data(), impl_->cores.size());
 }
 
 std::uint32_t ThreadPool::threads() const {
-  return impl_->threads;
-}
-
-bool ThreadPool::pinned() const {
-  return !impl_->cores.empty();
+  return impl_->options.threads;
 }
 
 ThreadPool::Stats ThreadPool::stats() const {
-  return {impl_->runs, impl_->worker_sleeps.load(std::memory_order_relaxed)};
+  return {.shared = impl_->shared,
+          .worker_sleeps = impl_->worker_sleeps.load(std::memory_order_relaxed),
+          .taking_part = impl_->taking_part.load(std::memory_order_relaxed),
+          .bound = impl_->bound,
+          .worked = impl_->worked_time,
+          .lost = impl_->lost_time};
 }
 
-void ThreadPool::run_here(Function function, void* body) {
+void ThreadPool::run_here(std::uint32_t count, Function function, void* body) {
   DenormalsAreZero denormals;
-  function(body, 0);
+  function(body, {0, count}, 0);
 }
 
-void ThreadPool::run_all(Function function, void* body) {
-  if (impl_->threads == 1) {
-    run_here(function, body);
-    return;
+void ThreadPool::share_units(std::uint32_t count,
+                             std::uint32_t claim_most,
+                             Function function,
+                             void* body) {
+  CHECK(count <= ClaimRange::kUnitsMax && claim_most >= 1);
+  if (count == 0) return;
+  if (threads() == 1) return run_here(count, function, body);
+  impl_->meet_caller();
+  Director* director = impl_->options.director;
+  if (director != nullptr) impl_->set_taking_part(director->begin(count));
+  std::uint32_t sharing = impl_->taking_part.load(std::memory_order_relaxed);
+  TimePoint begun = now();
+  TimePoint worked = begun;
+  if (sharing == 1 && director == nullptr) {
+    run_here(count, function, body);
+    worked = now();
+    return impl_->judge(worked, worked - begun, {});
   }
-  if (pinned() &&
-      (!impl_->caller_is_bound || !pthread_equal(impl_->bound_caller, pthread_self()))) {
-    impl_->bound_caller = pthread_self();
-    impl_->caller_is_bound = true;
-    bind_to(impl_->bound_caller, impl_->cores[0]);
+  ++impl_->shared;
+  impl_->announce(count, claim_most, sharing, function, body);
+  {
+    DenormalsAreZero denormals;
+    impl_->work_on(impl_->piece.number.load(std::memory_order_relaxed), 0);
+    worked = now();
+    impl_->wait_until_done();
   }
-  impl_->function = function;
-  impl_->body = body;
-  impl_->working.store(impl_->threads - 1, std::memory_order_relaxed);
-  impl_->begin_run();
-  run_here(function, body);
-  ++impl_->runs;
-  while (std::uint32_t left = impl_->working.load(std::memory_order_acquire))
-    wait_while_equal(impl_->working, left, [] {});
+  if (director != nullptr) return;
+  TimePoint ended = now();
+  impl_->judge(ended, ended - begun, ended - worked);
 }
 
 }  // namespace sluice

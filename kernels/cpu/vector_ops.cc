@@ -1,33 +1,51 @@
-// Checks shapes, cuts the work among threads and calls the level's kernels. The cuts only decide
-// who computes an element, never how.
+// Checks shapes, counts the work in units and has the threads call the level's kernels. What a unit
+// is depends on shapes alone; who computes it never decides how.
 #include "kernels/cpu/vector_ops.h"
 
 #include "kernels/cpu/shapes.h"
-#include "kernels/cpu/thread_pool.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
 namespace sluice {
 namespace {
 
-/// Work smaller than this many touched elements is not worth a barrier.
-constexpr std::int64_t kSmallWork = 4096;
+#if defined(__x86_64__)
+constexpr std::array kTables{
+    &kAvx512Bf16Kernels, &kAvx512Kernels, &kAvx2Kernels, &kPortableKernels};
+#else
+constexpr std::array kTables{&kPortableKernels};
+#endif
+
+// Rough times on one thread, in nanoseconds. They only decide how work is cut.
+constexpr double kByteNs = 0.1;       // of weights that come from memory
+constexpr double kProductNs = 0.015;  // of a matrix product
+constexpr double kElementNs = 0.25;   // of norms, rotations, copies
+constexpr double kBlockNs = 0.05;     // of attention: a position times an element of a head
+/// Work below this is not worth a barrier.
+constexpr double kSmallNs = 4'000;
+/// What a thread claims at once should not take longer.
+constexpr double kClaimNs = 40'000;
 
 class VectorOps final : public Ops {
  public:
-  VectorOps(Device& device, const KernelTable& table, std::uint32_t threads)
-      : device_(device), table_(table), pool_(threads), scratch_(threads) {}
+  VectorOps(Device& device, const KernelTable& table, const ThreadPool::Options& pool)
+      : device_(device), table_(table), pool_(pool), scratch_(pool.threads) {}
 
   [[nodiscard]] std::string_view level() const override { return table_.level; }
   [[nodiscard]] Device& device() override { return device_; }
+  [[nodiscard]] ComputeStats compute_stats() const override {
+    ThreadPool::Stats stats = pool_.stats();
+    return {.threads = stats.taking_part, .worked = stats.worked, .lost = stats.lost};
+  }
 
   Result<void> embed(Stream&, TensorView output, TensorView table, TensorView ids) override {
     check_embed(output, table, ids);
-    std::int64_t width = output.dim(1);
+    auto width = output.dim(1);
     const auto* id = ids.as<std::int32_t>();
-    share(output.dim(0), 1, output.elements(), [&](Span rows) {
+    share(output.dim(0), kElementNs * width, [&](Span rows, std::uint32_t) {
       for (std::int64_t row = rows.begin; row < rows.end; ++row) {
         float* to = output.as<float>() + row * width;
         if (table.dtype == DType::bf16)
@@ -49,7 +67,8 @@ class VectorOps final : public Ops {
                   epsilon,
                   output.dtype == DType::bf16,
                   weight.dtype == DType::bf16};
-    share(input.dim(0), 1, input.elements(), [&](Span rows) {
+    double row_ns = kElementNs * static_cast<double>(input.dim(1));
+    share(input.dim(0), row_ns, [&](Span rows, std::uint32_t) {
       table_.rms_norm(args, rows.begin, rows.end);
     });
     return {};
@@ -61,20 +80,50 @@ class VectorOps final : public Ops {
                       TensorView weight,
                       TensorView bias,
                       bool accumulate) override {
-    auto [rows, n, k] = check_linear(output, input, weight, bias);
-    LinearArgs args{output.as<float>(),
-                    input.data,
-                    weight.data,
-                    bias.data,
-                    rows,
-                    n,
-                    k,
-                    weight.dtype == DType::bf16,
-                    bias.dtype == DType::bf16,
-                    accumulate};
-    if (rows == 0) return {};
-    share(n, table_.column_unit, rows * n * k / 16, [&](Span columns) {
-      table_.linear(args, columns.begin, columns.end);
+    if (check_linear(output, input, weight, bias).rows == 0) return {};
+    LinearArgs args = linear_args({output, weight, bias}, input, accumulate);
+    share(units_of(args.n), unit_ns(args), [&](Span units, std::uint32_t) {
+      table_.linear(args, units.begin, units.end);
+    });
+    return {};
+  }
+
+  Result<void> project(Stream&,
+                       TensorView input,
+                       std::span<const Projection> projections) override {
+    if (check_project(input, projections).rows == 0) return {};
+    // One list of units: those of the first product, then those of the next.
+    std::array<LinearArgs, kProjectionsMax> all{};
+    std::int64_t units = 0;
+    for (std::size_t i = 0; i < projections.size(); ++i) {
+      all[i] = linear_args(projections[i], input, false);
+      units += units_of(all[i].n);
+    }
+    share(units, unit_ns(all[0]), [&](Span span, std::uint32_t) {
+      std::int64_t first = 0;
+      for (std::size_t i = 0; i < projections.size(); ++i) {
+        std::int64_t count = units_of(all[i].n);
+        std::int64_t begin = std::max<std::int64_t>(span.begin - first, 0);
+        std::int64_t end = std::min(span.end - first, count);
+        if (begin < end) table_.linear(all[i], begin, end);
+        first += count;
+      }
+    });
+    return {};
+  }
+
+  Result<void> project_gated(Stream&,
+                             TensorView output,
+                             TensorView input,
+                             const Projection& gate,
+                             const Projection& up) override {
+    if (check_project_gated(output, input, gate, up).rows == 0) return {};
+    GatedArgs args{output.data,
+                   linear_args(gate, input, false),
+                   linear_args(up, input, false),
+                   output.dtype == DType::bf16};
+    share(units_of(args.gate.n), 2 * unit_ns(args.gate), [&](Span units, std::uint32_t) {
+      table_.gated(args, units.begin, units.end);
     });
     return {};
   }
@@ -83,7 +132,8 @@ class VectorOps final : public Ops {
     check_rope(heads, table, positions);
     std::int64_t count = heads.dim(1);
     std::int64_t head_dim = heads.dim(2);
-    share(heads.dim(0), 1, heads.elements(), [&](Span rows) {
+    double row_ns = kElementNs * static_cast<double>(count * head_dim);
+    share(heads.dim(0), row_ns, [&](Span rows, std::uint32_t) {
       for (std::int64_t row = rows.begin; row < rows.end; ++row) {
         const float* cosines = table.as<float>() + positions.as<std::int32_t>()[row] * head_dim;
         table_.rope(heads.as<float>() + row * count * head_dim,
@@ -114,7 +164,8 @@ class VectorOps final : public Ops {
     StoreArgs value_args = args;
     value_args.cache = cache.values.data;
     value_args.input = values.as<float>();
-    share(shape.rows, 1, 2 * keys.elements(), [&](Span rows) {
+    double row_ns = 2 * kElementNs * static_cast<double>(shape.kv_heads * shape.head_dim);
+    share(shape.rows, row_ns, [&](Span rows, std::uint32_t) {
       table_.store_kv(args, rows.begin, rows.end);
       table_.store_kv(value_args, rows.begin, rows.end);
     });
@@ -149,20 +200,19 @@ class VectorOps final : public Ops {
     std::int64_t padded = (shape.head_dim + 15) / 16 * 16;
     for (auto& scratch : scratch_)
       scratch.resize(static_cast<std::size_t>(2 * kAttentionGroupMax * padded));
-    // Rows far into their sequence cost more: each thread takes a run of items of equal cost.
-    std::int64_t row_costs = 0;
-    for (std::int64_t row = 0; row < shape.rows; ++row)
-      row_costs += cost(args, row);
-    std::int64_t total = row_costs * shape.kv_heads;
-    auto work = [&](std::uint32_t worker, std::uint32_t workers) {
+    double positions = 0;
+    for (std::int64_t row = 0; row < shape.rows; ++row) {
+      std::int64_t seen = std::int64_t{args.positions[row]} + 1;
+      positions += static_cast<double>(window > 0 ? std::min<std::int64_t>(seen, window) : seen);
+    }
+    double item_ns = kBlockNs * positions /
+                     static_cast<double>(std::max<std::int64_t>(1, shape.rows)) *
+                     static_cast<double>(shape.head_dim * shape.heads / shape.kv_heads);
+    share(shape.rows * shape.kv_heads, item_ns, [&](Span items, std::uint32_t worker) {
       AttentionArgs own = args;
       own.scratch = scratch_[worker].data();
-      Span span{find_item(args, row_costs, total * worker / workers),
-                find_item(args, row_costs, total * (worker + 1) / workers)};
-      if (span.begin < span.end) table_.attention(own, span.begin, span.end);
-    };
-    bool small = total * shape.head_dim * shape.heads / shape.kv_heads < kSmallWork;
-    run(small, work);
+      table_.attention(own, items.begin, items.end);
+    });
     return {};
   }
 
@@ -170,7 +220,10 @@ class VectorOps final : public Ops {
     check_silu_mul(output, gate, up);
     std::size_t element_bytes = size_bytes(output.dtype);
     // Cut anywhere, rows or not: elements do not see each other.
-    share(output.elements(), 64, 2 * output.elements(), [&](Span span) {
+    constexpr std::int64_t kUnit = 64;
+    std::int64_t elements = output.elements();
+    share((elements + kUnit - 1) / kUnit, 2 * kUnit * kElementNs, [&](Span units, std::uint32_t) {
+      Span span{units.begin * kUnit, std::min(units.end * kUnit, elements)};
       table_.silu_mul(static_cast<std::byte*>(output.data) +
                           static_cast<std::size_t>(span.begin) * element_bytes,
                       output.dtype == DType::bf16,
@@ -196,42 +249,44 @@ class VectorOps final : public Ops {
     std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
   }
 
-  /// Blocks a row walks.
-  static std::int64_t cost(const AttentionArgs& args, std::int64_t row) {
-    std::int64_t last = args.positions[row];
-    std::int64_t first = args.window > 0 ? std::max<std::int64_t>(0, last - args.window + 1) : 0;
-    return last / kBlockTokens - first / kBlockTokens + 1;
+  static LinearArgs linear_args(const Projection& to, TensorView input, bool accumulate) {
+    return {to.output.as<float>(),
+            input.data,
+            to.weight.data,
+            to.bias.data,
+            to.output.dim(0),
+            to.weight.dim(0),
+            to.weight.dim(1),
+            to.weight.dtype == DType::bf16,
+            to.bias.dtype == DType::bf16,
+            accumulate};
+  }
+  [[nodiscard]] std::int64_t units_of(std::int64_t columns) const {
+    return (columns + table_.unit_columns - 1) / table_.unit_columns;
+  }
+  /// How long a unit of columns takes: reading weights, or, with many rows, multiplying.
+  [[nodiscard]] double unit_ns(const LinearArgs& args) const {
+    double read = kByteNs * (args.weight_bf16 ? 2 : 4);
+    double weight_ns = std::max(read, kProductNs * static_cast<double>(args.rows));
+    return static_cast<double>(table_.unit_columns * args.k) * weight_ns;
   }
 
-  /// The first item whose predecessors together cost at least `wanted`.
-  static std::int64_t find_item(const AttentionArgs& args,
-                                std::int64_t row_costs,
-                                std::int64_t wanted) {
-    if (row_costs == 0) return 0;
-    std::int64_t kv_head = wanted / row_costs;
-    std::int64_t left = wanted % row_costs;
-    std::int64_t row = 0;
-    for (; left > 0; ++row)
-      left -= cost(args, row);
-    return kv_head * args.rows + row;
-  }
-
+  /// Calls `work(span, worker)` with parts of [0, units) that take about `unit_ns` each, on the
+  /// caller alone if that is little.
   template <class Work>
-  void run(bool small, Work&& work) {
-    if (small)
-      pool_.run_alone([&](std::uint32_t) { work(0, 1); });
+  void share(std::int64_t units, double unit_ns, Work&& work) {
+    // Of very many, some are taken together.
+    std::int64_t together = (units + ClaimRange::kUnitsMax - 1) / ClaimRange::kUnitsMax;
+    if (together == 0) return;
+    auto part = [&](Units claimed, std::uint32_t worker) {
+      work(Span{claimed.begin * together, std::min(claimed.end * together, units)}, worker);
+    };
+    auto count = static_cast<std::uint32_t>((units + together - 1) / together);
+    double most = kClaimNs / (unit_ns * static_cast<double>(together));
+    if (count == 1 || static_cast<double>(units) * unit_ns < kSmallNs)
+      pool_.run_alone(count, part);
     else
-      pool_.run([&](std::uint32_t worker) { work(worker, pool_.threads()); });
-  }
-
-  /// Calls `work` with parts of [0, count), cut at multiples of `unit`; on the caller alone if
-  /// `elements` are few.
-  template <class Work>
-  void share(std::int64_t count, std::int64_t unit, std::int64_t elements, Work&& work) {
-    run(elements < kSmallWork || count <= unit, [&](std::uint32_t worker, std::uint32_t workers) {
-      Span span = cut(count, unit, worker, workers);
-      if (span.begin < span.end) work(span);
-    });
+      pool_.share(count, static_cast<std::uint32_t>(std::clamp(most, 1.0, 65536.0)), part);
   }
 
   Device& device_;
@@ -244,8 +299,12 @@ class VectorOps final : public Ops {
 
 std::unique_ptr<Ops> make_vector_ops(Device& device,
                                      const KernelTable& table,
-                                     std::uint32_t threads) {
-  return std::make_unique<VectorOps>(device, table, threads);
+                                     const ThreadPool::Options& pool) {
+  return std::make_unique<VectorOps>(device, table, pool);
+}
+
+std::span<const KernelTable* const> kernel_tables() {
+  return kTables;
 }
 
 }  // namespace sluice

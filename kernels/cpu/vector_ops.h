@@ -2,17 +2,19 @@
 #pragma once
 
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/thread_pool.h"
 #include "kernels/ops.h"
 
-#include <cstdint>
 #include <memory>
 
 namespace sluice {
 
-/// Operations through `table`, on `threads` threads. The machine must have the table's
+/// Operations through `table`, on a pool of their own. The machine must have the table's
 /// instructions.
 std::unique_ptr<Ops> make_vector_ops(Device& device,
                                      const KernelTable& table,
-                                     std::uint32_t threads);
+                                     const ThreadPool::Options& pool);
+/// The tables of this build, best first.
+std::span<const KernelTable* const> kernel_tables();
 
 }  // namespace sluice

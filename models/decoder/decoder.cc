@@ -11,6 +11,7 @@
 #include "models/rope.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -53,6 +54,7 @@ class Decoder final : public Model {
   Result<void> allocate(const ModelLimits& limits) override;
   Result<void> launch(const StepBatch& batch) override;
   Result<std::span<float>> wait() override;
+  [[nodiscard]] ComputeStats compute_stats() const override { return ops_->compute_stats(); }
 
  private:
   Result<void> allocate_activations();
@@ -241,9 +243,10 @@ Result<void> Decoder::run_attention(const Step& step, std::size_t layer) {
   };
   float epsilon = config_.norm_epsilon;
   RETURN_IF_ERROR(ops_->rms_norm(*stream_, normed, hidden, weights.input_norm, epsilon));
-  RETURN_IF_ERROR(ops_->linear(*stream_, query, normed, weights.query, weights.query_bias, false));
-  RETURN_IF_ERROR(ops_->linear(*stream_, key, normed, weights.key, weights.key_bias, false));
-  RETURN_IF_ERROR(ops_->linear(*stream_, value, normed, weights.value, weights.value_bias, false));
+  std::array projections{Projection{query, weights.query, weights.query_bias},
+                         Projection{key, weights.key, weights.key_bias},
+                         Projection{value, weights.value, weights.value_bias}};
+  RETURN_IF_ERROR(ops_->project(*stream_, normed, projections));
   if (config_.qk_norm) {
     TensorView queries = each_head(query, config_.heads);
     TensorView keys = each_head(key, config_.kv_heads);
@@ -276,9 +279,11 @@ Result<void> Decoder::run_feed_forward(const Step& step, const DecoderLayer& wei
   TensorView fed = activations_.fed.rows(0, step.rows);
   RETURN_IF_ERROR(
       ops_->rms_norm(*stream_, normed, hidden, weights.feed_forward_norm, config_.norm_epsilon));
-  RETURN_IF_ERROR(ops_->linear(*stream_, gate, normed, weights.gate, weights.gate_bias, false));
-  RETURN_IF_ERROR(ops_->linear(*stream_, up, normed, weights.up, weights.up_bias, false));
-  RETURN_IF_ERROR(ops_->silu_mul(*stream_, fed, gate, up));
+  RETURN_IF_ERROR(ops_->project_gated(*stream_,
+                                      fed,
+                                      normed,
+                                      {gate, weights.gate, weights.gate_bias},
+                                      {up, weights.up, weights.up_bias}));
   return ops_->linear(*stream_, hidden, fed, weights.down, weights.down_bias, true);
 }
 

@@ -2,6 +2,7 @@
 // threads? They compare bytes, not numbers.
 #pragma once
 
+#include "tests/kernels/directors.h"
 #include "tests/kernels/tensors.h"
 
 #include <array>
@@ -69,6 +70,17 @@ inline std::string find_thread_dependence(
   for (std::uint32_t threads : {2U, 3U, 8U})
     if (compute(threads) != alone)
       return std::to_string(threads) + " threads give other bytes than one";
+  return "";
+}
+
+/// Computes with the threads' claims in every adverse order. Returns the first order whose bytes
+/// differ from those of one thread; empty if there is none.
+inline std::string find_claim_dependence(
+    const std::function<std::vector<std::byte>(const ThreadPool::Options& pool)>& compute) {
+  std::vector<std::byte> alone = compute({.threads = 1});
+  for (ClaimOrder& order : claim_orders())
+    if (compute({.threads = order.threads, .director = order.director.get()}) != alone)
+      return order.name + ": other bytes than one thread gives";
   return "";
 }
 

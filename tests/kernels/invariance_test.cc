@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 namespace sluice {
 namespace {
 
@@ -188,6 +190,24 @@ TEST(InvarianceFinders, SeeANanThatLeaksFromANeighbour) {
   EXPECT_EQ(found, "row 0 of 2 among nan neighbours differs from the row alone");
 }
 
+TEST(InvarianceFinders, SeeASumThatDependsOnWhoClaimedWhat) {
+  constexpr std::uint32_t kNumbers = 1000;
+  Tensor numbers = Tensor::random(DType::f32, {kNumbers}, 1);
+
+  std::string found = find_claim_dependence([&](const ThreadPool::Options& options) {
+    ThreadPool pool(options);
+    std::vector<float> parts(options.threads);
+    pool.share(kNumbers, 8, [&](Units units, std::uint32_t worker) {
+      for (std::uint32_t i = units.begin; i < units.end; ++i)
+        parts[worker] += numbers.view().as<float>()[i];
+    });
+    Tensor sum = Tensor::floats({1}, {std::accumulate(parts.begin(), parts.end(), 0.0F)});
+    return sum.bytes();
+  });
+
+  EXPECT_NE(found, "");
+}
+
 TEST(InvarianceFinders, FindNothingWhereThereIsNothing) {
   auto negate = [](TensorView output, TensorView input) {
     for (std::int64_t i = 0; i < input.elements(); ++i)
@@ -196,6 +216,9 @@ TEST(InvarianceFinders, FindNothingWhereThereIsNothing) {
 
   EXPECT_EQ(find_neighbour_dependence(negate, {DType::f32, 3}, {DType::f32, 3}), "");
   EXPECT_EQ(find_thread_dependence([](std::uint32_t) { return std::vector<std::byte>(3); }), "");
+  EXPECT_EQ(
+      find_claim_dependence([](const ThreadPool::Options&) { return std::vector<std::byte>(3); }),
+      "");
 }
 
 }  // namespace

@@ -49,6 +49,61 @@ TEST_P(Levels, LinearMatchesTheReference) {
         }
 }
 
+TEST_P(Levels, ProjectGivesTheBytesOfSingleProducts) {
+  for (DType type : {DType::f32, DType::bf16})
+    for (std::int64_t rows : {1, 5, 13}) {
+      Tensor input = Tensor::random(type, {rows, 100}, 1);
+      std::vector<Tensor> weights, biases, expected, actual;
+      std::uint64_t seed = 1;
+      for (std::int64_t n : {577, 3, 64}) {
+        weights.push_back(Tensor::random(type, {n, 100}, ++seed));
+        biases.push_back(Tensor::random(DType::f32, {n}, ++seed));
+        expected.emplace_back(DType::f32, std::initializer_list<std::int64_t>{rows, n});
+        actual.push_back(expected.back());
+      }
+      std::vector<Projection> projections;
+      for (std::size_t i = 0; i < 3; ++i) {
+        TensorView bias = i == 1 ? TensorView() : biases[i].view();
+        projections.push_back({actual[i], weights[i], bias});
+        ASSERT_TRUE(
+            level_.ops->linear(*level_.stream, expected[i], input, weights[i], bias, false));
+      }
+
+      ASSERT_TRUE(level_.ops->project(*level_.stream, input, projections));
+
+      for (std::size_t i = 0; i < 3; ++i)
+        EXPECT_EQ(actual[i].bytes(), expected[i].bytes()) << i << " of " << rows << " rows";
+    }
+}
+
+TEST_P(Levels, ProjectGatedGivesTheBytesOfItsParts) {
+  for (DType type : {DType::f32, DType::bf16})
+    for (std::int64_t n : {1, 6, 64, 577})
+      for (std::int64_t rows : {1, 2, 6, 13}) {
+        SCOPED_TRACE(testing::Message() << to_string(type) << " " << rows << "x" << n);
+        Tensor input = Tensor::random(type, {rows, 100}, 1);
+        Tensor gate_weight = Tensor::random(type, {n, 100}, 2);
+        Tensor up_weight = Tensor::random(type, {n, 100}, 3);
+        Tensor bias = Tensor::random(DType::f32, {n}, 4);
+        Tensor gate(DType::f32, {rows, n}), up(DType::f32, {rows, n});
+        Tensor gate_then(DType::f32, {rows, n}), up_then(DType::f32, {rows, n});
+        Tensor expected(type, {rows, n}), actual(type, {rows, n});
+        ASSERT_TRUE(level_.ops->linear(*level_.stream, gate, input, gate_weight, bias, false));
+        ASSERT_TRUE(level_.ops->linear(*level_.stream, up, input, up_weight, TensorView(), false));
+        ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, expected, gate, up));
+
+        ASSERT_TRUE(level_.ops->project_gated(*level_.stream,
+                                              actual,
+                                              input,
+                                              {gate_then, gate_weight, bias},
+                                              {up_then, up_weight, TensorView()}));
+
+        EXPECT_EQ(actual.bytes(), expected.bytes());
+        EXPECT_EQ(gate_then.bytes(), gate.bytes());
+        EXPECT_EQ(up_then.bytes(), up.bytes());
+      }
+}
+
 TEST_P(Levels, EmbedAndGatherCopyExactly) {
   for (DType type : {DType::f32, DType::bf16})
     for (std::int64_t width : {1, 7, 31, 576}) {

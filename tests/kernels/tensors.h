@@ -6,6 +6,7 @@
 #include "gpu/host_device.h"
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/vector_ops.h"
 #include "kernels/ops.h"
 
 #include <gtest/gtest.h>
@@ -114,6 +115,12 @@ struct Kernels {
       : device(std::make_unique<HostDevice>()),
         stream(*device->make_stream()),
         ops(*make_ops(*device, level, threads)) {}
+  /// On a pool that the test has a hand in.
+  Kernels(const std::string& level, const ThreadPool::Options& pool)
+      : device(std::make_unique<HostDevice>()), stream(*device->make_stream()) {
+    for (const KernelTable* table : kernel_tables())
+      if (level == table->level) ops = make_vector_ops(*device, *table, pool);
+  }
 
   std::unique_ptr<HostDevice> device;
   std::unique_ptr<Stream> stream;
