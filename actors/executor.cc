@@ -269,6 +269,7 @@ class Executor : public caf::event_based_actor {
     status_.running = status_.waiting = 0;
     status_.step_age_ms = 0;
     status_.descriptors = status_.threads = 0;
+    status_.compute_threads = status_.compute_lost_permille = 0;
     status_.loaded_bytes = 0;
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
@@ -583,6 +584,8 @@ class Executor : public caf::event_based_actor {
     status_.step_age_ms = beat.step_age_ms;
     status_.descriptors = beat.descriptors;
     status_.threads = beat.threads;
+    status_.compute_threads = beat.compute_threads;
+    status_.compute_lost_permille = beat.compute_lost_permille;
     if (beat.loaded_bytes > std::exchange(status_.loaded_bytes, beat.loaded_bytes))
       phase_clock_.moved(front_->clock->now());
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));

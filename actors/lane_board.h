@@ -52,11 +52,13 @@ struct LaneStatus {
   std::uint64_t steps = 0;
   std::uint64_t preemptions = 0;
   std::int64_t step_age_ms = 0;
-  std::uint64_t loaded_bytes = 0;  ///< of weights, read or converted by this worker
-  std::uint32_t descriptors = 0;   ///< open in its process; 0: not known
-  std::uint32_t threads = 0;       ///< of its process; 0: not known
-  std::uint64_t leases = 0;        ///< sequences in its hands
-  BreakerStatus breaker;           ///< written by `update_breaker` alone
+  std::uint64_t loaded_bytes = 0;           ///< of weights, read or converted by this worker
+  std::uint32_t descriptors = 0;            ///< open in its process; 0: not known
+  std::uint32_t threads = 0;                ///< of its process; 0: not known
+  std::uint32_t compute_threads = 0;        ///< that take part in its steps now; 0: not known
+  std::uint32_t compute_lost_permille = 0;  ///< of computing: waiting for a thread or a core
+  std::uint64_t leases = 0;                 ///< sequences in its hands
+  BreakerStatus breaker;                    ///< written by `update_breaker` alone
 };
 std::string_view to_string(LaneStatus::State state);
 

@@ -174,6 +174,8 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("loaded_bytes", lane.loaded_bytes);
     object.number("descriptors", lane.descriptors);
     object.number("threads", lane.threads);
+    object.number("compute_threads", lane.compute_threads);
+    object.number("compute_lost_permille", lane.compute_lost_permille);
     object.text("doubt", lane.doubt);
     write_breaker(object.member("breaker"), lane.breaker, now);
   });

@@ -82,7 +82,8 @@ class Engine::Impl {
             .blocks_free = pool_.free(),
             .blocks_total = pool_.total(),
             .steps = steps_,
-            .preemptions = preemptions_};
+            .preemptions = preemptions_,
+            .compute = model_->compute_stats()};
   }
   [[nodiscard]] const ModelInfo& model() const { return model_->info(); }
 

@@ -68,6 +68,7 @@ struct EngineStats {
   std::int32_t blocks_total = 0;
   std::uint64_t steps = 0;
   std::uint64_t preemptions = 0;
+  ComputeStats compute{};
 };
 
 /// Continuous batching with chunked prefill over paged KV. Owns the model. Not thread-safe; never

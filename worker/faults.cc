@@ -129,6 +129,7 @@ class Faults::FaultyModel final : public Model {
       : model_(std::move(model)), faults_(faults) {}
 
   [[nodiscard]] const ModelInfo& info() const override { return model_->info(); }
+  [[nodiscard]] ComputeStats compute_stats() const override { return model_->compute_stats(); }
 
   Result<void> allocate(const ModelLimits& limits) override {
     if (faults_.from_the_start(What::oom))

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace sluice {
+namespace {
+
+/// Of work, over which the share of lost time is taken: enough not to flicker.
+constexpr Duration kShareOver = std::chrono::milliseconds(250);
+
+}  // namespace
 
 void Progress::loaded(std::uint64_t bytes) {
   std::lock_guard guard(mutex_);
@@ -20,6 +26,11 @@ void Progress::end_step(const EngineStats& stats) {
   step_since_.reset();
   step_rows_ = 0;
   stats_ = stats;
+  Duration worked = stats.compute.worked - compute_before_.worked;
+  if (worked < kShareOver) return;
+  lost_permille_ =
+      static_cast<std::uint32_t>(1000 * (stats.compute.lost - compute_before_.lost) / worked);
+  compute_before_ = stats.compute;
 }
 
 void Progress::slept(Duration time, TimePoint now) {
@@ -36,6 +47,8 @@ wire::Heartbeat Progress::at(TimePoint now) const {
   beat.waiting = static_cast<std::uint32_t>(stats_.waiting);
   beat.blocks_free = static_cast<std::uint32_t>(stats_.blocks_free);
   beat.preemptions = stats_.preemptions;
+  beat.compute_threads = stats_.compute.threads;
+  beat.compute_lost_permille = lost_permille_;
   beat.step_rows = static_cast<std::uint32_t>(step_rows_);
   if (step_since_)
     beat.step_age_ms =

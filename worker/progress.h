@@ -28,6 +28,8 @@ class Progress {
   mutable std::mutex mutex_;
   std::uint64_t loaded_bytes_ = 0;
   EngineStats stats_;
+  ComputeStats compute_before_;  // where the share of lost time was taken last
+  std::uint32_t lost_permille_ = 0;
   std::optional<TimePoint> step_since_;
   std::int32_t step_rows_ = 0;
 };

@@ -155,10 +155,11 @@ void write(MsgpackWriter& out, const Failed& failed) {
 }
 
 void write(MsgpackWriter& out, const Heartbeat& beat) {
-  out.array(11).u64(static_cast<unsigned>(Type::heartbeat));
+  out.array(13).u64(static_cast<unsigned>(Type::heartbeat));
   out.u64(beat.steps).u64(beat.running).u64(beat.waiting).u64(beat.blocks_free);
   out.u64(beat.preemptions).i64(beat.step_age_ms).u64(beat.step_rows);
   out.u64(beat.descriptors).u64(beat.threads).u64(beat.loaded_bytes);
+  out.u64(beat.compute_threads).u64(beat.compute_lost_permille);
 }
 
 void write(MsgpackWriter& out, const Bye& bye) {
@@ -356,6 +357,8 @@ Heartbeat read_heartbeat(MsgpackCursor& in) {
   beat.descriptors = in.u32("descriptors");
   beat.threads = in.u32("threads");
   beat.loaded_bytes = in.u64("loaded_bytes");
+  beat.compute_threads = in.u32("compute_threads");
+  beat.compute_lost_permille = in.u32("compute_lost_permille");
   return beat;
 }
 
@@ -451,7 +454,7 @@ Result<ToFront> decode_to_front(std::string_view payload) {
             needs(4);
             return read_failed(in);
           case static_cast<std::uint64_t>(Type::heartbeat):
-            needs(9);
+            needs(12);
             return read_heartbeat(in);
           case static_cast<std::uint64_t>(Type::bye): {
             needs(2);

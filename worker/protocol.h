@@ -18,7 +18,7 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
@@ -95,6 +95,9 @@ struct Heartbeat {
   std::uint32_t descriptors = 0;   ///< open in the process; 0: not known, as before it serves
   std::uint32_t threads = 0;       ///< of the process; 0: not known
   std::uint64_t loaded_bytes = 0;  ///< read or converted since the start; only its growth matters
+  std::uint32_t compute_threads = 0;  ///< that take part in steps now; 0: none of ours compute
+  /// Of the latest quarter of a second of computing: waiting for a thread, or without a core.
+  std::uint32_t compute_lost_permille = 0;
 };
 /// Last words before an orderly exit or a failed start.
 struct Bye {

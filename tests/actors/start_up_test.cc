@@ -82,6 +82,21 @@ TEST_F(StartUp, IsEndedThirtySecondsAfterTheLastByteAlthoughTheHeartBeats) {
   EXPECT_EQ(lane().loaded_bytes, 0U);
 }
 
+TEST_F(StartUp, TellsHowManyThreadsComputeForAsLongAsTheWorkerLives) {
+  auto worker = begin_to_load();
+  worker->say(
+      wire::Heartbeat{.loaded_bytes = kPiece, .compute_threads = 3, .compute_lost_permille = 125});
+  settle();
+  EXPECT_EQ(lane().compute_threads, 3U);
+  EXPECT_EQ(lane().compute_lost_permille, 125U);
+
+  advance(minutes(1));  // in which it says nothing more
+
+  EXPECT_TRUE(worker->dead());
+  EXPECT_EQ(lane().compute_threads, 0U);
+  EXPECT_EQ(lane().compute_lost_permille, 0U);
+}
+
 TEST_F(StartUp, IsHeardFirstWhenTheFrontItselfHasSlept) {
   auto worker = begin_to_load();
   scheduler.clock().current_time += minutes(2);  // nobody's timers fired meanwhile

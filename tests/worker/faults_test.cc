@@ -369,7 +369,7 @@ std::string heard(const std::string& text) {
   LinkWriter writer(0, &faults);
   std::string bytes;
   for (std::uint64_t i = 0; i < 10; ++i)
-    writer.append(wire::ToFront(wire::Heartbeat{.steps = i, .loaded_bytes = 200}), bytes);
+    writer.append(wire::ToFront(wire::Heartbeat{.steps = i, .compute_lost_permille = 200}), bytes);
   LinkReader reader;
   reader.feed(bytes);
   std::string said;

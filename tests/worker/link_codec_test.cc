@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint32_t kAlmostAround = 0xFFFFFFFE;
 
 wire::ToFront beat(std::uint64_t steps) {
-  return wire::Heartbeat{.steps = steps, .loaded_bytes = 200};  // its last byte is not zero
+  return wire::Heartbeat{.steps = steps,
+                         .compute_lost_permille = 200};  // its last byte is not zero
 }
 
 std::string payload_of(const wire::ToFront& message) {

@@ -192,7 +192,9 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
                                               .step_rows = 8,
                                               .descriptors = 9,
                                               .threads = 10,
-                                              .loaded_bytes = 11'000'000'000});
+                                              .loaded_bytes = 11'000'000'000,
+                                              .compute_threads = 12,
+                                              .compute_lost_permille = 13});
 
   EXPECT_EQ(beat.steps, 1'000'000'000'000u);
   EXPECT_EQ(beat.running, 3u);
@@ -204,6 +206,8 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
   EXPECT_EQ(beat.descriptors, 9u);
   EXPECT_EQ(beat.threads, 10u);
   EXPECT_EQ(beat.loaded_bytes, 11'000'000'000u);
+  EXPECT_EQ(beat.compute_threads, 12u);
+  EXPECT_EQ(beat.compute_lost_permille, 13u);
 }
 
 TEST(WorkerProtocol, CarriesOutputsWithAndWithoutLogprobs) {
@@ -304,10 +308,13 @@ TEST(WorkerProtocol, NamesTheFieldThatIsWrong) {
 
   std::string too_large;
   MsgpackWriter(too_large)
-      .array(10)
+      .array(13)
       .u64(21)
       .u64(1)
       .u64(std::uint64_t{1} << 32)
+      .u64(0)
+      .u64(0)
+      .u64(0)
       .u64(0)
       .u64(0)
       .u64(0)

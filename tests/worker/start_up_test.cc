@@ -252,6 +252,26 @@ TEST(Progress, TellsHowLongAStepHasBeenRunning) {
   EXPECT_EQ(beat.preemptions, 5u);
 }
 
+TEST(Progress, TellsWhatShareOfTheLatestWorkWasLost) {
+  using std::chrono::milliseconds;
+  testing::ManualClock clock;
+  Progress progress;
+  auto told = [&] { return progress.at(clock.now()).compute_lost_permille; };
+  auto computed = [&](milliseconds worked, milliseconds lost) {
+    progress.end_step({.compute = {.threads = 2, .worked = worked, .lost = lost}});
+  };
+
+  computed(milliseconds(249), milliseconds(200));
+  EXPECT_EQ(told(), 0U) << "too little to tell";
+  computed(milliseconds(400), milliseconds(300));
+  EXPECT_EQ(told(), 750U);
+  computed(milliseconds(600), milliseconds(300));
+  EXPECT_EQ(told(), 750U);
+  computed(milliseconds(650), milliseconds(310));
+  EXPECT_EQ(told(), 40U) << "what was lost before no longer counts";
+  EXPECT_EQ(progress.at(clock.now()).compute_threads, 2U);
+}
+
 class Heartbeat : public ::testing::Test {
  protected:
   Heartbeat() {
