@@ -45,11 +45,8 @@ class Sluice:
 
     @contextlib.contextmanager
     def serving(self):
-        before, sluice_server.BINARY = sluice_server.BINARY, self.binary
-        try:
-            server = sluice_server.Server("--model", f"bench={self.model}", "--threads", self.threads)
-        finally:
-            sluice_server.BINARY = before
+        arguments = ("--model", f"bench={self.model}", "--threads", self.threads)
+        server = sluice_server.Server(*arguments, binary=self.binary)
         try:
             server.wait_lanes_ready()
             self.server = server
