@@ -3,6 +3,7 @@
 #include "actors/pulse.h"
 #include "actors/thrown.h"
 #include "base/fault_point.h"
+#include "base/yield_point.h"
 
 #include <caf/event_based_actor.hpp>
 
@@ -67,6 +68,7 @@ class Admission : public caf::event_based_actor {
     FAULT_POINT("admission.submit");
     SequenceId lease{submit.demand.request.value};
     if (submit.works.empty() || !life_.leases->holds(lease, submit.works.front().epoch)) return;
+    YIELD_POINT("admission.held");
     TimePoint now = front_->clock->now();
     if (front_->draining) controller_.drain();
     count_slots();
@@ -87,8 +89,10 @@ class Admission : public caf::event_based_actor {
     enter(submit.demand.request, submit.works.front().session, now);
     FAULT_POINT("admission.accepted");
     for (Work& work : submit.works) {
-      std::vector<Work> one{std::move(work)};
-      hand_over(front_->tree->registry(), model->queue, one, Enqueue{one.front()});
+      hand_over(front_->tree->registry(),
+                model->queue,
+                {std::move(work)},
+                [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
     }
   }
 

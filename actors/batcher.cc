@@ -7,6 +7,7 @@
 #include "admission/poison.h"
 #include "base/check.h"
 #include "base/fault_point.h"
+#include "base/yield_point.h"
 #include "kernels/ops.h"
 
 #include <caf/event_based_actor.hpp>
@@ -71,7 +72,12 @@ class Batcher : public caf::event_based_actor {
     outstanding_ -= std::min<std::uint64_t>(outstanding_, works.size());
     for (Work& work : works) {
       if (!life_.leases->holds(work.id, work.epoch)) continue;
-      forget_older(work);
+      YIELD_POINT("batcher.held");
+      if (!work.is_wanted()) {
+        life_.leases->remove(work.id, work.epoch);
+        continue;
+      }
+      if (!forget_older(work)) continue;
       if (work.suspicion == 0) {
         waiting_.push_back(std::move(work));
         continue;
@@ -82,13 +88,24 @@ class Batcher : public caf::event_based_actor {
     // The queue may have given it before it heard that no lane is left.
     if (no_lane_is_left()) give_up();
     assign();
+    pull();  // for what was not taken, or is not wanted any more
   }
 
   /// What waits here of the same sequence under an older epoch would run for nobody.
-  void forget_older(const Work& work) {
-    if (work.epoch == 0) return;
-    waiting_.remove(work.id);
-    if (suspects_.erase(work.id) > 0) ward_.remove(work.id);
+  /// False: what waits here is the same; it was given twice, as its giver was not sure.
+  bool forget_older(const Work& work) {
+    const Work* known = waiting_.find(work.id);
+    auto suspect = suspects_.find(work.id);
+    if (suspect != suspects_.end()) known = &suspect->second;
+    if (!known) return true;
+    if (known->epoch >= work.epoch) return false;
+    if (suspect == suspects_.end()) {
+      waiting_.remove(work.id);
+    } else {
+      suspects_.erase(suspect);
+      ward_.remove(work.id);
+    }
+    return true;
   }
 
   void on_lane_up(const LaneUp& up) {
@@ -199,11 +216,22 @@ class Batcher : public caf::event_based_actor {
   /// Gives waiting work to lanes, suspects first. What fits nowhere has one lane kept for it
   /// (admission/lane_reservations.h), and the line behind it goes on.
   void assign() {
+    while (!assign_once()) {
+    }
+  }
+
+  /// False: places are free again, for something was not wanted any more.
+  bool assign_once() {
     std::map<LaneId, std::vector<Work>> by_lane;
-    try_suspects(by_lane);
+    bool all_given = try_suspects(by_lane);
     LaneReservations reservations(ward_.aside());
     for (auto next = waiting_.begin(); next != waiting_.end() && lanes_.free_slots() > 0;) {
       const Work& work = next->work;
+      if (!work.is_wanted()) {
+        life_.leases->remove(work.id, work.epoch);
+        waiting_.take(next);
+        continue;
+      }
       BatchAssembly::Need need = need_of(work);
       std::set<LaneId> closed = reservations.closed_to(work.class_index);
       auto lane = lanes_.assign({work.id, work.epoch}, need, closed);
@@ -219,24 +247,42 @@ class Batcher : public caf::event_based_actor {
       ++next;
     }
     for (auto& [lane, works] : by_lane) {
-      hand_over(front_->tree->registry(), front_->executors.at(lane), works, Assign{works});
+      auto kept = hand_over(front_->tree->registry(),
+                            front_->executors.at(lane),
+                            works,
+                            [](const std::vector<Work>& given) { return Assign{given}; });
+      for (const Work& work : kept) {
+        lanes_.release(lane, {work.id, work.epoch});
+        ward_.left(work.id);
+        all_given = false;
+      }
       FAULT_POINT("batcher.handed_over");
       for (const Work& work : works)
         life_.leases->remove(work.id, work.epoch);
     }
+    return all_given;
   }
 
-  void try_suspects(std::map<LaneId, std::vector<Work>>& by_lane) {
-    if (ward_.waiting() == 0) return;
+  /// False: a suspect whose turn it was is not wanted any more.
+  bool try_suspects(std::map<LaneId, std::vector<Work>>& by_lane) {
+    if (ward_.waiting() == 0) return true;
     std::vector<Ward::Lane> lanes;
     for (const BatchAssembly::Room& room : lanes_.rooms())
       lanes.push_back({room.id, room.held, room.free});
     auto trial = ward_.next(lanes);
-    if (!trial) return;
+    if (!trial) return true;
+    bool all_wanted = true;
     for (SequenceId id : trial->ids) {
       auto suspect = suspects_.find(id);
       CHECK(suspect != suspects_.end());
       Work& work = suspect->second;
+      if (!work.is_wanted()) {
+        life_.leases->remove(id, work.epoch);
+        ward_.left(id);
+        suspects_.erase(suspect);
+        all_wanted = false;
+        continue;
+      }
       BatchAssembly::Need need = need_of(work);
       if (!lanes_.assign_to(trial->lane, {id, work.epoch}, need)) {
         // Not enough blocks beside the others of its cohort: with the next one.
@@ -248,6 +294,7 @@ class Batcher : public caf::event_based_actor {
       by_lane[trial->lane].push_back(std::move(work));
       suspects_.erase(suspect);
     }
+    return all_wanted;
   }
 
   BatchAssembly::Need need_of(const Work& work) const {

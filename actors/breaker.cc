@@ -3,6 +3,7 @@
 #include "actors/messages.h"
 #include "actors/pulse.h"
 #include "actors/thrown.h"
+#include "base/yield_point.h"
 
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
@@ -188,6 +189,7 @@ class Breaker : public caf::event_based_actor {
                                   std::max(breaker_.since(), born_),
                                   std::nullopt},
                                  now());
+    YIELD_POINT("breaker.published");
     tell_gate(gate());
   }
 
@@ -197,6 +199,7 @@ class Breaker : public caf::event_based_actor {
     std::uint32_t permits = gate.weight > 0 ? gate.permits : 0;
     bool narrower = permits < std::exchange(told_permits_, permits);
     if (narrower) front_->tell(model_->batcher.role, gate);
+    YIELD_POINT("breaker.told");
     front_->tell(executor_role_, gate);
     if (!narrower) front_->tell(model_->batcher.role, gate);
   }

@@ -4,6 +4,7 @@
 #include "actors/pulse.h"
 #include "actors/thrown.h"
 #include "base/fault_point.h"
+#include "base/yield_point.h"
 #include "supervision/lane_restarts.h"
 #include "supervision/leak_budget.h"
 #include "supervision/phase_clock.h"
@@ -131,6 +132,7 @@ class Executor : public caf::event_based_actor {
     if (is_recorded_) {
       front_->record(trace::WorkerLost{status_.lane, worker_, false, false, "its executor ended"});
     }
+    YIELD_POINT("executor.exit");
     work_.forget();
     link_.reset();
     corpse_.reset();
@@ -281,8 +283,10 @@ class Executor : public caf::event_based_actor {
                 : cause == Cause::outside ? LaneDied::Kind::outside
                                           : LaneDied::Kind::fatal;
     tell_breaker(LaneDied{status_.lane, worker_, why, kind});
+    YIELD_POINT("executor.worker_gone");
     if (served || !again) tell_batcher(LaneDown{status_.lane, !again});
     work_.lose(worker_, cause == Cause::inside, holder_.role);
+    YIELD_POINT("executor.lost");
     tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
     if (!again) {
       quarantine(why);
@@ -333,6 +337,8 @@ class Executor : public caf::event_based_actor {
 
   void on_watch_tick() {
     if (!link_ && !corpse_) return;
+    for (SequenceId id : work_.unwanted())
+      let_go(id);
     TimePoint now = front_->clock->now();
     // A worker in a step reads nothing, and at thousands of commands a second some always wait:
     // only one that neither computes nor reads is stuck.
@@ -521,6 +527,10 @@ class Executor : public caf::event_based_actor {
       SequenceId id = output.id;
       LaneWork::Held* held = work_.find(id, output.epoch);
       if (!held) continue;  // of an older epoch, or dropped while the frame was on its way
+      if (!held->is_wanted()) {
+        let_go(id);
+        continue;
+      }
       if (std::string why = impossible(output); !why.empty()) {
         link_->send(wire::Cancel{id, output.epoch});
         sequence_failed(id, *held, {ErrorCode::data_loss, why});
@@ -640,8 +650,10 @@ class Executor : public caf::event_based_actor {
     for (Work& work : works) {
       auto known = work_.epoch_of(work.id);
       if (known == work.epoch) continue;  // given twice, as its giver was not sure
-      if (!life_.leases->holds(work.id, work.epoch)) {
-        release(work.id, work.epoch, work.probe);
+      bool holds = life_.leases->holds(work.id, work.epoch);
+      YIELD_POINT("executor.held");
+      if (!holds || !work.is_wanted()) {
+        give_back(work);
         continue;
       }
       if (!takes(work, known.has_value())) {
@@ -715,11 +727,16 @@ class Executor : public caf::event_based_actor {
 
   void on_drop(const Drop& drop) {
     auto epoch = work_.epoch_of(drop.id);
-    if (!epoch || *epoch > drop.epoch) return;
-    if (link_) link_->send(wire::Cancel{drop.id, *epoch});
-    bool probe = work_.find(drop.id, *epoch)->probe;
-    work_.let_go(drop.id);
-    release(drop.id, *epoch, probe);
+    if (epoch && *epoch <= drop.epoch) let_go(drop.id);
+  }
+
+  /// Nobody wants it any more: its worker stops with it, its place is free.
+  void let_go(SequenceId id) {
+    Epoch epoch = *work_.epoch_of(id);
+    if (link_) link_->send(wire::Cancel{id, epoch});
+    bool probe = work_.find(id, epoch)->probe;
+    work_.let_go(id);
+    release(id, epoch, probe);
   }
 
   void on_peer_up(const PeerUp& peer) {

@@ -16,6 +16,7 @@ void LaneWork::take(const Work& work, std::uint64_t worker) {
   held_.emplace(work.id,
                 Held{work.epoch,
                      work.session,
+                     work.fence,
                      work.blocks,
                      work.probe,
                      work.suspicion,
@@ -116,6 +117,14 @@ std::vector<BatchAssembly::Held> LaneWork::of_users() const {
     if (!held.probe) users.push_back({{id, held.epoch}, held.blocks});
   }
   return users;
+}
+
+std::vector<SequenceId> LaneWork::unwanted() const {
+  std::vector<SequenceId> unwanted;
+  for (const auto& [id, held] : held_) {
+    if (!held.is_wanted()) unwanted.push_back(id);
+  }
+  return unwanted;
 }
 
 std::vector<SequenceId> LaneWork::on_trial() const {

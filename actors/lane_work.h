@@ -20,11 +20,15 @@ class LaneWork {
   struct Held {
     Epoch epoch = 0;
     caf::actor session;
+    std::shared_ptr<const Fence> fence;
     std::uint32_t blocks = 0;
     bool probe = false;
     std::uint32_t suspicion = 0;  ///< workers that ended with it
     bool on_trial = false;        ///< suspected, and not cleared of that
     std::uint32_t trial_until = 0;
+
+    /// As `Work::is_wanted`.
+    [[nodiscard]] bool is_wanted() const { return !fence || fence->admits(epoch); }
   };
 
   LaneWork(std::shared_ptr<Front> front, LaneId lane, std::shared_ptr<LeaseTable> leases)
@@ -58,6 +62,8 @@ class LaneWork {
   [[nodiscard]] std::optional<SequenceId> probe() const;
   /// What runs for users, with its blocks.
   [[nodiscard]] std::vector<BatchAssembly::Held> of_users() const;
+  /// What runs for nobody: its session has ended, or offers it under a newer epoch.
+  [[nodiscard]] std::vector<SequenceId> unwanted() const;
   /// What runs on trial.
   [[nodiscard]] std::vector<SequenceId> on_trial() const;
   /// How many sequences run for users, and in all.

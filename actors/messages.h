@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/plan.h"
 #include "engine/engine.h"
+#include "supervision/fence.h"
 #include "supervision/messages.h"
 #include "worker/link.h"
 
@@ -33,7 +34,8 @@ namespace sluice {
 struct Work {
   SequenceId id;
   Epoch epoch = 0;
-  caf::actor session;  ///< who owns its truth
+  caf::actor session;                  ///< who owns its truth
+  std::shared_ptr<const Fence> fence;  ///< what the session still wants of it; null: any epoch
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const std::vector<TokenId>> emitted;  ///< null: it has not run yet
   std::uint32_t prompt_logprobs_from = 0;
@@ -49,6 +51,9 @@ struct Work {
   TimePoint deadline = TimePoint::max();
   std::uint32_t blocks = 0;  ///< KV blocks reserved on its lane; set by the batcher
 
+  /// False: its session has ended, or offers the sequence under a newer epoch. Whoever takes, holds
+  /// or passes on such work lets go of it, without a word.
+  [[nodiscard]] bool is_wanted() const { return !fence || fence->admits(epoch); }
   /// Tokens whose keys and values it needs now.
   [[nodiscard]] std::size_t known_tokens() const {
     return plan->prompt.size() + (emitted ? emitted->size() : 0);

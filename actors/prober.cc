@@ -79,8 +79,10 @@ class Prober : public caf::event_based_actor {
     work.probe = true;
     work.arrival = probe_->since;
     work.deadline = probe_->until;
-    std::vector<Work> works{std::move(work)};
-    hand_over(front_->tree->registry(), front_->executors.at(lane_), works, Assign{works});
+    hand_over(front_->tree->registry(),
+              front_->executors.at(lane_),
+              {std::move(work)},
+              [](const std::vector<Work>& works) { return Assign{works}; });
   }
 
   void on_tokens(const SequenceOutput& output) {

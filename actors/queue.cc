@@ -5,6 +5,7 @@
 #include "admission/class_queue.h"
 #include "base/check.h"
 #include "base/fault_point.h"
+#include "base/yield_point.h"
 
 #include <caf/event_based_actor.hpp>
 
@@ -64,6 +65,11 @@ class Queue : public caf::event_based_actor {
   void on_enqueue(Work work) {
     FAULT_POINT("queue.enqueue");
     if (!life_.leases->holds(work.id, work.epoch)) return;
+    YIELD_POINT("queue.held");
+    if (!work.is_wanted()) {
+      life_.leases->remove(work.id, work.epoch);
+      return;
+    }
     if (no_lane_left_) {
       fail(work, ErrorCode::unavailable, "no lane of the model is left");
       return;
@@ -86,22 +92,27 @@ class Queue : public caf::event_based_actor {
     feed();
   }
 
-  /// Gives the batcher as much as it has asked for.
+  /// Gives the batcher as much as it has asked for. What nobody wants any more does not count.
   void feed() {
-    std::vector<Work> works;
-    while (credit_ > 0 && !order_.empty()) {
-      auto id = order_.pop();
-      auto found = works_.find(*id);
-      CHECK(found != works_.end());
-      works.push_back(std::move(found->second));
-      works_.erase(found);
-      --credit_;
+    for (;;) {
+      std::vector<Work> works;
+      while (credit_ > works.size() && !order_.empty()) {
+        auto id = order_.pop();
+        auto found = works_.find(*id);
+        CHECK(found != works_.end());
+        works.push_back(std::move(found->second));
+        works_.erase(found);
+      }
+      if (works.empty()) return;
+      auto kept = hand_over(
+          front_->tree->registry(), model_->batcher, works, [](const std::vector<Work>& given) {
+            return Batch{given};
+          });
+      credit_ -= works.size() - kept.size();
+      FAULT_POINT("queue.handed_over");
+      for (const Work& work : works)
+        life_.leases->remove(work.id, work.epoch);
     }
-    if (works.empty()) return;
-    hand_over(front_->tree->registry(), model_->batcher, works, Batch{works});
-    FAULT_POINT("queue.handed_over");
-    for (const Work& work : works)
-      life_.leases->remove(work.id, work.epoch);
   }
 
   void on_drop(const Drop& drop) {

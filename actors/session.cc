@@ -7,6 +7,7 @@
 #include "api/choice.h"
 #include "api/errors.h"
 #include "base/fault_point.h"
+#include "base/yield_point.h"
 
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
@@ -22,6 +23,7 @@ namespace {
 struct SequenceState {
   SequenceId id;
   Epoch epoch = 0;
+  std::shared_ptr<Fence> fence;  ///< follows `epoch`; closed when the sequence is over
   std::shared_ptr<const Plan> plan;
   Choice choice;
   std::optional<LaneId> lane = {};  ///< none: queue or batcher hold it
@@ -84,16 +86,22 @@ class Session : public caf::event_based_actor {
     };
   }
 
-  /// However the session ends: the client has its answer, holders let go, reservations return.
+  /// However the session ends: the client has its answer, holders let go, reservations return. The
+  /// fences come first: who holds or passes on our work while we go through the rest sees them.
   void on_exit() override {
+    for (SequenceState& sequence : sequences_)
+      sequence.fence->close();
+    YIELD_POINT("session.closed");
+    if (submissions_ > 0) front_->admission.leases->remove(lease());
     if (!answer_.given()) answer_.fail(errors::internal_error(request_.request_id));
     for (SequenceState& sequence : sequences_) {
+      YIELD_POINT("session.drop");
       end_retry(sequence);
       if (!sequence.choice.finished()) drop(sequence, sequence.epoch);
     }
     if (submissions_ > 0) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
-      front_->admission.leases->remove(lease());
+      YIELD_POINT("session.ended");
       front_->tell(front_->admission.role, Ended{number_});
     }
     front_->counters.sessions -= 1;
@@ -136,6 +144,7 @@ class Session : public caf::event_based_actor {
       options.skip_special_tokens = request_.skip_special_tokens;
       sequences_.push_back(
           {.id = SequenceId{first + i},
+           .fence = std::make_shared<Fence>(),
            .plan = plan.plans[i],
            .choice = Choice(std::move(options), plan.plans[i], model_->card.tokenizer)});
     }
@@ -177,7 +186,10 @@ class Session : public caf::event_based_actor {
     lease_only[0].id = lease();
     lease_only[0].epoch = submit.works.front().epoch;
     lease_only[0].session = caf::actor_cast<caf::actor>(this);
-    hand_over(front_->tree->registry(), front_->admission, lease_only, submit);
+    hand_over(front_->tree->registry(),
+              front_->admission,
+              std::move(lease_only),
+              [&submit](const std::vector<Work>&) { return submit; });
   }
 
   [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
@@ -186,6 +198,7 @@ class Session : public caf::event_based_actor {
     Work work;
     work.id = sequence.id;
     work.epoch = sequence.epoch;
+    work.fence = sequence.fence;
     work.session = caf::actor_cast<caf::actor>(this);
     work.plan = sequence.plan;
     if (!sequence.choice.emitted().empty()) {
@@ -258,6 +271,7 @@ class Session : public caf::event_based_actor {
           sequence->choice.finished()});
     }
     end_retry(*sequence);
+    if (sequence->choice.finished()) sequence->fence->close();
     if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
     if (has_delta) answer_.show(delta_, usage_, all_finished());
     if (all_finished()) complete();
@@ -346,14 +360,16 @@ class Session : public caf::event_based_actor {
 
   /// Gives the sequence out anew under the next epoch.
   void offer_again(SequenceState& sequence, trace::Offered offered) {
-    sequence.epoch += 1;
+    sequence.fence->advance(++sequence.epoch);
     sequence.resumed = sequence.resumed || sequence.lane.has_value();
     sequence.lane.reset();
     front_->counters.resumed += 1;
     offered.epoch = sequence.epoch;
     front_->record(offered);
-    std::vector<Work> works{work(sequence)};
-    hand_over(front_->tree->registry(), model_->queue, works, Enqueue{works.front()});
+    hand_over(front_->tree->registry(),
+              model_->queue,
+              {work(sequence)},
+              [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
   }
 
   /// A request that was let in stays in: it registers again, and what has not been seen to run is
@@ -362,13 +378,18 @@ class Session : public caf::event_based_actor {
   ///   accepted  as the lease says
   void on_admission_lost(bool accepted) {
     if (!accepted && !entered_) {
+      if (submissions_ > front_->options.resumptions_max) {
+        fail(errors::backend_lost());
+        return;
+      }
       for (SequenceState& sequence : sequences_)
-        sequence.epoch += 1;
+        sequence.fence->advance(++sequence.epoch);
       submit();
       return;
     }
-    front_->admission.leases->add(
-        {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this), true});
+    // If admission is gone for good, there is nobody to register with.
+    static_cast<void>(front_->admission.leases->add(
+        {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this), true}));
     front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
     for (SequenceState& sequence : sequences_) {
       if (!sequence.choice.finished() && !sequence.lane && !sequence.retrying)
@@ -477,6 +498,7 @@ class Session : public caf::event_based_actor {
     if (request_.partial_ok && !request_.stream && entered_) {
       for (SequenceState& sequence : sequences_) {
         if (sequence.choice.finished()) continue;
+        sequence.fence->close();
         drop(sequence, sequence.epoch);
         sequence.choice.cut("deadline", delta_);
         answer_.show(delta_, usage_, all_finished());

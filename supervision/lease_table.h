@@ -6,6 +6,7 @@
 #include <caf/actor.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <mutex>
 #include <unordered_map>
@@ -25,50 +26,29 @@ struct Lease {
 
 /// The leases of one holder (a queue, an executor). The tree owns the table and hands it to each
 /// incarnation; one incarnation at a time works with it, the mutex only makes the hand-over safe
-/// when a killed predecessor is still in its last handler. All calls cost O(1) but `entries` and
-/// `take_all`. The order of `entries` depends on the calls alone, so simulations repeat.
+/// when a killed predecessor is still in its last handler. All calls cost O(1) but `entries`,
+/// `take_all` and `abandon`. The order of `entries` depends on the calls alone, so simulations
+/// repeat.
 ///   Why a table and not a monitor per session: CAF's demonitor walks all watchers of an actor.
 class LeaseTable {
  public:
-  /// Writes a lease; one of the same sequence is replaced, but for what was accepted under the same
-  /// epoch.
-  void add(Lease lease) {
-    std::lock_guard guard(mutex_);
-    auto [place, is_new] = index_.try_emplace(lease.id, leases_.size());
-    if (is_new) {
-      leases_.push_back(std::move(lease));
-      return;
-    }
-    Lease& known = leases_[place->second];
-    // A giver that is not sure whether its message arrived writes its lease once more.
-    if (known.epoch == lease.epoch) lease.accepted = lease.accepted || known.accepted;
-    known = std::move(lease);
-  }
+  /// What became of a lease that was to be written.
+  enum class Added : std::uint8_t {
+    yes,
+    outdated,   ///< a newer epoch of the sequence stands: whoever gives this one was held up
+    abandoned,  ///< the table has no holder, nor will it get one
+  };
+
+  /// Writes a lease; an older one of the same sequence is replaced, and so is one of the same
+  /// epoch, but for its having been accepted.
+  [[nodiscard]] Added add(Lease lease);
 
   /// Notes in the lease of that epoch, if it stands, that the sequence was let in.
-  void accept(SequenceId id, Epoch epoch) {
-    std::lock_guard guard(mutex_);
-    auto found = index_.find(id);
-    if (found == index_.end()) return;
-    Lease& lease = leases_[found->second];
-    if (lease.epoch == epoch) lease.accepted = true;
-  }
+  void accept(SequenceId id, Epoch epoch);
 
   /// Drops the lease of a sequence, but none of an epoch newer than `epoch`: while a holder passes
   /// old work on, the same sequence may have been given to it anew. False: there was none.
-  bool remove(SequenceId id, Epoch epoch = std::numeric_limits<Epoch>::max()) {
-    std::lock_guard guard(mutex_);
-    auto found = index_.find(id);
-    if (found == index_.end() || leases_[found->second].epoch > epoch) return false;
-    std::size_t hole = found->second;
-    index_.erase(found);
-    if (hole + 1 != leases_.size()) {
-      leases_[hole] = std::move(leases_.back());
-      index_[leases_[hole].id] = hole;
-    }
-    leases_.pop_back();
-    return true;
-  }
+  bool remove(SequenceId id, Epoch epoch = std::numeric_limits<Epoch>::max());
 
   /// True if the sequence is leased under this epoch. A holder takes work only if it is: a lease
   /// that was swept while the work was on its way has been offered again elsewhere.
@@ -78,13 +58,22 @@ class LeaseTable {
     return found != index_.end() && leases_[found->second].epoch == epoch;
   }
 
-  void clear() { take_all(); }
-
   /// Empties the table and returns what was in it.
-  std::vector<Lease> take_all() {
+  [[nodiscard]] std::vector<Lease> take_all() {
     std::lock_guard guard(mutex_);
-    index_.clear();
-    return std::exchange(leases_, {});
+    return empty();
+  }
+
+  /// No holder will follow: as `take_all`, and nothing more is written until `open`.
+  [[nodiscard]] std::vector<Lease> abandon() {
+    std::lock_guard guard(mutex_);
+    abandoned_ = true;
+    return empty();
+  }
+  /// A holder follows after all.
+  void open() {
+    std::lock_guard guard(mutex_);
+    abandoned_ = false;
   }
 
   [[nodiscard]] std::vector<Lease> entries() const {
@@ -98,7 +87,13 @@ class LeaseTable {
   }
 
  private:
+  std::vector<Lease> empty() {
+    index_.clear();
+    return std::exchange(leases_, {});
+  }
+
   mutable std::mutex mutex_;
+  bool abandoned_ = false;
   std::vector<Lease> leases_;
   std::unordered_map<SequenceId, std::size_t> index_;
 };

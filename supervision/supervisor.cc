@@ -1,5 +1,6 @@
 #include "supervision/supervisor.h"
 
+#include "base/yield_point.h"
 #include "supervision/messages.h"
 
 #include <caf/event_based_actor.hpp>
@@ -254,6 +255,7 @@ class Supervisor : public caf::event_based_actor {
     release_start(child);
     child.backoff.healthy(clock().now());
     enter(child, ChildState::up);
+    YIELD_POINT("supervision.up");
     if (!child.spec.role.empty()) {
       child.announced = true;
       tree_->registry().announce_up(child.spec.role, child.status.incarnation, child.handle);
@@ -273,6 +275,7 @@ class Supervisor : public caf::event_based_actor {
   }
 
   void on_ended(Child& child, const caf::error& why) {
+    YIELD_POINT("supervision.ended");
     child.handle = nullptr;
     child.status.last_reason = describe(why);
     release_start(child);
@@ -396,6 +399,7 @@ class Supervisor : public caf::event_based_actor {
     if (next == ChildState::down && child.spec.restart == Restart::temporary)
       next = ChildState::finished;
     enter(child, next);
+    YIELD_POINT("supervision.left");
     if (next != ChildState::down) tree_->abandon_leases(child.status.path);
   }
 

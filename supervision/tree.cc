@@ -1,5 +1,6 @@
 #include "supervision/tree.h"
 
+#include "base/yield_point.h"
 #include "supervision/messages.h"
 
 #include <caf/send.hpp>
@@ -7,6 +8,16 @@
 #include <utility>
 
 namespace sluice {
+namespace {
+
+void tell(const std::vector<Lease>& lost, const std::string& role) {
+  for (const Lease& lease : lost) {
+    YIELD_POINT("supervision.lost");
+    caf::anon_send(lease.session, HolderLost{lease.id, lease.epoch, role, lease.accepted});
+  }
+}
+
+}  // namespace
 
 std::string_view to_string(ChildState state) {
   switch (state) {
@@ -42,7 +53,9 @@ std::shared_ptr<LeaseTable> Tree::leases(const std::string& path) {
 
 std::uint64_t Tree::next_incarnation(const std::string& path) {
   std::lock_guard guard(mutex_);
-  return ++entries_[path].incarnations;
+  Entry& entry = entries_[path];
+  if (entry.leases) entry.leases->open();
+  return ++entry.incarnations;
 }
 
 void Tree::update(const ChildStatus& status) {
@@ -56,14 +69,19 @@ void Tree::update(const ChildStatus& status) {
 }
 
 void Tree::abandon_leases(const std::string& path) {
-  std::lock_guard guard(mutex_);
-  for (auto i = entries_.lower_bound(path); i != entries_.end() && i->first.starts_with(path);
-       ++i) {
-    bool inside = i->first.size() == path.size() || i->first[path.size()] == '/';
-    if (!inside || !i->second.leases) continue;
-    const std::string& role = i->second.status.role;
-    tell_holder_lost(*i->second.leases, role.empty() ? i->first : role);
+  std::vector<std::pair<std::string, std::vector<Lease>>> lost;  // by role, or path
+  {
+    std::lock_guard guard(mutex_);
+    for (auto i = entries_.lower_bound(path); i != entries_.end() && i->first.starts_with(path);
+         ++i) {
+      bool inside = i->first.size() == path.size() || i->first[path.size()] == '/';
+      if (!inside || !i->second.leases) continue;
+      const std::string& role = i->second.status.role;
+      lost.emplace_back(role.empty() ? i->first : role, i->second.leases->abandon());
+    }
   }
+  for (const auto& [role, leases] : lost)
+    tell(leases, role);
 }
 
 std::vector<ChildStatus> Tree::snapshot() const {
@@ -75,8 +93,8 @@ std::vector<ChildStatus> Tree::snapshot() const {
 }
 
 void tell_holder_lost(LeaseTable& leases, const std::string& role) {
-  for (const Lease& lease : leases.take_all())
-    caf::anon_send(lease.session, HolderLost{lease.id, lease.epoch, role, lease.accepted});
+  tell(leases.take_all(), role);
+  YIELD_POINT("supervision.told");
 }
 
 }  // namespace sluice

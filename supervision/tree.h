@@ -55,11 +55,11 @@ class Tree {
   [[nodiscard]] Random& random() { return *random_; }
   /// The lease table of a path; the same one for the life of the tree.
   std::shared_ptr<LeaseTable> leases(const std::string& path);
-  /// Counts the lives of a path: 1, 2, ...
+  /// Counts the lives of a path: 1, 2, ... Its lease table is open again, if it was abandoned.
   std::uint64_t next_incarnation(const std::string& path);
   void update(const ChildStatus& status);
   /// No incarnation will follow at `path` nor below it: tells the sessions of all lease tables
-  /// there.
+  /// there, which take no more until one follows after all.
   void abandon_leases(const std::string& path);
   /// All children that ever were, ordered by path.
   [[nodiscard]] std::vector<ChildStatus> snapshot() const;

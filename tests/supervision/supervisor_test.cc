@@ -676,7 +676,7 @@ TEST_F(RolesTest, SaysWhenNoIncarnationWillFollow) {
 TEST_F(RolesTest, HandsTheLeasesToTheNextIncarnation) {
   start(spec_of(Strategy::one_for_one, {holder("queue")}));
   std::shared_ptr<LeaseTable> first = tables["queue"];
-  first->add({SequenceId{7}, 3, {}});
+  EXPECT_EQ(first->add({SequenceId{7}, 3, {}}), LeaseTable::Added::yes);
   tables.clear();
 
   crash("queue");
@@ -690,7 +690,7 @@ TEST_F(RolesTest, HandsTheLeasesOverEvenWhenTheSupervisorWasReplaced) {
   start(spec_of(Strategy::one_for_one,
                 {supervisor_child(
                     "inner", spec_of(Strategy::one_for_one, {holder("queue")}, {.restarts = 0}))}));
-  tables["queue"]->add({SequenceId{7}, 3, {}});
+  EXPECT_EQ(tables["queue"]->add({SequenceId{7}, 3, {}}), LeaseTable::Added::yes);
 
   crash("queue");
   advance(milliseconds(250));
@@ -703,12 +703,14 @@ TEST_F(RolesTest, TellsTheSessionsItselfWhenNoIncarnationFollows) {
   auto session = listen("");
   Budget budget{.restarts = 0, .on_exhausted = OnExhausted::quarantine};
   start(spec_of(Strategy::one_for_one, {holder("queue")}, budget));
-  tables["queue"]->add({SequenceId{7}, 3, session});
+  EXPECT_EQ(tables["queue"]->add({SequenceId{7}, 3, session}), LeaseTable::Added::yes);
 
   crash("queue");
 
   EXPECT_EQ(heard, Log{"lost 7 epoch 3 by queue"});
   EXPECT_EQ(tables["queue"]->size(), 0u);
+  // Whoever was just giving it something learns that it stays with him.
+  EXPECT_EQ(tables["queue"]->add({SequenceId{8}, 0, session}), LeaseTable::Added::abandoned);
   kill(session);
 }
 
@@ -719,7 +721,7 @@ TEST_F(RolesTest, TellsTheSessionsBelowAQuarantinedSupervisor) {
                 {supervisor_child(
                     "inner", spec_of(Strategy::one_for_one, {holder("queue")}, {.restarts = 0}))},
                 budget));
-  tables["queue"]->add({SequenceId{7}, 3, session});
+  EXPECT_EQ(tables["queue"]->add({SequenceId{7}, 3, session}), LeaseTable::Added::yes);
 
   crash("queue");
 
