@@ -22,6 +22,7 @@ namespace sluice::sim {
 /// What a client asks and how it behaves.
 struct ClientPlan {
   std::uint64_t number = 0;
+  std::uint32_t model = 0;  ///< which of the world's
   CompletionRequest request;
   TimePoint arrival;
   std::optional<Duration> vanishes_after;

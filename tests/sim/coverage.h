@@ -43,6 +43,15 @@ enum class Mark : std::uint8_t {
   actor_restarted,
   stream_paused,
   preempted,
+  two_models,
+  harmless_convicted,
+  admission_restarted_often,  ///< more than three times in a run, as those that follow
+  queue_restarted_often,
+  batcher_restarted_often,
+  executor_restarted_often,
+  breaker_restarted_often,
+  prober_restarted_often,
+  pulse_restarted_often,
   kCount,
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCount)> kMarkNames = {
@@ -75,6 +84,15 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCo
     "actor_restarted",
     "stream_paused",
     "preempted",
+    "two_models",
+    "harmless_convicted",
+    "admission_restarted_often",
+    "queue_restarted_often",
+    "batcher_restarted_often",
+    "executor_restarted_often",
+    "breaker_restarted_often",
+    "prober_restarted_often",
+    "pulse_restarted_often",
 };
 
 /// Before anything is marked or forked.

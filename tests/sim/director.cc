@@ -13,19 +13,28 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// More deaths of actors than this could use up the budget on the path to the root, and the process
-/// would end as it should.
-constexpr std::uint32_t kActorDeathsMax = 3;
 constexpr std::uint32_t kSessionThrowsMax = 2;
 /// A place that throws is active in so many of the runs, and fires so often when it is visited
 /// (places are visited hundreds of times in a run).
 constexpr double kPlaceActive = 0.25;
 constexpr double kPlaceFires = 0.02;
+/// A place that yields is active in so many of the runs that have preemption.
+constexpr double kYieldActive = 0.5;
+/// Handlers that are in their middle at once, but for the last: as many as a machine has threads.
+constexpr std::uint32_t kHeldUpMax = 3;
+/// How often somebody ends while another is held up. Between two looks at the same thing is where
+/// it matters, and by chance alone it would hardly ever be then.
+constexpr double kDeathMeanwhile = 0.05;
 /// A worker that serves and is stopped has been replaced after so long.
 constexpr Duration kStoppedBound = 2200ms;
 
+/// Faults after which a worker may end, or be killed, as if it were by something that ran in it.
+const FaultSet kMayEndAsFromInside = *FaultSet::parse(
+    "exit_inside,sticky_late,hang,stop,stop_continue,slow_steps,oom_always,truncated,bit_flip,"
+    "reordered,stall_to_front,stall_to_worker");
+
 /// How often a fault strikes in a run that has it.
-std::pair<std::uint32_t, std::uint32_t> strikes(Fault fault) {
+std::pair<std::uint32_t, std::uint32_t> strikes(Fault fault, const WorldPlan& plan) {
   switch (fault) {
     case Fault::kill_outside:
     case Fault::exit_inside:
@@ -47,7 +56,7 @@ std::pair<std::uint32_t, std::uint32_t> strikes(Fault fault) {
     case Fault::nan_one:
       return {2, 12};
     case Fault::actor_dies:
-      return {1, kActorDeathsMax};
+      return {1, plan.actor_deaths};
     case Fault::all_lanes:
     case Fault::spawn_failure:
     case Fault::slow_load:
@@ -63,7 +72,9 @@ std::pair<std::uint32_t, std::uint32_t> strikes(Fault fault) {
 Director::Director(World& world)
     : world_(world),
       chance_(world.seed(), "faults"),
-      points_([this](std::string_view place) { return throws(place); }) {
+      preemptions_(world.seed(), "preemptions"),
+      points_([this](std::string_view place) { return throws(place); }),
+      yields_([this](std::string_view place) { preempt(place); }) {
   for (std::size_t i = 0; i < kFaults; ++i) {
     auto fault = static_cast<Fault>(i);
     if (world_.plan().faults.has(fault)) plan(fault);
@@ -72,7 +83,7 @@ Director::Director(World& world)
 
 void Director::plan(Fault fault) {
   Chance own(world_.seed(), "fault " + std::string(name_of(fault)));
-  auto [least, most] = strikes(fault);
+  auto [least, most] = strikes(fault, world_.plan());
   std::uint64_t count = own.between(least, most);
   for (std::uint64_t i = 0; i < count; ++i) {
     Duration when = own.duration(20ms, world_.plan().fault_time);
@@ -96,6 +107,7 @@ void Director::strike(Fault fault, Chance& chance) {
     std::string who =
         "worker " + std::to_string(worker->pid()) + " of lane " + std::to_string(worker->lane());
     world_.say(std::string(name_of(fault)) + ": " + who);
+    if (kMayEndAsFromInside.has(fault)) worker->strike();
     switch (fault) {
       case Fault::exit_inside:
         orders.crash_in = later;
@@ -198,13 +210,7 @@ void Director::strike(Fault fault, Chance& chance) {
       mark(fault);
       return;
     case Fault::actor_dies:
-      if (actors_ended_ < kActorDeathsMax) {
-        if (auto role = world_.kill_actor(chance)) {
-          ++actors_ended_;
-          world_.say("actor_dies: " + *role);
-          mark(fault);
-        }
-      }
+      end_actor(chance);
       return;
     case Fault::session_dies:
       if (world_.kill_session(chance)) mark(fault);
@@ -268,12 +274,44 @@ bool Director::throws(std::string_view place) {
   std::uint32_t& ended = of_session ? sessions_ended_ : actors_ended_;
   Fault fault = of_session ? Fault::session_dies : Fault::actor_throws;
   if (!active || !faults.has(fault) ||
-      ended >= (of_session ? kSessionThrowsMax : kActorDeathsMax) || !chance_.hit(kPlaceFires))
+      ended >= (of_session ? kSessionThrowsMax : world_.plan().actor_deaths) ||
+      !chance_.hit(kPlaceFires))
     return false;
   ++ended;
   mark(fault);
   world_.say(std::string(name_of(fault)) + ": " + std::string(place));
   return true;
+}
+
+void Director::end_actor(Chance& chance) {
+  if (actors_ended_ >= world_.plan().actor_deaths) return;
+  auto role = world_.kill_actor(chance);
+  if (!role) return;
+  ++actors_ended_;
+  world_.say("actor_dies: " + *role);
+  mark(Fault::actor_dies);
+}
+
+void Director::preempt(std::string_view place) {
+  const WorldPlan& plan = world_.plan();
+  if (healed_ || !plan.faults.has(Fault::preempted) || held_up_ >= kHeldUpMax ||
+      !Chance(world_.seed(), place).hit(kYieldActive) || !preemptions_.hit(plan.preempted))
+    return;
+  ++held_up_;
+  mark(Fault::preempted);
+  if (plan.faults.has(Fault::actor_dies) && preemptions_.hit(kDeathMeanwhile))
+    end_actor(preemptions_);
+  // Mostly for a moment; sometimes until all that others have to do at the time is done; and where
+  // much may be late, as long as an actor takes to be started again.
+  double how_long = preemptions_.real();
+  if (how_long < 0.6) {
+    world_.run_others(preemptions_.between32(1, 5), 0ms);
+  } else if (how_long < 0.9 || !plan.front_may_be_late()) {
+    world_.run_others(preemptions_.between32(5, 60), preemptions_.duration(0ms, 2ms));
+  } else {
+    world_.run_others(400, preemptions_.duration(1ms, 600ms));
+  }
+  --held_up_;
 }
 
 void Director::heal() {

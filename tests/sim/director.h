@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/fault_point.h"
+#include "base/yield_point.h"
 #include "tests/sim/world.h"
 
 #include <memory>
@@ -22,15 +23,22 @@ class Director {
   void strike(Fault fault, Chance& chance);
   void haunt(SimWorker& worker, Chance& chance);
   void stop(const std::shared_ptr<SimWorker>& worker);
+  /// Ends an actor of the tree, unless as many have ended as this run may have.
+  void end_actor(Chance& chance);
   /// Whether this visit of a fault point (base/fault_point.h) fails.
   bool throws(std::string_view place);
+  /// A handler is at a yield point (base/yield_point.h): others may run first.
+  void preempt(std::string_view place);
 
   World& world_;
-  Chance chance_;  ///< of the places that throw
+  Chance chance_;              ///< of the places that throw
+  Chance preemptions_;         ///< of the places that yield
+  std::uint32_t held_up_ = 0;  ///< handlers that are in their middle
   bool healed_ = false;
   std::uint32_t actors_ended_ = 0;
   std::uint32_t sessions_ended_ = 0;
   FaultPoints points_;
+  YieldPoints yields_;
 };
 
 }  // namespace sluice::sim

@@ -43,15 +43,16 @@ enum class Fault : std::uint8_t {
   poison,         ///< requests that end their worker
   retry_storm,    ///< refused clients ask again at once
   all_lanes,      ///< every worker is killed at once
+  preempted,      ///< a handler is held up in its middle, and the others go on
 };
-inline constexpr std::array<std::string_view, 31> kFaultNames = {
+inline constexpr std::array<std::string_view, 32> kFaultNames = {
     "exit_inside",   "kill_outside", "stop",        "stop_continue",  "hang",
     "slow_steps",    "sticky_late",  "oom_once",    "oom_always",     "nan_one",
     "nan_all",       "bad_token",    "lost_token",  "truncated",      "bit_flip",
     "doubled",       "reordered",    "old_epoch",   "stall_to_front", "stall_to_worker",
     "spawn_failure", "slow_load",    "actor_dies",  "actor_throws",   "session_dies",
     "front_stall",   "vanish",       "slow_reader", "poison",         "retry_storm",
-    "all_lanes",
+    "all_lanes",     "preempted",
 };
 inline constexpr std::size_t kFaults = kFaultNames.size();
 

@@ -1,6 +1,7 @@
 // Simulates seeds, repeats one, and shrinks what fails.
 //
-//   sim --seed N [--faults a,b] [--requests N] [--lanes N] [--millis N] [--trace FILE] [--verbose]
+//   sim --seed N [--faults a,b] [--requests N] [--models N] [--lanes N] [--millis N] [--trace FILE]
+//       [--verbose]
 //   sim --seeds A..B [--jobs J] [--faults a,b]
 //   exit code: 0 all is well, 1 a run failed or something rare was never seen, 2 wrong usage
 #include "tests/sim/run.h"
@@ -21,6 +22,7 @@ int usage() {
                "  --jobs J        processes at once (with --seeds)\n"
                "  --faults a,b    only these kinds of faults; all, none\n"
                "  --requests N    at most so many requests\n"
+               "  --models N      so many models\n"
                "  --lanes N       so many lanes\n"
                "  --millis N      faults for so many milliseconds\n"
                "  --trace FILE    write the trace of the run\n"
@@ -80,6 +82,8 @@ int main_of(int argc, char** argv) {
       range.show = number;
     } else if (name == "--requests" && read(value, number)) {
       options.requests = number;
+    } else if (name == "--models" && read(value, number) && number > 0) {
+      options.models = number;
     } else if (name == "--lanes" && read(value, number)) {
       options.lanes = number;
     } else if (name == "--millis" && read(value, number)) {

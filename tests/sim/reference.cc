@@ -18,17 +18,10 @@ namespace sluice::sim {
 
 class Undisturbed::Impl {
  public:
-  Impl() {
-    Engine::Options options;
-    options.sequences_max = 16;
-    options.step_rows_max = 256;
-    options.blocks = 1024;
-    auto engine = Engine::create(make_sim_device(nullptr, nullptr, nullptr), options, clock_);
-    CHECK(engine.has_value());
-    engine_ = *std::move(engine);
-  }
-
-  std::shared_ptr<const Expected> run(const CompletionRequest& request, const ModelCard& model) {
+  std::shared_ptr<const Expected> run(const CompletionRequest& request,
+                                      const ModelCard& model,
+                                      std::uint32_t dialect) {
+    Engine& engine = engine_of(dialect);
     Chance unused(0, "the request has a seed");
     auto planned = plan_completion(request, model, model.context, 16, unused);
     auto* plan = std::get_if<CompletionPlan>(&planned);
@@ -44,8 +37,8 @@ class Undisturbed::Impl {
       options.include_stop = request.include_stop;
       options.skip_special_tokens = request.skip_special_tokens;
       Choice choice(std::move(options), plan->plans[i], model.tokenizer);
-      wholes.push_back(run(choice, *plan->plans[i]));
-      check_greedy(*plan->plans[i], choice.emitted());
+      wholes.push_back(run(engine, choice, *plan->plans[i]));
+      if (dialect == 0) check_greedy(*plan->plans[i], choice.emitted());
       expected->tokens.push_back(choice.emitted());
       expected->texts.push_back(wholes.back().text);
       expected->completion_tokens += choice.emitted().size();
@@ -64,16 +57,30 @@ class Undisturbed::Impl {
     [[nodiscard]] std::chrono::system_clock::time_point wall() const override { return {}; }
   };
 
-  ChoiceDelta run(Choice& choice, const Plan& plan) {
+  Engine& engine_of(std::uint32_t dialect) {
+    std::unique_ptr<Engine>& known = engines_[dialect];
+    if (known) return *known;
+    Engine::Options options;
+    options.sequences_max = 16;
+    options.step_rows_max = 256;
+    options.blocks = 1024;
+    auto engine =
+        Engine::create(make_sim_device(nullptr, nullptr, nullptr, dialect), options, clock_);
+    CHECK(engine.has_value());
+    known = *std::move(engine);
+    return *known;
+  }
+
+  ChoiceDelta run(Engine& engine, Choice& choice, const Plan& plan) {
     ChoiceDelta whole;
     StartSequence start;
     start.id = SequenceId{++ids_};
     start.plan = plan;
-    CHECK(engine_->add(std::move(start)).has_value());
+    CHECK(engine.add(std::move(start)).has_value());
     ChoiceDelta delta;
     while (!choice.finished()) {
       result_.clear();
-      CHECK(engine_->step(result_).has_value() && result_.failures.empty());
+      CHECK(engine.step(result_).has_value() && result_.failures.empty());
       for (const SequenceOutput& output : result_.outputs) {
         bool has_delta = false;
         if (output.id.value != ids_ || choice.finished()) continue;
@@ -86,7 +93,7 @@ class Undisturbed::Impl {
         whole.stop_reason = std::move(delta.stop_reason);
       }
     }
-    engine_->cancel(SequenceId{ids_}, 0);
+    engine.cancel(SequenceId{ids_}, 0);
     return whole;
   }
 
@@ -103,7 +110,7 @@ class Undisturbed::Impl {
   }
 
   NoTime clock_;
-  std::unique_ptr<Engine> engine_;
+  std::map<std::uint32_t, std::unique_ptr<Engine>> engines_;  ///< by dialect
   StepResult result_;
   std::uint64_t ids_ = 0;
 };
@@ -112,8 +119,9 @@ Undisturbed::Undisturbed() : impl_(std::make_unique<Impl>()) {}
 Undisturbed::~Undisturbed() = default;
 
 std::shared_ptr<const Expected> Undisturbed::run(const CompletionRequest& request,
-                                                 const ModelCard& model) {
-  return impl_->run(request, model);
+                                                 const ModelCard& model,
+                                                 std::uint32_t dialect) {
+  return impl_->run(request, model, dialect);
 }
 
 void SimReference::add(RequestNumber request, std::shared_ptr<const Expected> expected) {

@@ -23,13 +23,16 @@ struct Expected {
   std::uint64_t completion_tokens = 0;
 };
 
-/// Runs plans undisturbed. Keeps its engine over runs. One thread.
+/// Runs plans undisturbed. Keeps its engines over runs. One thread.
 class Undisturbed {
  public:
   Undisturbed();
   ~Undisturbed();
   /// The request must be one that is not refused, with a seed of its own.
-  std::shared_ptr<const Expected> run(const CompletionRequest& request, const ModelCard& model);
+  ///   dialect  of the model's device
+  std::shared_ptr<const Expected> run(const CompletionRequest& request,
+                                      const ModelCard& model,
+                                      std::uint32_t dialect);
 
  private:
   class Impl;

@@ -27,6 +27,7 @@ struct Board {
   std::atomic<std::uint64_t> failed{0};
   std::atomic<std::uint64_t> events{0};
   std::atomic<std::uint64_t> messages{0};
+  std::atomic<std::uint64_t> preemptions{0};
   std::atomic<std::uint64_t> virtual_ms{0};
   std::array<std::atomic<std::uint64_t>, kProcessesMax> seeds{};  ///< that each process runs now
 };
@@ -70,6 +71,7 @@ void work(const SeedRange& range, const RunOptions& options, Board& board, std::
     RunResult result = run(one);
     board.events += result.events;
     board.messages += result.messages;
+    board.preemptions += result.preemptions;
     board.virtual_ms += static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(result.virtual_time).count());
     if (result.ok() && seed % kRunTwiceEvery == 0 && !repeats(one, result))
@@ -140,7 +142,7 @@ int run_many(const SeedRange& range, const RunOptions& options) {
   std::printf("%s", coverage_table().c_str());
   std::printf(
       "%llu seeds in %.1f s (%.1f ms each in each of %zu processes), %.0f s of virtual time: %.0f "
-      "times real time; %llu events, %llu messages\n",
+      "times real time; %llu events, %llu messages, %llu preemptions\n",
       static_cast<unsigned long long>(seeds),
       real,
       real * 1000 * std::max(1U, range.jobs) /
@@ -149,7 +151,8 @@ int run_many(const SeedRange& range, const RunOptions& options) {
       time,
       time / real,
       static_cast<unsigned long long>(board.events.load()),
-      static_cast<unsigned long long>(board.messages.load()));
+      static_cast<unsigned long long>(board.messages.load()),
+      static_cast<unsigned long long>(board.preemptions.load()));
   bool blind = false;
   if (range.last - range.first + 1 >= kSeedsOfAFullRun && options.faults == FaultSet::all()) {
     for (const std::string& name : marks_never_hit()) {
@@ -190,7 +193,12 @@ RunOptions shrink(const RunOptions& failed,
       candidate.requests = requests - std::max(1U, requests / part);
       if (requests > 1 && still_fails(candidate)) smaller = true;
     }
-    if (smallest.lanes.value_or(1) > 1) {
+    if (smallest.models.value_or(1) > 1) {
+      RunOptions candidate = smallest;
+      candidate.models = *smallest.models - 1;
+      smaller = still_fails(candidate) || smaller;
+    }
+    if (smallest.lanes.value_or(1) > smallest.models.value_or(1)) {
       RunOptions candidate = smallest;
       candidate.lanes = *smallest.lanes - 1;
       smaller = still_fails(candidate) || smaller;

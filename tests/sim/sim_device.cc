@@ -19,8 +19,12 @@ constexpr std::int32_t kSlowPoisonTokens = 9;
 
 class SimDevice final : public Model {
  public:
-  SimDevice(DeviceOrders* orders, StepClock* clock, Chance* chance)
-      : orders_(orders), clock_(clock), chance_(chance), model_(make_hash_model()) {}
+  SimDevice(DeviceOrders* orders, StepClock* clock, Chance* chance, std::uint32_t dialect)
+      : orders_(orders),
+        clock_(clock),
+        chance_(chance),
+        dialect_(dialect),
+        model_(make_hash_model()) {}
 
   [[nodiscard]] const ModelInfo& info() const override { return model_->info(); }
 
@@ -70,6 +74,7 @@ class SimDevice final : public Model {
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       auto row = logits->subspan(i * static_cast<std::size_t>(info().vocabulary),
                                  static_cast<std::size_t>(info().vocabulary));
+      std::rotate(row.begin() + 'a', row.begin() + 'a' + dialect_ % 26, row.begin() + 'z' + 1);
       for (std::int32_t k = 0; k < kOthers; ++k) {
         auto other =
             'a' + static_cast<std::size_t>(mix64(keys_[i] + static_cast<unsigned>(k)) % 26);
@@ -129,6 +134,7 @@ class SimDevice final : public Model {
   DeviceOrders* orders_;
   StepClock* clock_;
   Chance* chance_;
+  std::uint32_t dialect_;
   std::unique_ptr<Model> model_;
   std::vector<std::uint64_t> keys_;                // of the rows whose logits are wanted
   std::map<std::int32_t, std::int32_t> poisoned_;  // first block, position of the end
@@ -136,8 +142,11 @@ class SimDevice final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_sim_device(DeviceOrders* orders, StepClock* clock, Chance* chance) {
-  return std::make_unique<SimDevice>(orders, clock, chance);
+std::unique_ptr<Model> make_sim_device(DeviceOrders* orders,
+                                       StepClock* clock,
+                                       Chance* chance,
+                                       std::uint32_t dialect) {
+  return std::make_unique<SimDevice>(orders, clock, chance, dialect);
 }
 
 }  // namespace sluice::sim

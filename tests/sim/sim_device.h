@@ -60,8 +60,12 @@ inline constexpr std::int32_t kSlowPoisonToken = 6;
 
 /// The hash model on such a device. Beside the hash model's token, which stays the most likely one,
 /// a few others are likely, so that sampling, its seeds and penalties decide something.
-///   orders  null: it never fails and takes no time
-///   clock   runs ahead by the duration of each step; may be null
-std::unique_ptr<Model> make_sim_device(DeviceOrders* orders, StepClock* clock, Chance* chance);
+///   orders   null: it never fails and takes no time
+///   clock    runs ahead by the duration of each step; may be null
+///   dialect  models of different dialects give different tokens
+std::unique_ptr<Model> make_sim_device(DeviceOrders* orders,
+                                       StepClock* clock,
+                                       Chance* chance,
+                                       std::uint32_t dialect);
 
 }  // namespace sluice::sim

@@ -36,10 +36,14 @@ class SimLink final : public WorkerLink {
 
 SimWorker::SimWorker(SimHost& host,
                      std::uint32_t lane,
+                     std::uint64_t number,
+                     std::uint32_t dialect,
                      std::int64_t pid,
                      std::shared_ptr<WorkerListener> listener)
     : host_(host),
       lane_(lane),
+      number_(number),
+      dialect_(dialect),
       pid_(pid),
       listener_(std::move(listener)),
       chance_(host.seed(), "worker " + std::to_string(pid)),
@@ -136,8 +140,8 @@ void SimWorker::heal() {
 }
 
 void SimWorker::load() {
-  auto engine =
-      Engine::create(make_sim_device(&orders_, &clock_, &chance_), host_.options().engine, clock_);
+  auto engine = Engine::create(
+      make_sim_device(&orders_, &clock_, &chance_, dialect_), host_.options().engine, clock_);
   CHECK(engine.has_value());
   engine_ = *std::move(engine);
   say(wire::Phase{wire::Phase::Name::warm_up});
@@ -279,14 +283,24 @@ Result<std::unique_ptr<WorkerLink>> SimHost::launch(const WorkerSpec& spec,
     mark(Fault::spawn_failure);
     return Error{ErrorCode::unavailable, "cannot start sluice: no processes left"};
   }
-  auto worker =
-      std::make_shared<SimWorker>(*this,
-                                  static_cast<std::uint32_t>(std::stoul(spec.arguments[0])),
-                                  static_cast<std::int64_t>(1000 + ++started_),
-                                  std::move(listener));
+  auto number = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(std::stoul(spec.arguments.at(i)));
+  };
+  auto worker = std::make_shared<SimWorker>(*this,
+                                            number(0),
+                                            number(3),
+                                            number(1),
+                                            static_cast<std::int64_t>(1000 + ++started_),
+                                            std::move(listener));
   workers_.push_back(worker);
+  all_[{worker->lane(), worker->number()}] = worker;
   worker->start();
   return std::unique_ptr<WorkerLink>(std::make_unique<SimLink>(worker));
+}
+
+std::shared_ptr<SimWorker> SimHost::find(std::uint32_t lane, std::uint64_t number) const {
+  auto found = all_.find({lane, number});
+  return found == all_.end() ? nullptr : found->second;
 }
 
 std::vector<std::shared_ptr<SimWorker>> SimHost::alive() {

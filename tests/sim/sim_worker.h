@@ -12,9 +12,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::sim {
@@ -25,8 +27,12 @@ class SimHost;
 /// Owner: shared by its link and by events that have not happened yet.
 class SimWorker : public std::enable_shared_from_this<SimWorker> {
  public:
+  ///   number   counts the workers of the lane
+  ///   dialect  of the model it serves
   SimWorker(SimHost& host,
             std::uint32_t lane,
+            std::uint64_t number,
+            std::uint32_t dialect,
             std::int64_t pid,
             std::shared_ptr<WorkerListener> listener);
 
@@ -48,6 +54,9 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
     ++signals_;
   }
   void resume();
+  /// Something was done to it that may end it as if from inside.
+  void strike() { struck_ = true; }
+  [[nodiscard]] bool struck() const { return struck_; }
   /// Faults of devices and links end; what hangs or is stopped stays so.
   void heal();
   [[nodiscard]] DeviceOrders& orders() { return orders_; }
@@ -62,6 +71,7 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   void say(const wire::ToFront& message);
 
   [[nodiscard]] std::uint32_t lane() const { return lane_; }
+  [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] bool alive() const { return !dead_; }
   [[nodiscard]] bool serves() const { return !dead_ && loop_ != nullptr; }
   [[nodiscard]] bool stopped() const { return stopped_; }
@@ -84,6 +94,8 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
 
   SimHost& host_;
   std::uint32_t lane_;
+  std::uint64_t number_;
+  std::uint32_t dialect_;
   std::int64_t pid_;
   std::shared_ptr<WorkerListener> listener_;
   Chance chance_;
@@ -115,6 +127,7 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   std::uint32_t signals_ = 0;
   bool stopped_ = false;
   bool dead_ = false;
+  bool struck_ = false;
 };
 
 /// Starts simulated workers and keeps those that live.
@@ -128,10 +141,13 @@ class SimHost final : public WorkerLauncher {
   SimHost(Environment& environment, std::uint64_t seed, Options options)
       : environment_(environment), seed_(seed), options_(std::move(options)) {}
 
-  /// `spec.arguments[0]` is the lane's number.
+  /// `spec.arguments` are the lane's number and the model's dialect; the executor adds the number
+  /// of the worker.
   Result<std::unique_ptr<WorkerLink>> launch(const WorkerSpec& spec,
                                              std::shared_ptr<WorkerListener> listener) override;
 
+  /// One that was started, alive or not; null if there was none.
+  [[nodiscard]] std::shared_ptr<SimWorker> find(std::uint32_t lane, std::uint64_t number) const;
   /// Those that live, in the order of their lanes.
   [[nodiscard]] std::vector<std::shared_ptr<SimWorker>> alive();
   [[nodiscard]] Environment& environment() { return environment_; }
@@ -153,7 +169,8 @@ class SimHost final : public WorkerLauncher {
   std::uint64_t seed_;
   Options options_;
   std::uint64_t started_ = 0;
-  std::vector<std::shared_ptr<SimWorker>> workers_;
+  std::vector<std::shared_ptr<SimWorker>> workers_;  ///< that live
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::shared_ptr<SimWorker>> all_;
 };
 
 }  // namespace sluice::sim

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace sluice::sim {
@@ -62,6 +63,17 @@ class Folder {
   std::uint64_t& hash_;
 };
 
+/// The same tree, in which every budget bears `restarts` and nobody waits long for the next one.
+std::shared_ptr<const SupervisorSpec> patient(const SupervisorSpec& spec, std::uint32_t restarts) {
+  SupervisorSpec copy = spec;
+  copy.budget.restarts = restarts;
+  for (ChildSpec& child : copy.children) {
+    child.backoff.max = 2s;
+    if (child.supervisor) child.supervisor = patient(*child.supervisor, restarts);
+  }
+  return std::make_shared<const SupervisorSpec>(std::move(copy));
+}
+
 }  // namespace
 
 /// Time is the scheduler's.
@@ -95,7 +107,9 @@ class World::Recorder final : public trace::Sink {
   std::map<std::uint64_t, const SimClient*> clients;  ///< by request number
   std::set<std::pair<LaneId, std::uint64_t>> probes;  ///< that are leased
   std::set<LaneId> quarantined;
-  bool all_quarantined = false;  ///< at some moment
+  std::set<std::string> lost_models;  ///< without any lane, at some moment
+  /// Clients that were convicted although they are harmless, and had bad luck enough for that.
+  std::set<std::uint64_t> unlucky;
 
  private:
   template <class Body>
@@ -118,7 +132,11 @@ class World::Recorder final : public trace::Sink {
     auto offered = epochs_.find(started.sequence);
     if (offered != epochs_.end() && started.epoch < offered->second) mark(Mark::old_work_started);
     running_[started.sequence] = started.lane;
-    if (!started.probe) expect_open(started);
+    if (!started.probe) {
+      users_[started.lane].insert(started.sequence);
+      expect_open(started);
+      expect_wanted(started);
+    }
     auto after = clients.upper_bound(started.sequence.value);
     if (started.emitted == 0 || after == clients.begin()) return;
     mark(Mark::resumed_with_tokens);
@@ -133,8 +151,14 @@ class World::Recorder final : public trace::Sink {
     if (sampling.temperature > 0) mark(Mark::resumed_sampled);
   }
   void note(const trace::Refused&) { mark(Mark::refused); }
-  void note(const trace::Stopped& stopped) { running_.erase(stopped.sequence); }
+  void note(const trace::Stopped& stopped) {
+    running_.erase(stopped.sequence);
+    users_[stopped.lane].erase(stopped.sequence);
+  }
   void note(const trace::Ended& ended) {
+    if (const Expected* expected = world_.reference_.find(ended.request))
+      for (std::uint64_t i = 0; i < expected->tokens.size(); ++i)
+        ended_at_[SequenceId{ended.request.value + i}] = world_.clock_->now();
     world_.environment_.after(
         kLetGo, Source::client, [this, request = ended.request] { expect_gone(request); });
     switch (ended.outcome) {
@@ -157,13 +181,35 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::LaneReady& ready) { quarantined.erase(ready.lane); }
   void note(const trace::WorkerLost& lost) {
     std::erase_if(running_, [&](const auto& entry) { return entry.second == lost.lane; });
+    note_struck(lost);
     if (lost.blamed) mark(Mark::worker_blamed);
     if (!lost.charged) mark(Mark::worker_not_charged);
   }
   void note(const trace::Quarantined& lost) {
     mark(Mark::lane_quarantined);
     quarantined.insert(lost.lane);
-    all_quarantined = all_quarantined || quarantined.size() == world_.plan_.lanes;
+    for (const auto& model : world_.models_)
+      if (std::all_of(model->lanes.begin(), model->lanes.end(), [this](LaneId lane) {
+            return quarantined.contains(lane);
+          }))
+        lost_models.insert(model->name);
+  }
+  /// Whoever ran in workers that ended by chance, again and again and at last alone, is convicted
+  /// with reason, though it be harmless. Anybody else harmless never is.
+  void note(const trace::Convicted& convicted) {
+    auto [client, poison] = client_of(convicted.sequence);
+    if (!client || poison) return;
+    unlucky.insert(client->plan().number);
+    mark(Mark::harmless_convicted);
+    const std::vector<End>& ends = ends_[convicted.sequence];
+    std::string who = "sequence " + std::to_string(convicted.sequence.value) +
+                      ", which is harmless, is convicted: ";
+    if (ends.size() < 3)
+      world_.complain(who + "it was in " + std::to_string(ends.size()) + " workers that ended");
+    else if (!ends.back().alone)
+      world_.complain(who + "the last worker had others, too");
+    else if (!ends.back().by_chance)
+      world_.complain(who + "nothing was done to the last worker");
   }
   void note(const trace::Suspected& suspected) {
     if (suspected.count > 1) mark(Mark::suspected_again);
@@ -183,13 +229,50 @@ class World::Recorder final : public trace::Sink {
       probes.erase({probe.lane, probe.number});
     }
   }
-  void note(const trace::Restarted&) { mark(Mark::actor_restarted); }
+  void note(const trace::Restarted& restarted) {
+    mark(Mark::actor_restarted);
+    if (++restarts_[restarted.path] != 4) return;
+    constexpr std::pair<std::string_view, Mark> kOften[] = {
+        {"/admission", Mark::admission_restarted_often},
+        {"/queue", Mark::queue_restarted_often},
+        {"/batcher", Mark::batcher_restarted_often},
+        {"/executor", Mark::executor_restarted_often},
+        {"/breaker", Mark::breaker_restarted_often},
+        {"/prober", Mark::prober_restarted_often},
+        {"/pulse", Mark::pulse_restarted_often},
+    };
+    for (const auto& [end, often] : kOften)
+      if (restarted.path.ends_with(end)) mark(often);
+  }
+
+  /// The end of a worker that counts against what ran in it.
+  struct End {
+    bool alone = false;      ///< nothing else of a user ran there
+    bool by_chance = false;  ///< a fault was done to the worker
+  };
+
+  void note_struck(const trace::WorkerLost& lost) {
+    std::set<SequenceId> users = std::exchange(users_[lost.lane], {});
+    if (!lost.blamed) return;
+    auto worker = world_.host_->find(lost.lane.value, lost.worker);
+    for (SequenceId id : users)
+      ends_[id].push_back({users.size() == 1, worker && worker->struck()});
+  }
+
+  /// Whose sequence it is, and whether it ends its workers; null: nobody's.
+  [[nodiscard]] std::pair<const SimClient*, bool> client_of(SequenceId id) const {
+    auto after = clients.upper_bound(id.value);
+    if (after == clients.begin()) return {nullptr, false};
+    const auto& [first, client] = *std::prev(after);
+    // The first prompt is the one that is poisoned.
+    std::uint64_t index = id.value - first;
+    if (index >= client->expected()->tokens.size()) return {nullptr, false};
+    return {client, client->plan().poison && index < client->plan().request.n};
+  }
 
   /// Where the front stands still, or loses who would pass the word on, all takes longer.
   [[nodiscard]] bool word_may_be_late() const {
-    const FaultSet& faults = world_.plan_.faults;
-    return faults.has(Fault::front_stall) || faults.has(Fault::actor_dies) ||
-           faults.has(Fault::actor_throws);
+    return world_.plan_.front_may_be_late() || world_.plan_.actors_end();
   }
 
   /// What a breaker says reaches its lane: the checker knows only of gates that the lane has heard
@@ -208,16 +291,29 @@ class World::Recorder final : public trace::Sink {
   /// Nothing of an ended request runs any more.
   void expect_gone(RequestNumber request) {
     const Expected* expected = world_.reference_.find(request);
-    if (!expected || word_may_be_late()) return;
+    if (!expected || world_.plan_.front_may_be_late()) return;
     for (std::uint64_t i = 0; i < expected->tokens.size(); ++i)
       if (running_.contains(SequenceId{request.value + i}))
         world_.complain("sequence " + std::to_string(request.value + i) +
                         " still runs, 100 ms after its request ended");
   }
 
+  /// What is passed on after the end of its request is not started any more.
+  void expect_wanted(const trace::Started& started) {
+    auto ended = ended_at_.find(started.sequence);
+    if (ended == ended_at_.end() || world_.plan_.front_may_be_late()) return;
+    if (world_.clock_->now() - ended->second > kLetGo)
+      world_.complain("sequence " + std::to_string(started.sequence.value) +
+                      " is started, more than 100 ms after its request ended");
+  }
+
   World& world_;
-  std::map<SequenceId, LaneId> running_;  ///< where it was started last
-  std::map<SequenceId, Epoch> epochs_;    ///< of the last offers
+  std::map<SequenceId, LaneId> running_;           ///< where it was started last
+  std::map<LaneId, std::set<SequenceId>> users_;   ///< what runs there for users
+  std::map<SequenceId, std::vector<End>> ends_;    ///< of workers that it was in
+  std::map<std::string, std::uint32_t> restarts_;  ///< of the tree's children, by path
+  std::map<SequenceId, TimePoint> ended_at_;       ///< their requests
+  std::map<SequenceId, Epoch> epochs_;             ///< of the last offers
   bool admission_was_born_ = false;
 };
 
@@ -248,12 +344,17 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
     else
       complain(file.error().message);
   }
-  model_ = std::make_shared<ServedModel>();
-  model_->name = "hash";
-  model_->card = {"hash", kHashVocabulary, kHashContext, make_byte_tokenizer()};
-  add_model(*front_, model_, plan_.lanes, {"sluice", {}});
-  for (auto& [lane, spec] : front_->worker_specs)
-    spec.arguments = {std::to_string(lane.value)};
+  for (std::uint32_t i = 0; i < plan_.models; ++i) {
+    auto model = std::make_shared<ServedModel>();
+    model->name = "hash" + std::to_string(i);
+    model->card = {model->name, kHashVocabulary, kHashContext, make_byte_tokenizer()};
+    std::uint32_t lanes = plan_.lanes / plan_.models + (i < plan_.lanes % plan_.models ? 1 : 0);
+    add_model(*front_, model, lanes, {"sluice", {}});
+    for (LaneId lane : model->lanes)
+      front_->worker_specs.at(lane).arguments = {std::to_string(lane.value), std::to_string(i)};
+    models_.push_back(std::move(model));
+  }
+  if (plan_.models == 2) mark(Mark::two_models);
 
   trace::Limits limits;
   limits.lane_restarts = plan_.front.lane_restarts_max;
@@ -261,7 +362,9 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   limits.skew = Duration::zero();
   limits.tokens = plan_.front.admission.queue_tokens;
   front_->record(limits);
-  root_ = spawn_supervisor(system_, "root", make_tree(front_), front_->tree);
+  auto tree = make_tree(front_);
+  if (plan_.patient_tree) tree = patient(*tree, 10 * plan_.actor_deaths);
+  root_ = spawn_supervisor(system_, "root", tree, front_->tree);
   root_->attach_functor([this](const caf::error&) { root_ended_ = true; });
   for (const ClientPlan& client : plan_.clients) {
     ++to_come_;
@@ -275,7 +378,8 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
 World::~World() = default;
 
 void World::arrive(const ClientPlan& plan) {
-  auto expected = undisturbed_.run(plan.request, model_->card);
+  const auto& model = models_.at(plan.model);
+  auto expected = undisturbed_.run(plan.request, model->card, plan.model);
   auto client = std::make_shared<SimClient>(
       plan,
       std::move(expected),
@@ -290,7 +394,7 @@ void World::arrive(const ClientPlan& plan) {
                        [this](const SimClient& refused) { ask_again(refused); },
                        front_->options.stream_buffer});
   clients_.push_back(client);
-  spawn_session(system_, front_, model_, plan.request, client);
+  spawn_session(system_, front_, model, plan.request, client);
   if (plan.vanishes_after) {
     environment_.after(*plan.vanishes_after, Source::client, [client] {
       if (!client->over()) mark(Fault::vanish);
@@ -369,8 +473,7 @@ RunResult World::run() {
   {
     Director director(*this);
     TimePoint healing = begin_ + plan_.fault_time;
-    while (!root_ended_ && messages_ < kMessagesMax && complaints_.empty() &&
-           checker_.violations().empty() && tick(healing)) {
+    while (goes_on() && tick(healing)) {
     }
     director.heal();
     heal();
@@ -387,14 +490,16 @@ RunResult World::run() {
   result.virtual_time = clock_->now() - begin_;
   result.events = checker_.events();
   result.messages = messages_;
+  result.preemptions = preemptions_;
   result.used = options_;
   result.used.faults = plan_.faults;
   result.used.requests = static_cast<std::uint32_t>(plan_.clients.size());
+  result.used.models = plan_.models;
   result.used.lanes = plan_.lanes;
   result.used.fault_time = plan_.fault_time;
-  result.description = std::to_string(plan_.lanes) + " lanes, " +
-                       std::to_string(plan_.clients.size()) + " requests, " + policy_.describe() +
-                       ", faults: " + to_string(plan_.faults);
+  result.description = std::to_string(plan_.models) + " models, " + std::to_string(plan_.lanes) +
+                       " lanes, " + std::to_string(plan_.clients.size()) + " requests, " +
+                       policy_.describe() + ", faults: " + to_string(plan_.faults);
   tear_down();
   return result;
 }
@@ -408,8 +513,7 @@ void World::heal() {
     client->hurry();
   TimePoint end = clock_->now() + kHealingTime;
   TimePoint look = clock_->now();
-  while (!root_ended_ && messages_ < kMessagesMax && complaints_.empty() &&
-         checker_.violations().empty()) {
+  while (goes_on()) {
     if (clock_->now() >= look && !scheduler_.has_job()) {
       if (unrest().empty()) return;
       look = clock_->now() + 100ms;
@@ -426,6 +530,11 @@ void World::heal() {
   }
 }
 
+bool World::goes_on() const {
+  return !root_ended_ && messages_ < kMessagesMax && complaints_.empty() &&
+         checker_.violations().empty();
+}
+
 std::string World::unrest() {
   if (to_come_ > 0) return std::to_string(to_come_) + " clients have not come";
   for (const auto& client : clients_) {
@@ -436,9 +545,10 @@ std::string World::unrest() {
   if (front_->counters.sessions != 0)
     return std::to_string(front_->counters.sessions) + " sessions live";
   std::vector<std::pair<std::string, std::size_t>> tables = {
-      {front_->admission.role, front_->admission.leases->size()},
-      {model_->queue.role, model_->queue.leases->size()},
-      {model_->batcher.role, model_->batcher.leases->size()}};
+      {front_->admission.role, front_->admission.leases->size()}};
+  for (const auto& model : models_)
+    for (const Holder* holder : {&model->queue, &model->batcher})
+      tables.emplace_back(holder->role, holder->leases->size());
   for (const auto& [lane, holder] : front_->executors)
     tables.emplace_back(holder.role, holder.leases->size());
   for (const auto& [role, leases] : tables)
@@ -500,7 +610,8 @@ bool World::is_late(const SimClient& client) const {
 /// A worker of this run may end, or never start, by a fault other than poison.
 bool World::lanes_may_fail() const {
   FaultSet harmless = *FaultSet::parse(
-      "slow_steps,doubled,old_epoch,session_dies,vanish,slow_reader,poison,retry_storm,oom_once");
+      "slow_steps,doubled,old_epoch,session_dies,vanish,slow_reader,poison,retry_storm,oom_once,"
+      "preempted");
   for (std::size_t i = 0; i < kFaults; ++i) {
     auto fault = static_cast<Fault>(i);
     if (plan_.faults.has(fault) && !harmless.has(fault)) return true;
@@ -517,17 +628,11 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   if (code == "overloaded") return narrow || faults.has(Fault::oom_always);
   if (code == "invalid_value") return narrow;
   if (code == "deadline_exceeded") return plan.request.timeout.has_value();
-  if (code == "backend_lost") return recorder_->all_quarantined && lanes_may_fail();
+  if (code == "backend_lost")
+    return recorder_->lost_models.contains(models_.at(plan.model)->name) && lanes_may_fail();
   if (code == "not_ready" || code == "no_replica" || code == "breaker_open")
     return lanes_may_fail();
-  // Who is alone in workers that crash for other reasons, again and again, is convicted with
-  // reason.
-  bool crashes = faults.has(Fault::exit_inside) || faults.has(Fault::sticky_late) ||
-                 faults.has(Fault::hang) || faults.has(Fault::stop) ||
-                 faults.has(Fault::stop_continue) || faults.has(Fault::truncated) ||
-                 faults.has(Fault::bit_flip) || faults.has(Fault::reordered) ||
-                 faults.has(Fault::stall_to_front) || faults.has(Fault::stall_to_worker);
-  if (code == "poison_request") return plan.poison || crashes;
+  if (code == "poison_request") return plan.poison || recorder_->unlucky.contains(plan.number);
   if (code == "internal_error")
     return faults.has(Fault::session_dies) || faults.has(Fault::nan_one) ||
            faults.has(Fault::nan_all) || faults.has(Fault::bad_token);
@@ -556,11 +661,12 @@ void World::tear_down() {
 // --- for faults ----------------------------------------------------------------------------------
 
 std::optional<std::string> World::kill_actor(Chance& chance) {
-  std::vector<std::string> roles;
-  for (const ChildStatus& child : front_->tree->snapshot())
-    if (!child.role.empty() && child.state == ChildState::up) roles.push_back(child.role);
-  if (roles.empty()) return std::nullopt;
-  std::string role = roles[chance.below(roles.size())];
+  std::vector<ChildStatus> players = front_->tree->snapshot();
+  std::erase_if(players, [](const ChildStatus& child) { return child.role.empty(); });
+  if (players.empty()) return std::nullopt;
+  std::uint64_t which = chance.next();
+  if (plan_.victim && chance.hit(0.7)) which = *plan_.victim;
+  const std::string& role = players[which % players.size()].role;
   auto peer = front_->tree->registry().find(role);
   if (!peer) return std::nullopt;
   caf::anon_send_exit(peer->handle, caf::exit_reason::kill);
@@ -572,6 +678,13 @@ bool World::kill_session(Chance& chance) {
   if (leases.empty()) return false;
   caf::anon_send_exit(leases[chance.below(leases.size())].session, caf::exit_reason::kill);
   return true;
+}
+
+void World::run_others(std::uint32_t steps, Duration time) {
+  ++preemptions_;
+  TimePoint end = clock_->now() + time;
+  while (steps-- > 0 && goes_on() && tick(end)) {
+  }
 }
 
 void World::leap(Duration duration) {
@@ -607,6 +720,7 @@ std::string to_string(const RunOptions& options) {
   std::string text = "--seed " + std::to_string(options.seed);
   if (!(options.faults == FaultSet::all())) text += " --faults " + to_string(options.faults);
   if (options.requests) text += " --requests " + std::to_string(*options.requests);
+  if (options.models) text += " --models " + std::to_string(*options.models);
   if (options.lanes) text += " --lanes " + std::to_string(*options.lanes);
   if (options.fault_time)
     text += " --millis " +

@@ -17,6 +17,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,16 +26,27 @@ namespace sluice::sim {
 
 /// How a world looks; drawn from the seed, cut down by the options.
 struct WorldPlan {
-  std::uint32_t lanes = 1;
+  std::uint32_t models = 1;
+  std::uint32_t lanes = 1;  ///< of all models
   FaultSet faults;
   Duration fault_time;
   Duration arrivals;  ///< the time in which clients come
   SimHost::Options host;
   Front::Options front;
   std::vector<ClientPlan> clients;
-  double slow_front = 0;  ///< how often time moves on although actors have mail
+  double slow_front = 0;           ///< how often time moves on although actors have mail
+  double preempted = 0;            ///< how often a handler is held up where it can be
+  std::uint32_t actor_deaths = 3;  ///< at most so many actors of the tree end
+  /// The tree bears that many; otherwise it has the budgets of the server.
+  bool patient_tree = false;
+  std::optional<std::uint64_t> victim;  ///< the actor that ends most often
 
   static WorldPlan draw(const RunOptions& options);
+  /// Where a handler is held up, that may be for long: much of the front is late then.
+  [[nodiscard]] bool front_may_be_late() const;
+  [[nodiscard]] bool actors_end() const {
+    return faults.has(Fault::actor_dies) || faults.has(Fault::actor_throws);
+  }
 };
 
 /// One run. Everything happens in `run`.
@@ -52,6 +64,8 @@ class World {
   [[nodiscard]] const WorldPlan& plan() const { return plan_; }
   /// Ends an actor of the tree, drawn by chance, with the next message it gets. Its role, or none.
   std::optional<std::string> kill_actor(Chance& chance);
+  /// In the middle of a handler: others run, at most so many steps in at most so long.
+  void run_others(std::uint32_t steps, Duration time);
   /// Ends a session that runs. False: there is none.
   bool kill_session(Chance& chance);
   /// All timers are late by so much: the front stood still.
@@ -72,6 +86,8 @@ class World {
   void handle_message();
   [[nodiscard]] TimePoint next_timer();
   void heal();
+  /// Nothing has gone wrong so far.
+  [[nodiscard]] bool goes_on() const;
   /// Empty: all is at rest. Otherwise a sentence on what is not.
   [[nodiscard]] std::string unrest();
   void judge(const SimClient& client);
@@ -95,6 +111,7 @@ class World {
   Chance chance_;  ///< of the loop
   std::uint64_t hash_ = 0;
   std::uint64_t messages_ = 0;
+  std::uint64_t preemptions_ = 0;
   std::vector<std::string> complaints_;
   SimReference reference_;
   trace::Checker checker_;
@@ -108,7 +125,7 @@ class World {
   std::shared_ptr<Recorder> recorder_;
   std::shared_ptr<SimHost> host_;
   std::shared_ptr<Front> front_;
-  std::shared_ptr<ServedModel> model_;
+  std::vector<std::shared_ptr<ServedModel>> models_;
   caf::actor root_;
   bool root_ended_ = false;
   std::vector<std::shared_ptr<SimClient>> clients_;

@@ -2,6 +2,7 @@
 #include "tests/sim/world.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 namespace sluice::sim {
@@ -14,6 +15,10 @@ namespace {
 constexpr double kFaultShare = 0.25;
 constexpr std::uint32_t kRequestsMin = 4;
 constexpr std::uint32_t kRequestsMax = 24;
+constexpr double kTwoModelsShare = 0.4;
+constexpr double kPreemptedShare = 0.5;
+/// Of the runs in which actors end at all.
+constexpr double kManyDeathsShare = 0.4;
 /// Each ends three workers with growing pauses between them; more would not be over in time.
 constexpr std::uint32_t kPoisonsMax = 2;
 
@@ -76,6 +81,7 @@ ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan
   plan.number = number;
   plan.request = draw_request(chance, number);
   plan.arrival = TimePoint(chance.duration(0ms, world.arrivals));
+  plan.model = static_cast<std::uint32_t>(chance.below(world.models));
   if (world.faults.has(Fault::vanish) && chance.hit(0.3))
     plan.vanishes_after = chance.duration(1ms, 2s);
   if (world.faults.has(Fault::slow_reader) && chance.hit(0.3))
@@ -91,13 +97,19 @@ ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan
 
 }  // namespace
 
+bool WorldPlan::front_may_be_late() const {
+  return faults.has(Fault::front_stall) || (faults.has(Fault::preempted) && actors_end());
+}
+
 WorldPlan WorldPlan::draw(const RunOptions& options) {
   Chance chance(options.seed, "world");
   WorldPlan plan;
-  plan.lanes = chance.between32(1, 3);
+  plan.models = chance.hit(kTwoModelsShare) ? 2 : 1;
+  plan.lanes = chance.between32(plan.models, 2 + plan.models);
   plan.fault_time = std::chrono::milliseconds(chance.between(1500, 10'000));
   for (std::size_t i = 0; i < kFaults; ++i)
     plan.faults.set(static_cast<Fault>(i), chance.hit(kFaultShare));
+  plan.faults.set(Fault::preempted, chance.hit(kPreemptedShare));
   auto requests = chance.between32(kRequestsMin, kRequestsMax);
   if (plan.faults.has(Fault::front_stall) && chance.hit(0.5)) plan.slow_front = 0.002;
 
@@ -122,8 +134,18 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   plan.front.keepalive = chance.duration(500ms, 15s);
   plan.front.stream_buffer = chance.hit(0.5) ? 512 : 4096;
 
+  constexpr double kOften[] = {0.02, 0.1, 0.4};
+  plan.preempted = kOften[chance.below(std::size(kOften))];
+  if (chance.hit(kManyDeathsShare)) {
+    plan.patient_tree = true;
+    plan.actor_deaths = chance.between32(4, 20);
+    if (chance.hit(0.5)) plan.victim = chance.next();
+  }
+
   plan.faults = plan.faults & options.faults;
+  if (options.models) plan.models = *options.models;
   if (options.lanes) plan.lanes = *options.lanes;
+  plan.lanes = std::max(plan.lanes, plan.models);
   if (options.fault_time) plan.fault_time = *options.fault_time;
   if (options.requests) requests = std::min(requests, *options.requests);
   plan.arrivals = plan.fault_time * 7 / 10;
