@@ -309,7 +309,7 @@ void Director::preempt(std::string_view place) {
   } else if (how_long < 0.9 || !plan.front_may_be_late()) {
     world_.run_others(preemptions_.between32(5, 60), preemptions_.duration(0ms, 2ms));
   } else {
-    world_.run_others(400, preemptions_.duration(1ms, 600ms));
+    world_.run_others(400, preemptions_.duration(1ms, 400ms));
   }
   --held_up_;
 }

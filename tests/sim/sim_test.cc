@@ -68,6 +68,37 @@ TEST_F(Sim, LeavesTheRestAsItIsWhenRequestsAreLeftOut) {
   EXPECT_LT(part.events, whole.events);
 }
 
+TEST_F(Sim, HoldsHandlersUpOnlyInRunsThatHavePreemption) {
+  std::uint64_t preemptions = 0;
+  for (std::uint64_t seed = 1; seed <= kRepeated; ++seed) {
+    RunOptions options;
+    options.seed = seed;
+    options.faults = *FaultSet::parse("preempted");
+    RunResult result = run(options);
+    EXPECT_THAT(result.violations, IsEmpty()) << "sim " << to_string(result.used);
+    if (!result.used.faults.has(Fault::preempted)) {
+      EXPECT_EQ(result.preemptions, 0U);
+    }
+    preemptions += result.preemptions;
+  }
+
+  EXPECT_GT(preemptions, 10 * kRepeated);
+}
+
+TEST_F(Sim, ServesAsManyModelsAsItIsTold) {
+  RunOptions options;
+  options.seed = 5;
+  options.faults = FaultSet();
+  options.models = 2;
+  options.lanes = 1;
+
+  RunResult result = run(options);
+
+  EXPECT_THAT(result.violations, IsEmpty());
+  EXPECT_EQ(result.used.models, 2U);
+  EXPECT_EQ(result.used.lanes, 2U) << "each model has one";
+}
+
 TEST_F(Sim, ShrinksAFailingRunToWhatItNeeds) {
   // Fails whenever there are kills, two lanes and three requests.
   auto fake = [](const RunOptions& options) {

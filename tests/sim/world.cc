@@ -682,9 +682,11 @@ bool World::kill_session(Chance& chance) {
 
 void World::run_others(std::uint32_t steps, Duration time) {
   ++preemptions_;
-  TimePoint end = clock_->now() + time;
-  while (steps-- > 0 && goes_on() && tick(end)) {
+  TimePoint before = held_up_until_;
+  held_up_until_ = std::min(before, clock_->now() + time);
+  while (steps-- > 0 && goes_on() && tick(held_up_until_)) {
   }
+  held_up_until_ = before;
 }
 
 void World::leap(Duration duration) {

@@ -64,7 +64,8 @@ class World {
   [[nodiscard]] const WorldPlan& plan() const { return plan_; }
   /// Ends an actor of the tree, drawn by chance, with the next message it gets. Its role, or none.
   std::optional<std::string> kill_actor(Chance& chance);
-  /// In the middle of a handler: others run, at most so many steps in at most so long.
+  /// In the middle of a handler: others run, at most so many steps in at most so long. Within
+  /// another such call the time of that one is the limit, too.
   void run_others(std::uint32_t steps, Duration time);
   /// Ends a session that runs. False: there is none.
   bool kill_session(Chance& chance);
@@ -112,6 +113,7 @@ class World {
   std::uint64_t hash_ = 0;
   std::uint64_t messages_ = 0;
   std::uint64_t preemptions_ = 0;
+  TimePoint held_up_until_ = TimePoint::max();
   std::vector<std::string> complaints_;
   SimReference reference_;
   trace::Checker checker_;
