@@ -22,9 +22,10 @@ constexpr double kPlaceFires = 0.02;
 constexpr double kYieldActive = 0.5;
 /// Handlers that are in their middle at once, but for the last: as many as a machine has threads.
 constexpr std::uint32_t kHeldUpMax = 3;
-/// How often somebody ends while another is held up. Between two looks at the same thing is where
-/// it matters, and by chance alone it would hardly ever be then.
+/// How often an actor or a client goes while a handler is held up. Between two looks at the same
+/// thing is where it matters, and by chance alone it would hardly ever be then.
 constexpr double kDeathMeanwhile = 0.05;
+constexpr double kClientGoesMeanwhile = 0.05;
 /// A worker that serves and is stopped has been replaced after so long.
 constexpr Duration kStoppedBound = 2200ms;
 
@@ -301,6 +302,9 @@ void Director::preempt(std::string_view place) {
   mark(Fault::preempted);
   if (plan.faults.has(Fault::actor_dies) && preemptions_.hit(kDeathMeanwhile))
     end_actor(preemptions_);
+  if (plan.faults.has(Fault::vanish) && preemptions_.hit(kClientGoesMeanwhile) &&
+      world_.lose_client(preemptions_))
+    mark(Fault::vanish);
   // Mostly for a moment; sometimes until all that others have to do at the time is done; and where
   // much may be late, as long as an actor takes to be started again.
   double how_long = preemptions_.real();

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -677,6 +678,16 @@ bool World::kill_session(Chance& chance) {
   auto leases = front_->admission.leases->entries();
   if (leases.empty()) return false;
   caf::anon_send_exit(leases[chance.below(leases.size())].session, caf::exit_reason::kill);
+  return true;
+}
+
+bool World::lose_client(Chance& chance) {
+  std::vector<std::shared_ptr<SimClient>> there;
+  std::copy_if(clients_.begin(), clients_.end(), std::back_inserter(there), [](const auto& client) {
+    return !client->over();
+  });
+  if (there.empty()) return false;
+  (chance.hit(0.5) ? there.back() : there[chance.below(there.size())])->vanish();
   return true;
 }
 

@@ -69,6 +69,8 @@ class World {
   void run_others(std::uint32_t steps, Duration time);
   /// Ends a session that runs. False: there is none.
   bool kill_session(Chance& chance);
+  /// A client goes, the one that came last as often as any other. False: there is none.
+  bool lose_client(Chance& chance);
   /// All timers are late by so much: the front stood still.
   void leap(Duration duration);
   void say(const std::string& what) const;
