@@ -131,7 +131,10 @@ class World::Recorder final : public trace::Sink {
   }
   void note(const trace::Started& started) {
     auto offered = epochs_.find(started.sequence);
-    if (offered != epochs_.end() && started.epoch < offered->second) mark(Mark::old_work_started);
+    if (offered != epochs_.end() && started.epoch < offered->second)
+      world_.complain("sequence " + std::to_string(started.sequence.value) +
+                      " is started under epoch " + std::to_string(started.epoch) +
+                      ", and its session offers it under epoch " + std::to_string(offered->second));
     running_[started.sequence] = started.lane;
     if (!started.probe) {
       users_[started.lane].insert(started.sequence);
