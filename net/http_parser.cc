@@ -3,6 +3,7 @@
 #include "net/http_parser.h"
 
 #include "net/ascii.h"
+#include "net/chunk_gate.h"
 #include "net/url.h"
 
 // With the address sanitizer g++ 12 takes an empty boost::optional of Beast's for an uninitialized
@@ -12,7 +13,6 @@
 #include <boost/beast/http/basic_parser.hpp>
 #pragma GCC diagnostic pop
 
-#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -23,25 +23,8 @@ namespace http = boost::beast::http;
 using boost::beast::error_code;
 using boost::beast::string_view;
 
-/// A chunk's extensions, and what is pending of a chunk's head or the trailers.
-constexpr std::size_t kChunkHeadBytesMax = std::size_t{4} << 10;
-
 std::string_view view(string_view text) {
   return {text.data(), text.size()};
-}
-
-/// What the parser holds back begins a chunk's line that is none. It reads "0x5" as the last chunk
-/// and would wait for the end of the trailers before it looks at the rest of the line.
-bool is_broken_chunk_line(std::string_view pending) {
-  if (pending.starts_with("\r\n")) pending.remove_prefix(2);  // of the chunk before
-  const std::size_t end = pending.find("\r\n");
-  if (end == std::string_view::npos) return false;
-  const std::string_view line = pending.substr(0, end);
-  const std::size_t digits = static_cast<std::size_t>(
-      std::find_if(line.begin(), line.end(), [](char c) { return ascii::hex_value(c) < 0; }) -
-      line.begin());
-  const std::string_view rest = ascii::trim(line.substr(digits));
-  return digits == 0 || (!rest.empty() && rest.front() != ';');
 }
 
 class Parser final : public http::basic_parser<true> {
@@ -54,7 +37,6 @@ class Parser final : public http::basic_parser<true> {
   HttpRequest* request = nullptr;  ///< while the head is parsed
   std::string* body = nullptr;     ///< while the body is parsed
   std::string_view target;
-  std::size_t extension_bytes = 0;
   bool limited = false;
 
  private:
@@ -75,10 +57,7 @@ class Parser final : public http::basic_parser<true> {
     body->append(part.data(), part.size());
     return part.size();
   }
-  void on_chunk_header_impl(std::uint64_t, string_view extensions, error_code& ec) override {
-    extension_bytes += extensions.size();
-    if (extension_bytes > kChunkHeadBytesMax) ec = http::error::bad_chunk_extension;
-  }
+  void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
   std::size_t on_chunk_body_impl(std::uint64_t, string_view part, error_code& ec) override {
     return on_body_impl(part, ec);
   }
@@ -90,6 +69,8 @@ class Parser final : public http::basic_parser<true> {
 class HttpParser::Impl {
  public:
   std::optional<Parser> parser;
+  std::optional<ChunkGate> chunks;  ///< of a chunked body
+  std::size_t checked = 0;          ///< bytes the gate has seen and the parser has not taken
 };
 
 HttpParser::HttpParser() : impl_(std::make_unique<Impl>()) {}
@@ -101,7 +82,7 @@ bool HttpParser::parse_head(std::string_view head,
                             HttpFault& fault) {
   const auto refuse = [&](const char* code, std::string message) {
     fault = HttpFault{400, code, std::move(message), ""};
-    if (const auto id = request.header("x-request-id")) fault.request_id = *id;
+    fault.request_id = request.header("x-request-id").value_or("");
     return false;
   };
   Parser& parser = impl_->parser.emplace();
@@ -137,6 +118,9 @@ bool HttpParser::parse_head(std::string_view head,
     const auto expect = request.header("expect");
     request.expects_continue = expect && ascii::equals(*expect, "100-continue");
   }
+  impl_->chunks.reset();
+  impl_->checked = 0;
+  if (framing.chunked) impl_->chunks.emplace();
   parser.eager(true);
   return true;
 }
@@ -151,22 +135,30 @@ HttpParser::BodyStep HttpParser::parse_body(std::string_view bytes,
     return step;
   }
   if (bytes.empty()) return step;
+  // The gate has seen what the parser did not take the last time. What is behind the body, and what
+  // is malformed, the parser does not see: however the bytes are sliced, it decides the same.
+  auto framed = ChunkGate::State::need_more;
+  if (impl_->chunks) {
+    framed = impl_->chunks->feed(bytes.substr(impl_->checked));
+    const std::size_t sound = impl_->checked + impl_->chunks->end();
+    bytes = bytes.substr(0, framed == ChunkGate::State::malformed ? sound - 1 : sound);
+  }
   parser.body = &body;
   if (!parser.limited) {  // once: the parser counts what chunks announce from here
     parser.limited = true;
     parser.body_limit(bytes_max);
   }
   error_code ec;
-  step.consumed = parser.put({bytes.data(), bytes.size()}, ec);
+  if (!bytes.empty()) step.consumed = parser.put({bytes.data(), bytes.size()}, ec);
+  impl_->checked = bytes.size() - step.consumed;
   if (ec == http::error::body_limit) {
     step.state = Body::too_large;
   } else if (ec && ec != http::error::need_more) {
     step.state = Body::malformed;
   } else if (parser.is_done()) {
     step.state = Body::done;
-  } else if (const auto pending = bytes.substr(step.consumed);
-             pending.size() > kChunkHeadBytesMax || is_broken_chunk_line(pending)) {
-    step.state = Body::malformed;
+  } else if (framed != ChunkGate::State::need_more) {
+    step.state = Body::malformed;  // by the gate's word, or because the two disagree
   }
   return step;
 }

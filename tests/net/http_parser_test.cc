@@ -168,6 +168,13 @@ TEST(HttpParser, RefusesMalformedChunks) {
                            "\r\n",
                            "5\r\nhelloX\r\n0\r\n\r\n",
                            "5 \r\nhello\r\n0\r\n\r\n",
+                           "5 ;a\r\nhello\r\n0\r\n\r\n",
+                           "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n",
+                           "5;a\nb\r\nhello\r\n0\r\n\r\n",
+                           "0;a=\"\n\"\r\n\r\n",
+                           "0\r\nT: a\r\n folded\r\n\r\n",
+                           "0\r\nT : a\r\n\r\n",
+                           "0\r\nT: a\x01\r\n\r\n",
                            "g\r\n"}) {
     EXPECT_EQ(read(chunked(body), 1, {}).status, 400) << body;
   }
@@ -213,6 +220,7 @@ TEST(HttpParser, SurvivesDamagedRequestsAndReadsThemAlikeInEverySlicing) {
       "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Length: 11\r\nConnection: "
       "close\r\n\r\nhello world",
       chunked("5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nT: v\r\n\r\n"),
+      chunked("5;x=\"y;\\\"\"\r\nhello\r\nfff\r\n world\r\n0;z\r\nT: v\r\n\r\n"),
       "GET http://t/a%20b?c HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, x\r\n\r\n",
       "\r\nOPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
   };

@@ -262,9 +262,19 @@ TEST(HttpTransport, Answers408ToAChunkLineThatNeverEnds) {
   server.start();
   auto client = server.connect();
 
-  client.send(post("Transfer-Encoding: chunked\r\n", "5\nhello\n0\n\n"));
+  client.send(post("Transfer-Encoding: chunked\r\n", "5;name"));
 
   EXPECT_EQ(client.receive_response().status, 408);
+}
+
+TEST(HttpTransport, Answers400ToAChunkLineThatEndsWithABareLineFeed) {
+  HttpServer server;
+  server.start();
+  auto client = server.connect();
+
+  client.send(post("Transfer-Encoding: chunked\r\n", "5\nhello\n0\n\n"));
+
+  EXPECT_EQ(client.receive_response().status, 400);
 }
 
 TEST(HttpTransport, CutsAClientThatStopsReading) {
