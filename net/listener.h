@@ -12,16 +12,21 @@
 
 namespace sluice {
 
-/// "127.0.0.1:8000", "[::1]:0".
+/// "127.0.0.1:8000", "[::1]:0". "[::]:8000" takes clients of IPv4, too, unless it is told not to.
 struct ListenAddress {
   std::string host;
   std::uint16_t port = 0;
+  bool v6_only = false;  ///< an address of IPv6 leaves IPv4 to another listener
 
   /// Errors: invalid_argument, with what was expected.
   static Result<ListenAddress> parse(const std::string& text);
   [[nodiscard]] bool is_loopback() const;
   [[nodiscard]] std::string to_string() const;
 };
+
+/// Where both families are listened on at one port, each address keeps to its own; otherwise they
+/// would claim the same clients.
+void separate_families(std::vector<ListenAddress>& addresses);
 
 struct ListenerStats {
   std::size_t connections = 0;  ///< open now

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -68,7 +69,8 @@ Result<int> bind_socket(const ListenAddress& address, bool share) {
   if (socket < 0) return cannot("open a socket for", address);
   set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
   if (share) set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1);
-  if (system.storage.ss_family == AF_INET6) set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (system.storage.ss_family == AF_INET6)
+    set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, address.v6_only ? 1 : 0);
   if (::bind(socket, reinterpret_cast<const sockaddr*>(&system.storage), system.size) != 0) {
     Error error = cannot("bind", address);
     ::close(socket);
@@ -137,7 +139,12 @@ void format_peer(const sockaddr_storage& peer, std::string& host, std::uint16_t&
     port = ntohs(v4->sin_port);
   } else if (peer.ss_family == AF_INET6) {
     const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&peer);
-    inet_ntop(AF_INET6, &v6->sin6_addr, text.data(), text.size());
+    // A client of IPv4 has one name, whichever socket took it.
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+      inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], text.data(), text.size());
+    } else {
+      inet_ntop(AF_INET6, &v6->sin6_addr, text.data(), text.size());
+    }
     port = ntohs(v6->sin6_port);
   }
   host = text.data();
@@ -171,7 +178,21 @@ bool ListenAddress::is_loopback() const {
     return (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
   }
   const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&system.storage);
-  return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+  const bool mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) != 0;
+  return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) != 0 || (mapped && v6->sin6_addr.s6_addr[12] == 127);
+}
+
+void separate_families(std::vector<ListenAddress>& addresses) {
+  const auto is_v6 = [](const ListenAddress& address) {
+    return address.host.find(':') != std::string::npos;
+  };
+  for (ListenAddress& address : addresses) {
+    if (!is_v6(address)) continue;
+    address.v6_only =
+        std::any_of(addresses.begin(), addresses.end(), [&](const ListenAddress& other) {
+          return !is_v6(other) && other.port == address.port && other.port != 0;
+        });
+  }
 }
 
 std::string ListenAddress::to_string() const {

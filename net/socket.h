@@ -25,7 +25,7 @@ Result<std::vector<int>> open_listening_sockets(const ListenAddress& address,
 
 /// The address a socket is bound to.
 ListenAddress bound_address(int socket);
-/// Host and port of a peer; the host without brackets.
+/// Host and port of a peer; the host without brackets, and a client of IPv4 by its IPv4 address.
 void format_peer(const sockaddr_storage& peer, std::string& host, std::uint16_t& port);
 
 }  // namespace sluice

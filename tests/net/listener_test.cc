@@ -50,12 +50,45 @@ TEST(ListenAddress, RefusesWhatIsNone) {
 }
 
 TEST(ListenAddress, KnowsLoopbackAddresses) {
-  for (const char* text : {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"}) {
+  for (const char* text :
+       {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"}) {
     EXPECT_TRUE(ListenAddress::parse(text)->is_loopback()) << text;
   }
-  for (const char* text : {"0.0.0.0:1", "10.0.0.1:1", "[::]:1", "[2001:db8::1]:1"}) {
+  for (const char* text :
+       {"0.0.0.0:1", "10.0.0.1:1", "[::]:1", "[2001:db8::1]:1", "[::ffff:10.0.0.1]:1"}) {
     EXPECT_FALSE(ListenAddress::parse(text)->is_loopback()) << text;
   }
+}
+
+TEST(ListenAddress, KeepsToItsFamilyWhereAnotherTakesTheOther) {
+  std::vector<ListenAddress> addresses = {{"0.0.0.0", 80}, {"::", 80}, {"::", 81}, {"::1", 0}};
+
+  separate_families(addresses);
+
+  EXPECT_TRUE(addresses[1].v6_only);
+  EXPECT_FALSE(addresses[2].v6_only);
+  EXPECT_FALSE(addresses[3].v6_only);
+}
+
+TEST(HttpListener, TakesClientsOfBothFamiliesAndNamesThemByTheirOwnAddress) {
+  auto loop = EventLoop::start("both");
+  ASSERT_TRUE(loop);
+  ScriptedHandler handler;
+  Box<std::string> peers;
+  handler.request = [&](HttpRequest request, Exchange exchange) {
+    peers.put(request.peer);
+    exchange->respond({});
+  };
+  const auto listener = HttpListener::open({"::", 0}, {loop->get()}, {}, handler);
+  if (!listener) GTEST_SKIP() << "this machine has no IPv6: " << listener.error().message;
+
+  TcpClient client((*listener)->address().port);  // of 127.0.0.1
+  client.send(kGet);
+
+  EXPECT_EQ(client.receive_response().status, 200);
+  const auto peer = peers.take();
+  ASSERT_TRUE(peer);
+  EXPECT_TRUE(peer->starts_with("127.0.0.1:")) << *peer;
 }
 
 TEST(HttpListener, ServesOnePortFromSeveralLoops) {
