@@ -14,7 +14,7 @@ void HeaderGate::reset() {
 }
 
 bool HeaderGate::refuse(int status, const char* code, std::string message) {
-  fault_ = HttpFault{status, code, std::move(message), request_id_};
+  fault_ = HttpFault{status, code, std::move(message), request_id_, origin_};
   return false;
 }
 
@@ -141,6 +141,7 @@ bool HeaderGate::check_field(std::string_view line) {
     }
   }
   if (ascii::equals(name, "x-request-id") && request_id_.empty()) request_id_ = value;
+  if (ascii::equals(name, "origin") && origin_.empty()) origin_ = value;
   return true;
 }
 

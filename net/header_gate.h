@@ -63,6 +63,7 @@ class HeaderGate {
   bool transfer_encoding_ = false;
   HttpFraming framing_;
   std::string request_id_;
+  std::string origin_;
   std::optional<HttpFault> fault_;
 };
 

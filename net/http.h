@@ -51,8 +51,10 @@ struct HttpFault {
   int status = 400;     ///< 400, 408, 413, 414, 431, 501, 503, 505
   std::string code;     ///< "invalid_header", "request_timeout", "request_too_large", ...
   std::string message;  ///< a sentence for people
-  std::string
-      request_id;  ///< the X-Request-Id of the request, where it was readable; otherwise empty
+  /// X-Request-Id and Origin of the request as they were sent and not yet judged, where they were readable; otherwise
+  /// empty.
+  std::string request_id;
+  std::string origin = {};
 };
 
 /// The answering side of one request. Thread-safe; every call may come from any thread and none
@@ -114,7 +116,9 @@ struct HttpOptions {
   Duration header_timeout = std::chrono::seconds(10);
   Duration body_timeout = std::chrono::seconds(30);
   std::size_t body_bytes_per_second_min = std::size_t{64} << 10;
-  Duration idle_timeout = std::chrono::seconds(75);
+  /// Of a connection between two requests. Longer than clients keep theirs (Go: 90 s), so that it
+  /// is the client who closes: the other way round its next request may meet the end.
+  Duration idle_timeout = std::chrono::seconds(120);
   Duration write_timeout = std::chrono::seconds(30);
   std::string server_name = "sluice";
 };

@@ -214,17 +214,13 @@ std::size_t HttpConnection::parse(std::string_view bytes) {
           dispatch();
           break;
         }
-        const auto id = request_->header("x-request-id").value_or("");
         fail(step.state == HttpParser::Body::too_large
-                 ? HttpFault{413,
-                             "request_too_large",
-                             "the request's body is larger than " +
-                                 std::to_string(options().body_bytes_max) + " bytes",
-                             std::string(id)}
-                 : HttpFault{400,
-                             "invalid_header",
-                             "the chunks of the request's body are malformed",
-                             std::string(id)});
+                 ? make_fault(413,
+                              "request_too_large",
+                              "the request's body is larger than " +
+                                  std::to_string(options().body_bytes_max) + " bytes")
+                 : make_fault(
+                       400, "invalid_header", "the chunks of the request's body are malformed"));
         return bytes.size();
       }
       case State::running:
@@ -252,11 +248,10 @@ void HttpConnection::begin_request(std::string_view head, bool body_arrived) {
     return refuse_request(std::move(*refusal));
   }
   if (request_->content_length.value_or(0) > options().body_bytes_max) {
-    return fail({413,
-                 "request_too_large",
-                 "the request's body has " + std::to_string(*request_->content_length) +
-                     " bytes, the limit is " + std::to_string(options().body_bytes_max),
-                 std::string(request_->header("x-request-id").value_or(""))});
+    return fail(make_fault(413,
+                           "request_too_large",
+                           "the request's body has " + std::to_string(*request_->content_length) +
+                               " bytes, the limit is " + std::to_string(options().body_bytes_max)));
   }
   request_->has_body ? await_body(body_arrived) : dispatch();
 }
@@ -288,6 +283,15 @@ void HttpConnection::refuse_request(HttpResponse response) {
   // The body of a refused request is not worth reading; where there is none the connection stays.
   if (request_->has_body) linger_after_ = close_after_ = true;
   answer(std::move(response));
+}
+
+/// A fault of the request whose head has been read, or of one that has none yet.
+HttpFault HttpConnection::make_fault(int status, const char* code, std::string message) const {
+  HttpFault fault{status, code, std::move(message), ""};
+  if (!request_) return fault;
+  fault.request_id = request_->header("x-request-id").value_or("");
+  fault.origin = request_->header("origin").value_or("");
+  return fault;
 }
 
 void HttpConnection::fail(const HttpFault& fault) {
@@ -533,8 +537,7 @@ void HttpConnection::check_deadlines(TimePoint now) {
   // A client that reads nothing would keep what is queued for ever.
   if (write_deadline_ <= now) return close(true);
   const auto timed_out = [this](const char* what) {
-    const auto id = request_ ? request_->header("x-request-id").value_or("") : "";
-    fail({408, "request_timeout", what, std::string(id)});
+    fail(make_fault(408, "request_timeout", what));
   };
   switch (state_) {
     case State::idle:

@@ -79,6 +79,7 @@ class HttpConnection final : public RoundTask {
 
   // Answering.
   void refuse_request(HttpResponse response);
+  [[nodiscard]] HttpFault make_fault(int status, const char* code, std::string message) const;
   void fail(const HttpFault& fault);
   void answer(HttpResponse response);
   void finish_answer();

@@ -83,6 +83,7 @@ bool HttpParser::parse_head(std::string_view head,
   const auto refuse = [&](const char* code, std::string message) {
     fault = HttpFault{400, code, std::move(message), ""};
     fault.request_id = request.header("x-request-id").value_or("");
+    fault.origin = request.header("origin").value_or("");
     return false;
   };
   Parser& parser = impl_->parser.emplace();

@@ -42,7 +42,7 @@ TEST(HttpConnection, AnswersARequestWithTheFieldsOfEveryResponse) {
   EXPECT_EQ(response.header("server"), "sluice");
   EXPECT_EQ(response.header("x-content-type-options"), "nosniff");
   EXPECT_EQ(response.header("connection"), "keep-alive");
-  EXPECT_EQ(response.header("keep-alive"), "timeout=75");
+  EXPECT_EQ(response.header("keep-alive"), "timeout=120");
   const std::string stamp = response.header("date");
   std::tm date{};
   const char* end = ::strptime(stamp.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
