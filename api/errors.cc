@@ -2,6 +2,7 @@
 
 #include "api/json_writer.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <cmath>
@@ -33,8 +34,12 @@ ApiError never_retried(ApiError error) {
   return error;
 }
 
+// No message of ours comes near these; what does is an echo.
+constexpr std::size_t kMessageBytesMax = 2000;
+constexpr std::size_t kParamBytesMax = 200;
+
 std::string quoted(std::string_view what) {
-  return "`" + std::string(what) + "`";
+  return "`" + excerpt(what) + "`";
 }
 
 /// Statuses after which the rest of the connection's bytes cannot be trusted or is not wanted.
@@ -78,7 +83,7 @@ std::string ApiError::type() const {
 
 void append_error_json(std::string& out, const ApiError& error) {
   // Line ends would break a log line or an event; they carry nothing in a sentence.
-  std::string message = error.message;
+  std::string message = excerpt(error.message, kMessageBytesMax);
   std::replace_if(
       message.begin(), message.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   out += R"({"error":{"message":)";
@@ -87,7 +92,7 @@ void append_error_json(std::string& out, const ApiError& error) {
   append_json_string(out, error.type());
   out += R"(,"param":)";
   if (error.param) {
-    append_json_string(out, *error.param);
+    append_json_string(out, excerpt(*error.param, kParamBytesMax));
   } else {
     out += "null";
   }
@@ -167,7 +172,7 @@ ApiError missing_required_parameter(std::string param) {
 }
 
 ApiError unknown_parameter(std::string param) {
-  std::string message = "Unknown parameter: " + param;
+  std::string message = "Unknown parameter: " + excerpt(param);
   return with_param(make(400, "unknown_parameter", std::move(message)), std::move(param));
 }
 
@@ -181,12 +186,14 @@ ApiError unsupported_value(std::string param, std::string message) {
 
 ApiError context_length_exceeded(std::uint64_t context,
                                  std::uint64_t prompt_tokens,
-                                 std::uint64_t completion_tokens) {
+                                 std::uint64_t completion_tokens,
+                                 bool at_least) {
+  const std::string bound = at_least ? "at least " : "";
   std::string message =
       "This model's maximum context length is " + std::to_string(context) +
-      " tokens. However, you requested " + std::to_string(prompt_tokens + completion_tokens) +
-      " tokens (" + std::to_string(prompt_tokens) + " in the prompt, " +
-      std::to_string(completion_tokens) +
+      " tokens. However, you requested " + bound +
+      std::to_string(prompt_tokens + completion_tokens) + " tokens (" + bound +
+      std::to_string(prompt_tokens) + " in the prompt, " + std::to_string(completion_tokens) +
       " in the completion). Please reduce the length of the prompt or completion.";
   return make(400, "context_length_exceeded", std::move(message));
 }
@@ -227,6 +234,20 @@ ApiError admin_only() {
   return make(403, "admin_only", "This needs an admin key.");
 }
 
+ApiError host_not_allowed(std::string_view host) {
+  return make(403,
+              "host_not_allowed",
+              "This server does not answer to the host " + quoted(host) +
+                  ". If it is one of its names, start it with --allowed-host.");
+}
+
+ApiError origin_not_allowed(std::string_view origin) {
+  return make(403,
+              "origin_not_allowed",
+              "Web pages of " + excerpt(origin) +
+                  " may not use this server. To let them, start it with --allowed-origin.");
+}
+
 ApiError unknown_url(std::string message) {
   return make(404, "unknown_url", std::move(message));
 }
@@ -252,8 +273,8 @@ ApiError method_not_allowed(std::string_view method,
                             std::string_view allow) {
   ApiError error = make(405,
                         "method_not_allowed",
-                        "The method " + std::string(method) + " is not allowed for " +
-                            std::string(path) + ". Allowed: " + std::string(allow) + ".");
+                        "The method " + excerpt(method) + " is not allowed for " + excerpt(path) +
+                            ". Allowed: " + std::string(allow) + ".");
   error.allow = allow;
   return error;
 }

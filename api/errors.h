@@ -11,7 +11,7 @@
 namespace sluice {
 
 /// The body of an error: one object with message, type, param and code, all four always there.
-/// Messages become one line of valid UTF-8.
+/// Messages become one line of valid UTF-8; what would echo a client at length is cut.
 void append_error_json(std::string& out, const ApiError& error);
 [[nodiscard]] std::string error_json(const ApiError& error);
 
@@ -25,7 +25,8 @@ void append_error_json(std::string& out, const ApiError& error);
 /// A response with a JSON body and its request id.
 [[nodiscard]] HttpResponse json_response(int status, std::string body, std::string_view request_id);
 
-/// One function for every code of the closed list. `param` is the field a client should look at.
+/// One function for every code of the closed list. What a client sent is shown by its first bytes.
+/// `param` is the field a client should look at.
 namespace errors {
 
 // 400: the request is wrong.
@@ -38,9 +39,11 @@ ApiError unknown_parameter(std::string param);
 ApiError unsupported_parameter(std::string param, std::string message);
 ApiError unsupported_value(std::string param, std::string message);
 /// Clients match the words of its message.
+///   at_least  the prompt was not counted to its end: the numbers say so
 ApiError context_length_exceeded(std::uint64_t context,
                                  std::uint64_t prompt_tokens,
-                                 std::uint64_t completion_tokens);
+                                 std::uint64_t completion_tokens,
+                                 bool at_least = false);
 ApiError invalid_header(std::string_view header, std::string message);
 ApiError invalid_url(std::string message);
 ApiError template_error(std::string message);
@@ -51,6 +54,9 @@ ApiError invalid_api_key();
 ApiError insufficient_scope(std::string_view scope);
 ApiError model_not_allowed(std::string_view model);
 ApiError admin_only();
+ApiError host_not_allowed(std::string_view host);
+/// `origin` is a web page's, or "another site".
+ApiError origin_not_allowed(std::string_view origin);
 
 // 404, 405, 408, 409: what is asked for.
 ApiError unknown_url(std::string message);

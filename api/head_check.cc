@@ -10,10 +10,6 @@
 namespace sluice {
 namespace {
 
-std::string_view shown(std::string_view text) {
-  return text.substr(0, 100);
-}
-
 /// Expect, media type, encoding, length.
 std::optional<ApiError> check_form(const HttpRequest& request,
                                    bool takes_body,
@@ -21,15 +17,15 @@ std::optional<ApiError> check_form(const HttpRequest& request,
   auto expect = request.header("expect");
   // HTTP/1.0 knows no expectations.
   if (expect && request.version_minor > 0 && !ascii::equals(ascii::trim(*expect), "100-continue"))
-    return errors::expectation_failed(shown(*expect));
+    return errors::expectation_failed(*expect);
   if (takes_body) {
     auto type = request.header("content-type");
     if (type && !ascii::equals(ascii::trim(type->substr(0, type->find(';'))), "application/json"))
-      return errors::unsupported_media_type(shown(*type));
+      return errors::unsupported_media_type(*type);
     auto encoding = request.header("content-encoding");
     if (encoding && !ascii::trim(*encoding).empty() &&
         !ascii::equals(ascii::trim(*encoding), "identity"))
-      return errors::unsupported_encoding(shown(*encoding));
+      return errors::unsupported_encoding(*encoding);
     if (!request.has_framing) return errors::length_required();
   }
   if (request.content_length && *request.content_length > body_bytes_max)

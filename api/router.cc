@@ -1,6 +1,7 @@
 #include "api/router.h"
 
 #include "api/errors.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <iterator>
@@ -36,13 +37,6 @@ const RouteRule* find_path(std::string_view path) {
   return nullptr;
 }
 
-/// A path of the client's in a message: not longer than it takes to recognise it.
-std::string shown(std::string_view path) {
-  constexpr std::size_t kShown = 200;
-  if (path.size() <= kShown) return std::string(path);
-  return std::string(path.substr(0, kShown)) + "...";
-}
-
 }  // namespace
 
 std::span<const RouteRule> route_table() {
@@ -54,11 +48,11 @@ std::variant<RouteMatch, ApiError> find_route(std::string_view method, std::stri
   const RouteRule* rule = find_path(path);
   if (!rule) {
     if (method == "TRACE" || method == "CONNECT")
-      return errors::method_not_allowed(method, shown(path), kAllowAll);
-    std::string message = "There is nothing at " + shown(path) + ".";
+      return errors::method_not_allowed(method, path, kAllowAll);
+    std::string message = "There is nothing at " + excerpt(path) + ".";
     if (path.size() > 1 && path.back() == '/') {
       std::string_view right = path.substr(0, path.size() - 1);
-      if (find_path(right)) message += " Did you mean " + shown(right) + "?";
+      if (find_path(right)) message += " Did you mean " + excerpt(right) + "?";
     }
     return errors::unknown_url(std::move(message));
   }
@@ -68,7 +62,7 @@ std::variant<RouteMatch, ApiError> find_route(std::string_view method, std::stri
   match.options = method == "OPTIONS";
   bool allowed =
       match.options || method == rule->method || (method == "HEAD" && rule->method == "GET");
-  if (!allowed) return errors::method_not_allowed(shown(method), shown(path), match.allow);
+  if (!allowed) return errors::method_not_allowed(method, path, match.allow);
   if (takes_id(*rule)) match.id = std::string(path.substr(rule->path.size()));
   return match;
 }

@@ -86,6 +86,12 @@ std::string repair_utf8(std::string_view text) {
   return repaired;
 }
 
+std::string excerpt(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return std::string(text);
+  text = text.substr(0, bytes_max);
+  return std::string(text.substr(0, bytes_max - incomplete_utf8_tail(text))) + "...";
+}
+
 std::size_t count_code_points(std::string_view text) {
   std::size_t count = 0;
   for (char c : text)

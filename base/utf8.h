@@ -22,6 +22,10 @@ std::size_t incomplete_utf8_tail(std::string_view text);
 /// "substitution of maximal subparts").
 std::string repair_utf8(std::string_view text);
 
+/// At most `bytes_max` bytes of a text, cut before a character and then marked by "...": how what
+/// others sent stands in our messages.
+std::string excerpt(std::string_view text, std::size_t bytes_max = 100);
+
 /// The number of code points of a valid text.
 std::size_t count_code_points(std::string_view text);
 

@@ -58,6 +58,8 @@ std::vector<Row> all_errors() {
       {errors::insufficient_scope("priority"), 403, "insufficient_scope", "permission_error"},
       {errors::model_not_allowed("m"), 403, "model_not_allowed", "permission_error", "model"},
       {errors::admin_only(), 403, "admin_only", "permission_error"},
+      {errors::host_not_allowed("h"), 403, "host_not_allowed", "permission_error"},
+      {errors::origin_not_allowed("http://h"), 403, "origin_not_allowed", "permission_error"},
       {errors::unknown_url("x"), 404, "unknown_url", request},
       {errors::model_not_found("m"), 404, "model_not_found", request, "model"},
       {errors::file_not_found("f"), 404, "file_not_found", request},
@@ -177,6 +179,8 @@ TEST(Errors, CoverTheWholeListOfCodes) {
                                            "insufficient_scope",
                                            "model_not_allowed",
                                            "admin_only",
+                                           "host_not_allowed",
+                                           "origin_not_allowed",
                                            "unknown_url",
                                            "model_not_found",
                                            "file_not_found",
@@ -206,6 +210,44 @@ TEST(Errors, CoverTheWholeListOfCodes) {
                                            "deadline_exceeded",
                                            "http_version_unsupported"};
   EXPECT_EQ(codes, specified);
+}
+
+TEST(Errors, ShowOfWhatAClientSentOnlyTheBeginning) {
+  const std::string text(3'000'000, 'x');
+  for (const ApiError& error : {errors::model_not_found(text),
+                                errors::model_not_allowed(text),
+                                errors::file_not_found(text),
+                                errors::batch_not_found(text),
+                                errors::unknown_parameter(text),
+                                errors::unsupported_parameter(text, text),
+                                errors::unsupported_value(text, text),
+                                errors::invalid_value(text, text),
+                                errors::missing_required_parameter(text),
+                                errors::invalid_json(text),
+                                errors::invalid_header(text, text),
+                                errors::unknown_url(text),
+                                errors::method_not_allowed(text, text, "GET"),
+                                errors::unsupported_media_type(text),
+                                errors::unsupported_encoding(text),
+                                errors::expectation_failed(text),
+                                errors::host_not_allowed(text),
+                                errors::origin_not_allowed(text)}) {
+    EXPECT_LT(error_json(error).size(), 2500U) << error.code;
+  }
+  EXPECT_EQ(errors::model_not_found("a/b").message,
+            "The model `a/b` does not exist or you do not have access to it.");
+}
+
+TEST(Errors, CountAPromptOrSayThatTheyDidNot) {
+  EXPECT_EQ(
+      errors::context_length_exceeded(8, 5, 4).message,
+      "This model's maximum context length is 8 tokens. However, you requested 9 tokens (5 in "
+      "the prompt, 4 in the completion). Please reduce the length of the prompt or "
+      "completion.");
+  EXPECT_EQ(errors::context_length_exceeded(8, 50, 4, true).message,
+            "This model's maximum context length is 8 tokens. However, you requested at least 54 "
+            "tokens (at least 50 in the prompt, 4 in the completion). Please reduce the length of "
+            "the prompt or completion.");
 }
 
 TEST(Errors, HaveTheBodyThatTypedClientsExpect) {

@@ -85,5 +85,12 @@ TEST(Utf8, ShowsACutTextLikeTheWholeOneUpToTheCut) {
   }
 }
 
+TEST(Utf8, CutsAnExcerptBeforeACharacter) {
+  EXPECT_EQ(excerpt("short", 5), "short");
+  EXPECT_EQ(excerpt("longer", 5), "longe...");
+  EXPECT_EQ(excerpt("ab\xC3\xA9", 3), "ab...");
+  EXPECT_EQ(excerpt(std::string(1000, 'x')).size(), 103U);
+}
+
 }  // namespace
 }  // namespace sluice
