@@ -16,7 +16,7 @@ constexpr FieldRule kRules[] = {
     {"echo", U::read, F::echo},
     {"frequency_penalty", U::read, F::frequency_penalty},
     {"function_call", U::only_none},
-    {"functions", U::only_empty},
+    {"functions", U::only_null},
     {"guided_choice", U::only_null},
     {"guided_decoding_backend", U::only_null},
     {"guided_grammar", U::only_null},
@@ -60,14 +60,14 @@ constexpr FieldRule kRules[] = {
     {"suffix", U::read, F::suffix},
     {"temperature", U::read, F::temperature},
     {"tool_choice", U::only_none},
-    {"tools", U::only_empty},
+    {"tools", U::only_null},
     {"top_k", U::read, F::top_k},
     {"top_p", U::read, F::top_p},
     {"truncate_prompt_tokens", U::read, F::truncate_prompt_tokens},
     {"typical_p", U::read, F::typical_p},
     {"use_beam_search", U::only_false},
     {"user", U::read, F::user},
-    {"web_search_options", U::only_null},
+    {"web_search_options", U::only_absent},
 };
 
 static_assert(std::is_sorted(std::begin(kRules), std::end(kRules), [](auto& a, auto& b) {
@@ -94,11 +94,11 @@ bool is_harmless(const FieldRule& rule, JsonTape::Value value) {
     case U::anything:
       return true;
     case U::only_null:
+      return value.is_empty();
+    case U::only_absent:
       return false;
     case U::only_false:
       return value.is(JsonKind::boolean) && !value.boolean();
-    case U::only_empty:
-      return value.is(JsonKind::array) && value.size() == 0;
     case U::only_none:
       return value.is(JsonKind::string) && value.string() == "none";
     case U::without_audio: {

@@ -53,9 +53,9 @@ constexpr std::size_t kCompletionFields =
 /// such a field would change the output in a way this server cannot.
 enum class FieldUse : std::uint8_t {
   read,
-  only_null,      ///< null
+  only_null,      ///< null; [] and {}, which say as much
+  only_absent,    ///< null alone: {} asks for something
   only_false,     ///< false, null
-  only_empty,     ///< [], null
   only_none,      ///< "none", null
   without_audio,  ///< arrays without "audio", null
   anything,       ///< accepted, no effect

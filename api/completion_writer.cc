@@ -116,14 +116,17 @@ void append_choice(std::string& out, const ChoiceDelta& choice, bool logprobs) {
   out += '}';
 }
 
-/// The three counts, without the closing brace.
-void append_counts(std::string& out, const Usage& usage) {
+/// The same object wherever usage is told.
+void append_usage_object(std::string& out, const Usage& usage) {
   out += R"({"prompt_tokens":)";
   append_json_int(out, usage.prompt_tokens);
   out += R"(,"completion_tokens":)";
   append_json_int(out, usage.completion_tokens);
   out += R"(,"total_tokens":)";
   append_json_int(out, usage.prompt_tokens + usage.completion_tokens);
+  out += R"(,"prompt_tokens_details":{"cached_tokens":)";
+  append_json_int(out, usage.cached_tokens);
+  out += "}}";
 }
 
 void add_ignored(HttpResponse& response, std::string_view ignored_params) {
@@ -159,10 +162,8 @@ std::string completion_body(const ResponseHead& head,
     append_choice(out, choice, head.logprobs);
   }
   out += R"(],"usage":)";
-  append_counts(out, usage);
-  out += R"(,"prompt_tokens_details":{"cached_tokens":)";
-  append_json_int(out, usage.cached_tokens);
-  out += "}}}";
+  append_usage_object(out, usage);
+  out += '}';
   return out;
 }
 
@@ -202,8 +203,7 @@ void CompletionStream::append_chunk(std::string& out,
   out += ']';
   if (continuous_usage_) {
     out += R"(,"usage":)";
-    append_counts(out, so_far);
-    out += '}';
+    append_usage_object(out, so_far);
   } else if (include_usage_) {
     out += R"(,"usage":null)";
   }
@@ -214,8 +214,8 @@ void CompletionStream::append_usage(std::string& out, const Usage& total) const 
   if (!include_usage_) return;
   out += prefix_;
   out += R"(],"usage":)";
-  append_counts(out, total);
-  out += "}}\n\n";
+  append_usage_object(out, total);
+  out += "}\n\n";
 }
 
 void CompletionStream::append_done(std::string& out) {

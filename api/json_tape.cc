@@ -127,9 +127,7 @@ struct JsonTape::Handler {
       if (found) twice = *at;
     }
     if (!found) return true;
-    constexpr std::size_t kShown = 64;
-    std::string shown(twice.substr(0, kShown));
-    return refuse("duplicate key \"" + shown + "\"", code);
+    return refuse("duplicate key \"" + excerpt(twice) + "\"", code);
   }
 
   bool on_document_begin(Code&) { return true; }

@@ -85,6 +85,10 @@ class JsonTape::Value {
 
   /// Members of an array or object.
   [[nodiscard]] std::uint32_t size() const { return node().count; }
+  /// An array or object without members: what many clients send for a list or map they do not set.
+  [[nodiscard]] bool is_empty() const {
+    return (is(JsonKind::array) || is(JsonKind::object)) && size() == 0;
+  }
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] Iterator end() const;
 

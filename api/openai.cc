@@ -59,7 +59,7 @@ std::optional<ApiError> read_timeout(std::string_view name,
     return errors::invalid_header(name,
                                   std::string(name) +
                                       " must be a positive integer of milliseconds, got \"" +
-                                      std::string(text->substr(0, 40)) + "\"");
+                                      excerpt(*text, 40) + "\"");
   // A year of milliseconds is far above every limit and far below the range of a Duration.
   constexpr std::int64_t kYearMs = 365LL * 24 * 3600 * 1000;
   Duration timeout = std::chrono::milliseconds(std::min(ms, kYearMs));
@@ -97,7 +97,7 @@ class CompletionParser {
       } else if (rule->use == FieldUse::read) {
         fields_[static_cast<std::size_t>(rule->field)] = member;
       } else if (!is_harmless(*rule, member)) {
-        std::string name(member.key());
+        std::string name = excerpt(member.key());
         return errors::unsupported_parameter(
             name, name + " is not supported by this server, got " + describe(member));
       }
@@ -267,6 +267,7 @@ class CompletionParser {
   void read_stream_options() {
     Value options;
     if (!reader_.object("stream_options", field(CompletionField::stream_options), options)) return;
+    if (options.size() == 0) return;
     if (!request_.stream) {
       reader_.refuse(errors::invalid_value("stream_options",
                                            "stream_options is only allowed with stream: true"));
@@ -316,7 +317,7 @@ class CompletionParser {
 
   void read_stop_tokens() {
     auto value = field(CompletionField::stop_token_ids);
-    if (!reader_.ok() || !value || value->is(JsonKind::null)) return;
+    if (!reader_.ok() || !value || value->is(JsonKind::null) || value->is_empty()) return;
     if (!value->is(JsonKind::array)) {
       reader_.wrong("stop_token_ids", "an array of token ids", *value);
     } else if (value->size() > kStopTokensMax) {
@@ -337,13 +338,13 @@ class CompletionParser {
 
   void read_stop() {
     auto value = field(CompletionField::stop);
-    if (!reader_.ok() || !value || value->is(JsonKind::null)) return;
+    if (!reader_.ok() || !value || value->is(JsonKind::null) || value->is_empty()) return;
     if (value->is(JsonKind::string)) {
       read_stop_string("stop", *value);
     } else if (!value->is(JsonKind::array)) {
       reader_.wrong("stop", "a string or an array of strings", *value);
-    } else if (value->size() == 0 || value->size() > context_.limits.max_stop) {
-      std::string limits = "1 to " + std::to_string(context_.limits.max_stop) + " entries";
+    } else if (value->size() > context_.limits.max_stop) {
+      std::string limits = "at most " + std::to_string(context_.limits.max_stop) + " entries";
       reader_.refuse(errors::invalid_value("stop", count_message("stop", limits, value->size())));
     } else {
       std::size_t index = 0;
@@ -458,7 +459,8 @@ class CompletionParser {
     if (r.priority_class == PriorityClass::low) {
       r.service_tier = "flex";
     } else {
-      bool used = wants_priority && r.priority_class == PriorityClass::realtime;
+      // A tier is confirmed where it changes something, and only there.
+      bool used = wants_priority && r.priority_class < rights.default_class;
       r.service_tier = used ? "priority" : "default";
     }
   }
@@ -488,7 +490,9 @@ class CompletionParser {
 
   void check_response_format() {
     Value format;
-    if (!reader_.object("response_format", field(CompletionField::response_format), format)) return;
+    if (!reader_.object("response_format", field(CompletionField::response_format), format) ||
+        format.size() == 0)
+      return;
     constexpr char kName[] = "response_format.type";
     for (Value member : format) {
       if (member.key() != "type") continue;

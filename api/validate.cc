@@ -49,12 +49,8 @@ std::string describe(JsonTape::Value value) {
       return std::to_string(value.integer());
     case JsonKind::number:
       return shortest(value.number());
-    case JsonKind::string: {
-      std::string_view text = value.string();
-      bool cut = text.size() > kShown;
-      if (cut) text = text.substr(0, kShown - incomplete_utf8_tail(text.substr(0, kShown)));
-      return "the string \"" + std::string(text) + (cut ? "...\"" : "\"");
-    }
+    case JsonKind::string:
+      return "the string \"" + excerpt(value.string(), kShown) + "\"";
     case JsonKind::array:
       return "an array";
     case JsonKind::object:
@@ -135,7 +131,7 @@ bool FieldReader::string(std::string_view name, Field field, std::string_view& o
 
 bool FieldReader::object(std::string_view name, Field field, Value& out) {
   if (skip(field)) return false;
-  if (!field->is(JsonKind::object)) {
+  if (!field->is(JsonKind::object) && !field->is_empty()) {
     wrong(name, "an object", *field);
     return false;
   }

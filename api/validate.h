@@ -43,6 +43,7 @@ class FieldReader {
   bool integer(std::string_view name, Field field, IntRange range, std::int64_t& out);
   bool number(std::string_view name, Field field, NumberRange range, double& out);
   bool string(std::string_view name, Field field, std::string_view& out);
+  /// An empty array counts as an empty object, for some languages write one for the other.
   bool object(std::string_view name, Field field, Value& out);
 
   /// As `integer` and `number`, for members of the width they have.

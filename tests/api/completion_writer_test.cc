@@ -53,7 +53,7 @@ TEST(CompletionStream, WritesTheSpecifiedTranscript) {
                 "\n\n" +
                 start +
                 R"("choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,)"
-                R"("total_tokens":3}})"
+                R"("total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}})"
                 "\n\n"
                 "data: [DONE]\n\n");
 }
@@ -77,7 +77,8 @@ TEST(CompletionStream, CountsOnEveryChunkWithContinuousUsage) {
   stream.append_chunk(out, piece("a"), {4, 2, 1});
 
   EXPECT_TRUE(
-      out.ends_with(R"(],"usage":{"prompt_tokens":4,"completion_tokens":2,"total_tokens":6}})"
+      out.ends_with(R"(],"usage":{"prompt_tokens":4,"completion_tokens":2,"total_tokens":6,)"
+                    R"("prompt_tokens_details":{"cached_tokens":1}}})"
                     "\n\n"))
       << out;
 }

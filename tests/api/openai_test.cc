@@ -137,6 +137,45 @@ TEST(ParseCompletion, TakesNullForAbsentInEveryField) {
   }
 }
 
+TEST(ParseCompletion, TakesEmptyListsAndMapsForAbsent) {
+  for (const char* field : {"stop",
+                            "stop_token_ids",
+                            "logit_bias",
+                            "metadata",
+                            "stream_options",
+                            "response_format",
+                            "tools",
+                            "functions",
+                            "modalities",
+                            "guided_choice",
+                            "guided_json",
+                            "structured_outputs",
+                            "prediction",
+                            "prompt_embeds"}) {
+    for (const char* value : {"[]", "{}"}) {
+      if (field == std::string_view("modalities") && value == std::string_view("{}")) continue;
+      auto request = accept("{\"" + std::string(field) + "\": " + value + "}");
+      EXPECT_TRUE(request.stop.empty() && request.stop_token_ids.empty()) << field;
+      EXPECT_TRUE(request.sampling.logit_bias.empty()) << field;
+      EXPECT_EQ(request.ignored_params, "") << field;
+    }
+  }
+}
+
+TEST(ParseCompletion, ShowsOfALongNameOnlyItsBeginning) {
+  const std::string name = "guided_" + std::string(3'000'000, 'x');
+  ApiError error = refuse("{\"" + name + "\": 1}");
+
+  EXPECT_EQ(error.code, "unsupported_parameter");
+  EXPECT_LT(error_json(error).size(), 1000U);
+  EXPECT_TRUE(error.param->starts_with("guided_xxx"));
+  EXPECT_LT(error_json(refuse("{\"logit_bias\": {\"" + name + "\": 1}}")).size(), 1000U);
+  EXPECT_LT(error_json(refuse("{\"a\": {\"" + name + "\": 1, \"" + name + "\": 2}}")).size(),
+            1000U);
+  EXPECT_LT(error_json(refuse("{\"stop\": {\"" + name + "\": 1}}")).size(), 1000U);
+  EXPECT_LT(error_json(refuse("{\"temperature\": \"" + name + "\"}")).size(), 1000U);
+}
+
 TEST(ParseCompletion, RefusesTheWrongTypesInEveryField) {
   const std::string number = "must be a number";
   const std::string integer = "must be an integer";
@@ -155,7 +194,7 @@ TEST(ParseCompletion, RefusesTheWrongTypesInEveryField) {
       {"n", integer, {"\"5\"", "true", "1.5", "[]", "{}"}},
       {"best_of", "must be a 64-bit integer", {"\"5\"", "true", "1.5", "[]", "{}"}},
       {"stream", boolean, {"\"true\"", "1", "0", "[]", "{}"}},
-      {"stream_options", "must be an object", {"\"x\"", "1", "true", "[]"}},
+      {"stream_options", "must be an object", {"\"x\"", "1", "true", "[1]"}},
       {"temperature", number, {"\"1\"", "true", "[]", "{}"}},
       {"top_p", number, {"\"1\"", "true", "[]", "{}"}},
       {"top_k", integer, {"\"1\"", "true", "1.5", "[]", "{}"}},
@@ -164,23 +203,23 @@ TEST(ParseCompletion, RefusesTheWrongTypesInEveryField) {
       {"repetition_penalty", number, {"\"1\"", "true", "[]", "{}"}},
       {"min_tokens", integer, {"\"1\"", "true", "1.5", "[]", "{}"}},
       {"ignore_eos", boolean, {"\"true\"", "1", "[]", "{}"}},
-      {"stop_token_ids", "must be an array of token ids", {"\"1\"", "1", "true", "{}"}},
+      {"stop_token_ids", "must be an array of token ids", {"\"1\"", "1", "true"}},
       {"skip_special_tokens", boolean, {"\"true\"", "1", "[]", "{}"}},
       {"include_stop_str_in_output", boolean, {"\"true\"", "1", "[]", "{}"}},
       {"truncate_prompt_tokens", integer, {"\"1\"", "true", "1.5", "[]", "{}"}},
       {"seed", "must be a 64-bit integer", {"\"1\"", "true", "1.5", "[]", "{}"}},
-      {"stop", "must be a string or an array of strings", {"1", "true", "{}"}},
+      {"stop", "must be a string or an array of strings", {"1", "true", "{\"a\": 1}"}},
       {"logprobs", integer, {"\"1\"", "true", "1.5", "[]", "{}"}},
       {"echo", boolean, {"\"true\"", "1", "[]", "{}"}},
       {"presence_penalty", number, {"\"1\"", "true", "[]", "{}"}},
       {"frequency_penalty", number, {"\"1\"", "true", "[]", "{}"}},
-      {"logit_bias", "must be an object", {"\"1\"", "1", "true", "[]"}},
+      {"logit_bias", "must be an object", {"\"1\"", "1", "true", "[1]"}},
       {"suffix", "must be a string", {"1", "true", "[]", "{}"}},
       {"user", "must be a string", {"1", "true", "[]", "{}"}},
       {"service_tier", "must be a string", {"1", "true", "[]", "{}"}},
       {"priority", integer, {"\"1\"", "true", "1.5", "[]", "{}"}},
-      {"metadata", "must be an object", {"\"1\"", "1", "true", "[]"}},
-      {"response_format", "must be an object", {"\"text\"", "1", "true", "[]"}},
+      {"metadata", "must be an object", {"\"1\"", "1", "true", "[1]"}},
+      {"response_format", "must be an object", {"\"text\"", "1", "true", "[1]"}},
       {"stream_interval", integer, {"\"1\"", "true", "1.5", "[]", "{}"}},
   };
   for (const Row& row : rows) {
@@ -294,7 +333,9 @@ TEST(ParseCompletion, ReadsStreamAndItsOptions) {
       accept(R"({"stream": true, "stream_options": {"include_usage": null}})").include_usage);
 
   expect_refused("stream_options", {R"({"include_usage": true})", "only allowed with stream"});
-  expect_refused("stream_options", {"{}", "only allowed with stream"}, "\"stream\": false");
+  expect_refused("stream_options",
+                 {R"({"include_usage": false})", "only allowed with stream"},
+                 "\"stream\": false");
   for (std::string option : {"include_usage", "include_obfuscation", "continuous_usage_stats"}) {
     std::string value = "{\"" + option + "\": 1}";
     std::string param = "stream_options." + option;
@@ -418,9 +459,8 @@ TEST(ParseCompletion, TakesOneTo16StopStrings) {
   std::string longest(256, 'x');
   EXPECT_EQ(accept("{\"stop\": \"" + longest + "\"}").stop[0], longest);
 
-  expect_refused("stop", {"[]", "1 to 16 entries, got 0"});
   std::string many = "[" + repeated("\"s\"", 17) + "]";
-  expect_refused("stop", {many, "1 to 16 entries, got 17"});
+  expect_refused("stop", {many, "at most 16 entries, got 17"});
   expect_refused("stop", {"\"\"", "1 to 256 bytes, got 0"});
   expect_refused("stop", {R"(["a", ""])", "1 to 256 bytes, got 0", "stop[1]"});
   expect_refused("stop", {R"(["a", 3])", "stop[1] must be a string, got 3", "stop[1]"});
@@ -512,7 +552,7 @@ TEST(ParseCompletion, TakesPlainTextAsTheOnlyResponseFormat) {
   }
   expect_refused("response_format", {R"({"type": "xml"})", "got the string \"xml\"", kParam});
   expect_refused("response_format", {R"({"type": 1})", "got 1", kParam});
-  expect_refused("response_format", {"{}", "must have a type", kParam});
+  expect_refused("response_format", {R"({"schema": {}})", "must have a type", kParam});
 }
 
 // Classes.
@@ -526,8 +566,9 @@ TEST(ParseCompletion, TurnsServiceTierIntoAClass) {
   for (const Row& row : {Row{"auto", PriorityClass::realtime, "default"},
                          Row{"default", PriorityClass::realtime, "default"},
                          Row{"scale", PriorityClass::realtime, "default"},
-                         Row{"priority", PriorityClass::realtime, "priority"},
-                         Row{"fast", PriorityClass::realtime, "priority"},
+                         // The best class is everybody's, so the wish changes nothing.
+                         Row{"priority", PriorityClass::realtime, "default"},
+                         Row{"fast", PriorityClass::realtime, "default"},
                          Row{"flex", PriorityClass::low, "flex"}}) {
     auto request = accept("{\"service_tier\": \"" + std::string(row.tier) + "\"}");
     EXPECT_EQ(request.priority_class, row.expected) << row.tier;
@@ -535,6 +576,17 @@ TEST(ParseCompletion, TurnsServiceTierIntoAClass) {
     EXPECT_EQ(request.ignored_params, "") << row.tier;
   }
   expect_refused("service_tier", {"\"gold\"", "one of auto, default, flex"});
+}
+
+TEST(ParseCompletion, ConfirmsATierThatRaisesTheClass) {
+  Body body;
+  body.context.rights.default_class = PriorityClass::batch;
+  for (const char* tier : {"priority", "fast"}) {
+    auto request = body.accept("{\"service_tier\": \"" + std::string(tier) + "\"}");
+    EXPECT_EQ(request.priority_class, PriorityClass::realtime);
+    EXPECT_EQ(request.service_tier, "priority");
+  }
+  EXPECT_EQ(body.accept(R"({"service_tier": "auto"})").service_tier, "default");
 }
 
 TEST(ParseCompletion, TurnsPriorityIntoAClassAndAnOrder) {
@@ -593,16 +645,16 @@ TEST(ParseCompletion, RefusesKnownFieldsItCannotHonour) {
       {"tool_choice", "\"auto\""},
       {"functions", "[{}]"},
       {"modalities", R"(["text", "audio"])"},
-      {"prediction", "{}"},
+      {"prediction", R"({"type": "content"})"},
       {"web_search_options", "{}"},
       {"use_beam_search", "true"},
-      {"guided_json", "{}"},
+      {"guided_json", R"({"type": "object"})"},
       {"guided_regex", "\"a*\""},
       {"guided_anything_new", "1"},
-      {"structured_outputs", "{}"},
+      {"structured_outputs", R"({"regex": "a*"})"},
       {"prompt_embeds", "\"AAAA\""},
-      {"audio", "{}"},
-      {"moderation", "{}"},
+      {"audio", R"({"voice": "a"})"},
+      {"moderation", R"({"a": 1})"},
       {"store", "true"},
       {"reasoning_effort", "\"high\""},
   };
