@@ -73,6 +73,26 @@ void read_yarn(JsonFields& rope, RopeConfig& config, std::int32_t context) {
   config.attention_factor = rope.number("attention_factor", 0, 1e3, natural);
 }
 
+/// Numbers that scale positions mean nothing without the word that says how.
+void check_unscaled(JsonFields& rope) {
+  if (rope.has("rope_type") || rope.has("type")) return;
+  for (const char* key : {"factor",
+                          "low_freq_factor",
+                          "high_freq_factor",
+                          "beta_fast",
+                          "beta_slow",
+                          "mscale",
+                          "mscale_all_dim",
+                          "attention_factor",
+                          "short_factor",
+                          "long_factor"}) {
+    if (const json::value* value = rope.find(key); value != nullptr)
+      rope.refuse(key,
+                  "is " + describe(*value) +
+                      ", but no rope_type says how it scales; known are linear, llama3, yarn");
+  }
+}
+
 /// Reads both spellings: "rope_scaling" beside "rope_theta", and "rope_parameters" with all in one.
 RopeConfig read_rope(JsonFields& fields, std::int32_t context) {
   constexpr double kThetaMin = 1.000001;
@@ -82,9 +102,17 @@ RopeConfig read_rope(JsonFields& fields, std::int32_t context) {
   RopeConfig config;
   config.theta = fields.number("rope_theta", kThetaMin, kThetaMax, config.theta);
   double rotated = fields.number("partial_rotary_factor", 0, 1, 1.0);
-  const char* key = fields.has("rope_scaling") ? "rope_scaling" : "rope_parameters";
-  const json::object* object = fields.object(key);
-  if (object != nullptr && !object->empty()) {
+  auto filled = [&fields](const char* key) {
+    const json::object* object = fields.object(key);
+    return object == nullptr || object->empty() ? nullptr : object;
+  };
+  const json::object* old_spelling = filled("rope_scaling");
+  const json::object* new_spelling = filled("rope_parameters");
+  if (old_spelling != nullptr && new_spelling != nullptr && *old_spelling != *new_spelling)
+    fields.refuse("rope_parameters", "differs from rope_scaling, its name in older files");
+  const char* key = old_spelling != nullptr ? "rope_scaling" : "rope_parameters";
+  const json::object* object = old_spelling != nullptr ? old_spelling : new_spelling;
+  if (object != nullptr) {
     JsonFields rope(*object, fields.place() + ": " + key);
     config.theta = rope.number("rope_theta", kThetaMin, kThetaMax, config.theta);
     rotated = rope.number("partial_rotary_factor", 0, 1, rotated);
@@ -102,6 +130,7 @@ RopeConfig read_rope(JsonFields& fields, std::int32_t context) {
       rope.refuse(rope.has("rope_type") ? "rope_type" : "type",
                   "is \"" + type + "\", known are default, linear, llama3, yarn");
     }
+    if (config.type == RopeConfig::Type::plain) check_unscaled(rope);
     if (config.type != RopeConfig::Type::plain) {
       // Only yarn can do without: its factor is then the ratio of the contexts.
       std::optional<double> fallback;
@@ -128,6 +157,19 @@ RopeConfig read_rope(JsonFields& fields, std::int32_t context) {
   return config;
 }
 
+/// These families have the same window in every layer; a file that says otherwise is of another.
+void refuse_layer_types(JsonFields& fields, const std::vector<std::int32_t>& windows) {
+  const json::array* types = fields.array("layer_types");
+  if (types == nullptr) return;
+  const char* right = windows.front() != 0 ? "sliding_attention" : "full_attention";
+  for (std::size_t i = 0; i < types->size(); ++i) {
+    if ((*types)[i] != right)
+      fields.refuse("layer_types",
+                    "[" + std::to_string(i) + "] is " + describe((*types)[i]) +
+                        ", in this family every layer is " + right);
+  }
+}
+
 /// The window of each layer. An absent "sliding_window" means 4096 in these families; null means
 /// none.
 std::vector<std::int32_t> read_windows(JsonFields& fields,
@@ -141,7 +183,10 @@ std::vector<std::int32_t> read_windows(JsonFields& fields,
   auto window = static_cast<std::int32_t>(
       fields.integer("sliding_window", 0, kContextMax, absent ? kDefaultWindow : 0));
   if (architecture == "mistral") std::fill(windows.begin(), windows.end(), window);
-  if (architecture != "qwen2" && architecture != "qwen3") return windows;
+  if (architecture != "qwen2" && architecture != "qwen3") {
+    refuse_layer_types(fields, windows);
+    return windows;
+  }
   if (!fields.boolean("use_sliding_window", false)) window = 0;
   std::int64_t first =
       fields.integer("max_window_layers", 0, kLayersMax * kLayersMax, kDefaultFirstLayer);
@@ -172,13 +217,75 @@ std::vector<std::int32_t> read_windows(JsonFields& fields,
   return windows;
 }
 
+/// Keys of related models that change what is computed, and the value that changes nothing. They
+/// stand in files of the classes we know, written by those who extended them.
+struct ForeignKey {
+  const char* key;
+  double neutral;  ///< a number that is none of the key's: only null, false and absent are neutral
+};
+constexpr double kNone = -1e300;
+constexpr ForeignKey kForeignKeys[] = {
+    // positions
+    {"rope_interleaved", kNone},
+    {"rotary_pct", 1},
+    {"rope_pct", 1},
+    {"rotary_percent", 1},
+    {"rope_local_base_freq", kNone},
+    {"no_rope_layers", kNone},
+    {"no_rope_layer_interval", 0},
+    {"alibi", kNone},
+    // attention
+    {"attn_logit_softcapping", kNone},
+    {"query_pre_attn_scalar", kNone},
+    {"attention_multiplier", kNone},
+    {"attention_chunk_size", kNone},
+    {"attn_temperature_tuning", kNone},
+    {"sliding_window_pattern", kNone},
+    {"clip_qkv", kNone},
+    {"use_qk_norm", kNone},
+    {"qk_layernorm", kNone},
+    {"use_bidirectional_attention", kNone},
+    // scales of the residual stream and the logits
+    {"embedding_multiplier", 1},
+    {"residual_multiplier", 1},
+    {"logits_scaling", 1},
+    {"logit_scale", 1},
+    {"scale_emb", 1},
+    {"scale_depth", kNone},
+    {"final_logit_softcapping", kNone},
+    {"lm_head_multiplier", 1},
+    // layers
+    {"parallel_attn", kNone},
+    {"use_parallel_residual", kNone},
+    {"num_local_experts", 0},
+    {"num_experts", 0},
+};
+
+void check_foreign_keys(JsonFields& fields) {
+  for (const ForeignKey& foreign : kForeignKeys) {
+    const json::value* value = fields.find(foreign.key);
+    if (value == nullptr || *value == false) continue;
+    if (value->is_array() && value->get_array().empty()) continue;
+    if (value->is_number() && value->to_number<double>() == foreign.neutral) continue;
+    fields.refuse(
+        foreign.key,
+        "is " + describe(*value) + ", which changes what is computed and is not supported");
+  }
+  for (const char* key : {"quantization_config", "compression_config", "quantization"}) {
+    if (fields.has(key)) fields.refuse(key, "is there; quantized checkpoints are not supported");
+  }
+  if (!fields.boolean("is_causal", true))
+    fields.refuse("is_causal", "is false, but only causal attention is supported");
+}
+
 /// What we would compute wrongly if we passed over it.
 void check_unsupported(JsonFields& fields) {
-  std::string activation = fields.string("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish")
-    fields.refuse("hidden_act", "is \"" + activation + "\", only silu is supported");
-  if (fields.has("quantization_config"))
-    fields.refuse("quantization_config", "is there; quantized checkpoints are not supported");
+  check_foreign_keys(fields);
+  for (const char* key : {"hidden_act", "hidden_activation"}) {
+    std::string activation = fields.string(key, "silu");
+    if (activation != "silu" && activation != "swish")
+      fields.refuse(key, "is \"" + activation + "\", only silu is supported");
+  }
   for (const char* key : {"torch_dtype", "dtype"}) {
     std::string type = fields.string(key, "float32");
     if (type != "float32" && type != "bfloat16" && type != "float16")
@@ -240,6 +347,11 @@ Result<DecoderConfig> parse_decoder_config(std::string_view text) {
     config.qkv_bias = config.output_bias = attention_bias;
   if (config.architecture == "llama") config.mlp_bias = mlp_bias;
   if (config.architecture == "qwen2") config.qkv_bias = true;
+  // Where the family knows no such bias, the flag asks for another computation than ours.
+  if (attention_bias && config.architecture == "mistral")
+    fields.refuse("attention_bias", "is true, models of this family have none");
+  if (mlp_bias && config.architecture != "llama")
+    fields.refuse("mlp_bias", "is true, models of this family have none");
   config.qk_norm = config.architecture == "qwen3";
   config.windows = read_windows(fields, *file, config.architecture, config.layers);
   config.rope = read_rope(fields, config.context);

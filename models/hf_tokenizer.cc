@@ -32,6 +32,7 @@ class HfTokenizer final : public Tokenizer {
   [[nodiscard]] std::int32_t vocabulary() const override {
     return static_cast<std::int32_t>(entries_.size());
   }
+  [[nodiscard]] std::int32_t text_vocabulary() const override { return text_vocabulary_; }
   [[nodiscard]] std::optional<TokenId> bos() const override { return bos_; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return eos_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return token_bytes_max_; }
@@ -81,6 +82,7 @@ class HfTokenizer final : public Tokenizer {
   std::optional<TokenId> bos_;
   std::vector<TokenId> eos_;
   std::size_t token_bytes_max_ = 1;
+  std::int32_t text_vocabulary_ = 0;
 };
 
 Result<std::shared_ptr<const Tokenizer>> HfTokenizer::load(const std::string& folder) {
@@ -131,6 +133,15 @@ Result<void> HfTokenizer::load_added(const json::object& file) {
   entries_.resize(spellings.size());
   for (std::size_t id = 0; id < spellings.size(); ++id)
     entries_[id].bytes = bytes_of_spelling(spellings[id]);
+  // Many files list their added tokens at the end of the vocabulary, too.
+  std::set<TokenId> added_ids;
+  for (const AddedToken& token : added_)
+    added_ids.insert(token.id);
+  text_vocabulary_ = static_cast<std::int32_t>(spellings.size());
+  while (text_vocabulary_ > 0 &&
+         (spellings[static_cast<std::size_t>(text_vocabulary_ - 1)].empty() ||
+          added_ids.contains(text_vocabulary_ - 1)))
+    --text_vocabulary_;
   // Added tokens follow the vocabulary closely; an id far beyond it is damage, not a plan.
   constexpr std::size_t kGapMax = 1 << 20;
   std::size_t id_max = spellings.size() + added_.size() + kGapMax;

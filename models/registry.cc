@@ -27,12 +27,23 @@ Result<ModelCard> load_model_card(const std::string& path) {
   if (!config) return config.error();
   Result<std::shared_ptr<const Tokenizer>> tokenizer = load_tokenizer(path);
   if (!tokenizer) return tokenizer.error();
-  // The tokenizer may know fewer ids than the model has rows (padding), but not more.
-  if ((*tokenizer)->vocabulary() > config->vocabulary)
+  // The tokenizer may know fewer ids than the model has rows (padding). It may know more if those
+  // are added tokens, such as a [PAD] that the model was never resized for: a prompt that spells
+  // one is refused. What every prompt needs must be there.
+  auto beyond = [&](const std::string& what) {
     return Error{ErrorCode::invalid_argument,
-                 path + ": tokenizer.json has ids up to " +
-                     std::to_string((*tokenizer)->vocabulary() - 1) +
-                     ", config.json: vocab_size is " + std::to_string(config->vocabulary)};
+                 path + ": tokenizer.json " + what + ", config.json: vocab_size is " +
+                     std::to_string(config->vocabulary)};
+  };
+  if ((*tokenizer)->text_vocabulary() > config->vocabulary)
+    return beyond("makes text into ids up to " +
+                  std::to_string((*tokenizer)->text_vocabulary() - 1));
+  Result<std::vector<TokenId>> around = (*tokenizer)->encode("", true, false);
+  if (!around) return around.error();
+  for (TokenId id : *around) {
+    if (id >= config->vocabulary)
+      return beyond("puts the id " + std::to_string(id) + " around every text");
+  }
   return ModelCard{
       config->architecture, config->vocabulary, config->context, std::move(*tokenizer)};
 }

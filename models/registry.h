@@ -30,7 +30,7 @@ struct ModelSource {
 Result<std::unique_ptr<Model>> load_model(const ModelSource& source);
 
 /// What the front needs to know without weights: context and vocabulary (from config.json), and the
-/// tokenizer.
+/// tokenizer, which may have added tokens beyond that vocabulary.
 struct ModelCard {
   std::string architecture;
   std::int32_t vocabulary = 0;

@@ -168,6 +168,9 @@ Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::open(const std::string
 }
 
 Result<void> SafetensorsFile::read_header(const std::string& file) {
+  std::string_view bytes(reinterpret_cast<const char*>(bytes_), size_bytes_);
+  if (std::string what = describe_stand_in(bytes); !what.empty())
+    return Error{ErrorCode::data_loss, file + ": " + what};
   std::uint64_t length = 0;
   for (std::size_t i = kLengthBytes; i-- > 0;)
     length = length << 8 | std::to_integer<std::uint64_t>(bytes_[i]);
@@ -180,15 +183,14 @@ Result<void> SafetensorsFile::read_header(const std::string& file) {
                  file + ": header of " + std::to_string(length) + " bytes, but the file has " +
                      std::to_string(size_bytes_) + " in all"};
   header_bytes_ = kLengthBytes + static_cast<std::size_t>(length);
-  std::string_view text(reinterpret_cast<const char*>(bytes_) + kLengthBytes,
-                        static_cast<std::size_t>(length));
-  Result<json::object> header = parse_json_object(text, file + ": header");
+  Result<json::object> header = parse_json_object(
+      bytes.substr(kLengthBytes, static_cast<std::size_t>(length)), file + ": header");
   if (!header) return header.error();
   std::size_t data_bytes = size_bytes_ - header_bytes_;
   for (const auto& entry : *header) {
     std::string name(entry.key().data(), entry.key().size());
     if (name == "__metadata__") {
-      if (!entry.value().is_object())
+      if (!entry.value().is_object() && !entry.value().is_null())
         return Error{ErrorCode::data_loss, file + ": header: __metadata__ is not an object"};
       continue;
     }

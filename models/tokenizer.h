@@ -20,6 +20,9 @@ class Tokenizer {
 
   /// One more than the largest id that can be decoded.
   [[nodiscard]] virtual std::int32_t vocabulary() const = 0;
+  /// One more than the largest id that plain text can become: added tokens do not count, for only
+  /// their own spelling becomes them.
+  [[nodiscard]] virtual std::int32_t text_vocabulary() const = 0;
   [[nodiscard]] virtual std::optional<TokenId> bos() const = 0;
   /// Ids that end a text (of config.json, generation_config.json or tokenizer_config.json),
   /// ascending.

@@ -162,6 +162,75 @@ TEST(DecoderConfig, NamesTheFileTheKeyAndTheValueOfAWrongField) {
               HasSubstr("config.json: layer_types has 1 entries, num_hidden_layers is 3"));
 }
 
+TEST(DecoderConfig, RefusesByNameWhatItWouldComputeWrongly) {
+  auto llama = [](const std::string& more) { return refusal(config_of("LlamaForCausalLM", more)); };
+
+  EXPECT_EQ(llama(R"("rope_scaling": {"factor": 2.0}, )"),
+            "config.json: rope_scaling: factor is 2E0, but no rope_type says how it scales; known "
+            "are linear, llama3, yarn");
+  EXPECT_THAT(llama(R"("rope_parameters": {"rope_theta": 1e4, "factor": 4}, )"),
+              HasSubstr("rope_parameters: factor is 4, but no rope_type"));
+  EXPECT_EQ(llama(R"("rope_interleaved": true, )"),
+            "config.json: rope_interleaved is true, which changes what is computed and is not "
+            "supported");
+  EXPECT_THAT(llama(R"("rope_scaling": {"type": "linear", "factor": 2},
+                       "rope_parameters": {"rope_type": "default"}, )"),
+              HasSubstr("rope_parameters differs from rope_scaling"));
+  for (const char* field : {R"("final_logit_softcapping": 30.0)",
+                            R"("attn_logit_softcapping": 50.0)",
+                            R"("logits_scaling": 8.0)",
+                            R"("logit_scale": 0.0625)",
+                            R"("embedding_multiplier": 12)",
+                            R"("residual_multiplier": 0.22)",
+                            R"("attention_multiplier": 0.0078125)",
+                            R"("scale_emb": 12)",
+                            R"("rotary_pct": 0.25)",
+                            R"("no_rope_layers": [1, 1, 0])",
+                            R"("clip_qkv": 8.0)",
+                            R"("use_qk_norm": true)",
+                            R"("use_parallel_residual": true)",
+                            R"("num_local_experts": 8)",
+                            R"("is_causal": false)",
+                            R"("hidden_activation": "gelu_pytorch_tanh")",
+                            R"("quantization": {"bits": 4})",
+                            R"("layer_types": ["full_attention", "sliding_attention",
+                                "full_attention"])"}) {
+    std::string key = field;
+    key = key.substr(1, key.find('"', 1) - 1);
+    EXPECT_THAT(llama(std::string(field) + ", "), HasSubstr("config.json: " + key));
+  }
+  EXPECT_THAT(refusal(config_of("MistralForCausalLM", R"("attention_bias": true, )")),
+              HasSubstr("attention_bias is true"));
+  EXPECT_THAT(refusal(config_of("Qwen2ForCausalLM", R"("mlp_bias": true, )")),
+              HasSubstr("mlp_bias is true"));
+}
+
+TEST(DecoderConfig, TakesWhatChangesNothing) {
+  for (const char* field : {R"("rope_interleaved": false)",
+                            R"("rope_scaling": {})",
+                            R"("rope_scaling": null)",
+                            R"("rope_scaling": {"rope_type": "default"})",
+                            R"("rope_scaling": {"rope_theta": 5e5})",
+                            R"("logit_scale": 1.0)",
+                            R"("logits_scaling": 1)",
+                            R"("final_logit_softcapping": null)",
+                            R"("no_rope_layers": [])",
+                            R"("num_experts": 0)",
+                            R"("is_causal": true)",
+                            R"("layer_types": ["full_attention", "full_attention",
+                                "full_attention"])",
+                            R"("attention_dropout": 0.1, "pretraining_tp": 2, "use_cache": true)"})
+    EXPECT_TRUE(parse_decoder_config(config_of("LlamaForCausalLM", std::string(field) + ", ")))
+        << field;
+  // The newer spelling counts where the older one says nothing.
+  DecoderConfig config =
+      parsed(config_of("LlamaForCausalLM",
+                       R"("rope_scaling": {}, "rope_parameters": {"rope_type": "linear",
+                          "factor": 2, "rope_theta": 5e5}, )"));
+  EXPECT_EQ(config.rope.type, RopeConfig::Type::linear);
+  EXPECT_EQ(config.rope.theta, 5e5);
+}
+
 TEST(DecoderConfig, NamesTheArchitecturesItKnows) {
   EXPECT_EQ(refusal(config_of("BertModel")),
             "config.json: architectures is [\"BertModel\"], known are LlamaForCausalLM, "

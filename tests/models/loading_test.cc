@@ -231,7 +231,45 @@ TEST(ModelCard, RefusesATokenizerWithMoreIdsThanTheModel) {
   ASSERT_FALSE(card);
   EXPECT_EQ(card.error().code, ErrorCode::invalid_argument);
   EXPECT_THAT(card.error().message,
-              HasSubstr("tokenizer.json has ids up to 4095, config.json: vocab_size is 4000"));
+              HasSubstr("tokenizer.json makes text into ids up to 4095, config.json: vocab_size is "
+                        "4000"));
+}
+
+TEST(ModelCard, TakesAddedTokensThatTheModelWasNotResizedFor) {
+  TemporaryFolder folder;
+  folder.copy_from(SLUICE_SOURCE_DIR "/models/shipped/brook");
+  folder.replace("tokenizer.json",
+                 R"("added_tokens": [)",
+                 R"("added_tokens": [{"id": 4096, "content": "[PAD]", "special": true,
+                    "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}, )");
+
+  auto card = load_model_card(folder.path());
+
+  ASSERT_TRUE(card) << card.error().message;
+  EXPECT_EQ(card->vocabulary, 4096);
+  EXPECT_EQ(card->tokenizer->vocabulary(), 4097);
+  EXPECT_EQ(card->tokenizer->text_vocabulary(), 4096);
+  auto ids = card->tokenizer->encode("[PAD]", false, true);
+  ASSERT_TRUE(ids);
+  EXPECT_EQ(*ids, (std::vector<TokenId>{4096}));
+}
+
+TEST(ModelCard, SaysThatAFileIsAGitLfsPointer) {
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\n"
+      "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+  for (const char* name : {"config.json", "tokenizer.json"}) {
+    TemporaryFolder folder;
+    folder.copy_from(SLUICE_SOURCE_DIR "/models/shipped/brook");
+    folder.write(name, pointer);
+
+    auto card = load_model_card(folder.path());
+
+    ASSERT_FALSE(card);
+    EXPECT_THAT(card.error().message, HasSubstr(name));
+    EXPECT_THAT(card.error().message,
+                HasSubstr("is a Git LFS pointer to a file of 12345 bytes, not the file"));
+  }
 }
 
 TEST(ModelRegistry, LoadsTheHashModelByName) {

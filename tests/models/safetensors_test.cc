@@ -60,6 +60,30 @@ TEST_F(Safetensors, FindsTheTensorsOfAFile) {
   EXPECT_EQ(std::to_integer<int>(*tensors[3].data), 1);
 }
 
+TEST_F(Safetensors, TakesNullForAbsentMetadata) {
+  auto file = open(file_of(R"({"__metadata__":null,)"
+                           R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+                           8));
+
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ((*file)->tensors().size(), 1U);
+}
+
+TEST_F(Safetensors, SaysWhatStandsInThePlaceOfTheFile) {
+  auto pointer = open(
+      "version https://git-lfs.github.com/spec/v1\n"
+      "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+      "size 1073741824\n");
+  ASSERT_FALSE(pointer);
+  EXPECT_EQ(pointer.error().message,
+            "model.safetensors: is a Git LFS pointer to a file of 1073741824 bytes, not the file; "
+            "run 'git lfs pull' in its folder");
+
+  auto page = open("<!DOCTYPE html><html><body>404</body></html>");
+  ASSERT_FALSE(page);
+  EXPECT_THAT(page.error().message, HasSubstr("is a web page"));
+}
+
 TEST_F(Safetensors, AcceptsAFileWithoutTensors) {
   auto file = open(file_of("{}", 0));
 

@@ -84,6 +84,7 @@ class PieceTokenizer final : public Tokenizer {
     return static_cast<TokenId>(begin * 64 + end);
   }
   [[nodiscard]] std::int32_t vocabulary() const override { return 64 * 64; }
+  [[nodiscard]] std::int32_t text_vocabulary() const override { return 64 * 64; }
   [[nodiscard]] std::optional<TokenId> bos() const override { return {}; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return none_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return 64; }
