@@ -2,8 +2,10 @@
 
 #include "api/errors.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace sluice {
@@ -30,7 +32,7 @@ std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& reques
     std::size_t tokens_min = text->size() / std::max<std::size_t>(1, tokenizer.token_bytes_max());
     if (!request.truncate_prompt_tokens && tokens_min > static_cast<std::size_t>(context)) {
       return errors::context_length_exceeded(
-          static_cast<std::uint64_t>(context), tokens_min, request.max_tokens.value_or(0));
+          static_cast<std::uint64_t>(context), tokens_min, request.max_tokens.value_or(0), tokenizer.token_bytes_max() > 1);
     }
     auto ids = tokenizer.encode(*text, true, true);
     if (!ids) return errors::invalid_value(prompt_name(request, i), ids.error().message);
@@ -46,6 +48,15 @@ std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& reques
         return errors::invalid_value(prompt_name(request, i),
                                      "The prompt is empty and the model has no first token.");
       }
+    }
+    // A token that was added to the tokenizer and never to the model.
+    for (TokenId id : result.tokens) {
+      if (id < model.vocabulary) continue;
+      return errors::invalid_value(prompt_name(request, i),
+                                   "The text spells the token \"" + excerpt(tokenizer.bytes(id)) +
+                                       "\", whose id " + std::to_string(id) +
+                                       " is outside the model's vocabulary [0, " +
+                                       std::to_string(model.vocabulary) + ").");
     }
   } else {
     result.tokens = std::get<std::vector<TokenId>>(request.prompts[i]);
@@ -93,8 +104,11 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
   }
   std::vector<TokenId> stop_tokens = request.stop_token_ids;
   if (!request.ignore_eos) {
+    // An end that the model has no row for is never drawn.
     const auto& eos = model.tokenizer->eos();
-    stop_tokens.insert(stop_tokens.end(), eos.begin(), eos.end());
+    std::copy_if(eos.begin(), eos.end(), std::back_inserter(stop_tokens), [&](TokenId id) {
+      return id < model.vocabulary;
+    });
   }
   std::sort(stop_tokens.begin(), stop_tokens.end());
   stop_tokens.erase(std::unique(stop_tokens.begin(), stop_tokens.end()), stop_tokens.end());

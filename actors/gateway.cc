@@ -6,6 +6,7 @@
 #include "api/head_check.h"
 #include "api/router.h"
 #include "api/status_bodies.h"
+#include "base/utf8.h"
 
 #include <utility>
 #include <variant>
@@ -73,9 +74,7 @@ class Gateway final : public HttpHandler {
   }
 
   HttpResponse on_fault(const HttpFault& fault) override {
-    return to_response(fault,
-                       fault.request_id.empty() ? choose_request_id(std::nullopt, *front_->random)
-                                                : fault.request_id);
+    return to_response(fault, choose_request_id(fault.request_id, *front_->random));
   }
 
  private:
@@ -159,15 +158,20 @@ class Gateway final : public HttpHandler {
 class ManagementGateway final : public HttpHandler {
  public:
   ManagementGateway(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options)
-      : front_(std::move(front)), probes_(front_, std::move(options)) {}
+      : front_(std::move(front)), options_(std::move(options)), probes_(front_, options_) {}
 
   std::optional<HttpResponse> on_head(const HttpRequest& request) override {
     std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
     if (!answer_of(request.path))
-      return to_response(errors::unknown_url("There is no " + request.path + " here."), id);
+      return to_response(errors::unknown_url("There is no " + excerpt(request.path) + " here."),
+                         id);
     if (request.method != "GET" && request.method != "HEAD") {
       return to_response(errors::method_not_allowed(request.method, request.path, "GET, HEAD"), id);
     }
+    if (is_open(request.path)) return std::nullopt;
+    auto client = options_->admin_keys.authenticate(request.header("authorization"),
+                                                    request.header("x-api-key"));
+    if (auto* error = std::get_if<ApiError>(&client)) return to_response(*error, id);
     return std::nullopt;
   }
 
@@ -178,13 +182,16 @@ class ManagementGateway final : public HttpHandler {
   }
 
   HttpResponse on_fault(const HttpFault& fault) override {
-    return to_response(fault,
-                       fault.request_id.empty() ? choose_request_id(std::nullopt, *front_->random)
-                                                : fault.request_id);
+    return to_response(fault, choose_request_id(fault.request_id, *front_->random));
   }
 
  private:
   using Answer = HttpResponse (Probes::*)(const std::string&) const;
+
+  /// What probes ask needs no key; all else does, as soon as there is one.
+  static bool is_open(std::string_view path) {
+    return path == "/health" || path == "/ready" || path == "/version";
+  }
 
   static Answer answer_of(std::string_view path) {
     if (path == "/health") return &Probes::health;
@@ -196,6 +203,7 @@ class ManagementGateway final : public HttpHandler {
   }
 
   std::shared_ptr<Front> front_;
+  std::shared_ptr<const GatewayOptions> options_;
   Probes probes_;
 };
 

@@ -18,6 +18,7 @@ namespace sluice {
 /// What the probes watch and the version says.
 struct GatewayOptions {
   KeyRing keys;
+  KeyRing admin_keys;  ///< of the management port
   ApiLimits limits;
   std::size_t body_bytes_max = std::size_t{8} << 20;
   std::string version;

@@ -98,8 +98,8 @@ std::string version_body(const VersionInfo& version) {
   append_text(out, R"({"version":)", version.version);
   append_text(out, R"(,"git":)", version.git);
   append_text(out, R"(,"build":)", version.build);
-  append_text(out, R"(,"protocol":{"binary":)", version.binary_protocol);
-  append_number(out, R"(,"plugin_abi":)", version.plugin_abi);
+  // What is spoken here and nothing else; each has its version under its name.
+  append_text(out, R"(,"protocol":{"http":)", "1.1");
   append_text(out, R"(},"compiler":)", version.compiler);
   append_list(out, R"(,"features":)", version.features, [&](const std::string& feature) {
     append_json_string(out, feature);

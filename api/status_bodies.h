@@ -50,8 +50,6 @@ struct VersionInfo {
   std::string build;     ///< "release"
   std::string compiler;  ///< "g++ 12.2.0"
   std::vector<std::string> features;
-  std::string binary_protocol = "1.0";
-  int plugin_abi = 1;
 };
 
 [[nodiscard]] std::string version_body(const VersionInfo& version);

@@ -103,6 +103,55 @@ TEST_F(CompletionPlanTest, RefusesAHugePromptBeforeTokenizingIt) {
   EXPECT_THAT(error.message, HasSubstr("maximum context length is 64 tokens"));
 }
 
+/// A tokenizer whose one added token the model has no row for.
+class PaddedTokenizer final : public Tokenizer {
+ public:
+  [[nodiscard]] std::int32_t vocabulary() const override { return kPad + 1; }
+  [[nodiscard]] std::int32_t text_vocabulary() const override { return kPad; }
+  [[nodiscard]] std::optional<TokenId> bos() const override { return {}; }
+  [[nodiscard]] const std::vector<TokenId>& eos() const override { return eos_; }
+  [[nodiscard]] std::size_t token_bytes_max() const override { return 8; }
+  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text,
+                                                    bool,
+                                                    bool) const override {
+    if (text == "[PAD]") return std::vector<TokenId>{kPad};
+    return std::vector<TokenId>(text.size(), 1);
+  }
+  [[nodiscard]] std::string_view bytes(TokenId id) const override {
+    return id == kPad ? "[PAD]" : "x";
+  }
+  [[nodiscard]] bool is_special(TokenId id) const override { return id == kPad; }
+  [[nodiscard]] std::string decode(const std::vector<TokenId>&, bool) const override { return ""; }
+
+ private:
+  static constexpr TokenId kPad = 300;
+  std::vector<TokenId> eos_{2, kPad};
+};
+
+TEST_F(CompletionPlanTest, RefusesATextThatSpellsATokenTheModelLacks) {
+  card_.tokenizer = std::make_shared<PaddedTokenizer>();
+
+  ApiError error = refused(completion("[PAD]", 1));
+
+  EXPECT_EQ(error.code, "invalid_value");
+  EXPECT_EQ(error.param, "prompt");
+  EXPECT_EQ(error.message,
+            "The text spells the token \"[PAD]\", whose id 300 is outside the model's vocabulary "
+            "[0, 257).");
+  auto request = completion("fine", 1);
+  request.ignore_eos = false;
+  EXPECT_THAT(planned(request).plans[0]->stop_tokens, ElementsAre(2)) << "300 is never drawn";
+}
+
+TEST_F(CompletionPlanTest, SaysThatALongTextWasNotCounted) {
+  card_.tokenizer = std::make_shared<PaddedTokenizer>();
+
+  EXPECT_THAT(refused(completion(std::string(8000, 'x'), 5)).message,
+              HasSubstr("you requested at least 1005 tokens (at least 1000 in the prompt, 5 in"));
+  EXPECT_THAT(refused(completion(std::string(100, 'x'), 5)).message,
+              HasSubstr("you requested 105 tokens (100 in the prompt, 5 in"));
+}
+
 TEST_F(CompletionPlanTest, NamesWhatIsOutsideTheVocabulary) {
   auto bias = completion("a", 1);
   bias.sampling.logit_bias = {{257, 1.0F}};
