@@ -72,6 +72,13 @@ Result<FaultPointRule> parse_fault_point(std::string_view text) {
     at = end + 1;
   }
   if (!has_when) return wrong(text, equals + 1, "p:PROBABILITY or nth:COUNT");
+  if (!is_fault_point(rule.name)) {
+    std::string known;
+    for (std::string_view name : kFaultPoints)
+      known += (known.empty() ? "" : ", ") + std::string(name);
+    return Error{ErrorCode::not_found,
+                 "no fault point is called \"" + rule.name + "\"; known are " + known};
+  }
   return rule;
 }
 

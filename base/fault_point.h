@@ -4,6 +4,8 @@
 
 #include "base/result.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -13,6 +15,24 @@
 #include <vector>
 
 namespace sluice {
+
+/// Every place of this build, so that a rule for one that does not exist is refused instead of
+/// waited for. FAULT_POINT does not compile with a name that is not here.
+inline constexpr std::array<std::string_view, 12> kFaultPoints{"admission.accepted",
+                                                               "admission.ended",
+                                                               "admission.submit",
+                                                               "batcher.batch",
+                                                               "batcher.handed_over",
+                                                               "batcher.released",
+                                                               "executor.assign",
+                                                               "executor.tokens",
+                                                               "executor.worker_gone",
+                                                               "queue.enqueue",
+                                                               "queue.handed_over",
+                                                               "session.tokens"};
+constexpr bool is_fault_point(std::string_view name) {
+  return std::find(kFaultPoints.begin(), kFaultPoints.end(), name) != kFaultPoints.end();
+}
 
 /// What an armed place throws: the one who would catch a real fault there catches this.
 class FaultInjected : public std::runtime_error {
@@ -28,7 +48,8 @@ struct FaultPointRule {
   std::uint64_t seed = 0;    ///< the same seed, the same visits
   std::uint64_t nth = 0;     ///< this visit, counted from 1, and no other; 0: `probability` rules
 };
-/// Errors: invalid_argument, with the place in the text and what was expected.
+/// Errors: invalid_argument, with the place in the text and what was expected; not_found, with the
+/// names there are.
 Result<FaultPointRule> parse_fault_point(std::string_view text);
 
 /// Arms the places of this process for as long as it lives. There is one at a time. Visits are
@@ -57,9 +78,10 @@ void visit_fault_point(std::string_view name);
 }  // namespace detail
 }  // namespace sluice
 
-/// A place that can be made to fail. `name` is "folder.what".
+/// A place that can be made to fail. `name` is "actor.what", and stands in `kFaultPoints`.
 #define FAULT_POINT(name)                                                     \
   do {                                                                        \
+    static_assert(::sluice::is_fault_point(name), "name it in kFaultPoints"); \
     if (::sluice::detail::fault_points_armed.load(std::memory_order_relaxed)) \
       ::sluice::detail::visit_fault_point(name);                              \
   } while (false)

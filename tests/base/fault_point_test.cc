@@ -35,12 +35,22 @@ FaultPointRule rule(std::string_view text) {
   return *parsed;
 }
 
+TEST(FaultPoint, RefusesANameThatNoPlaceHas) {
+  auto parsed = parse_fault_point("queue.enqeue=nth:5");
+
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().code, ErrorCode::not_found);
+  EXPECT_NE(parsed.error().message.find("no fault point is called \"queue.enqeue\"; known are "),
+            std::string::npos);
+  EXPECT_NE(parsed.error().message.find("queue.enqueue"), std::string::npos);
+}
+
 TEST(FaultPoint, DoesNothingUnlessArmed) {
   EXPECT_TRUE(failing_of(1000).empty());
 }
 
 TEST(FaultPoint, FailsAtTheNthVisitOnly) {
-  FaultPoints points({rule("queue.enqueue=nth:5"), rule("queue.dequeue=nth:1")});
+  FaultPoints points({rule("queue.enqueue=nth:5"), rule("queue.handed_over=nth:1")});
 
   EXPECT_EQ(failing_of(20), std::vector<int>{5});
   EXPECT_EQ(points.fired(), 1U);
