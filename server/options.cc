@@ -1,6 +1,11 @@
 #include "server/options.h"
 
 #include "base/fault_point.h"
+#include "gpu/device.h"
+#include "kernels/cpu/cpu_features.h"
+#include "net/listener.h"
+#include "server/cpu_budget.h"
+#include "server/option_values.h"
 #include "server/version.h"
 #include "worker/fault.h"
 
@@ -9,37 +14,73 @@
 #include <algorithm>
 #include <charconv>
 #include <iostream>
-#include <map>
-#include <thread>
 
 namespace sluice {
 namespace {
 
-/// "250ms", "2s", "5m", "1h" to nanoseconds.
-const auto kDurationUnits = CLI::AsNumberWithUnit(
-    std::map<std::string, std::int64_t>{
-        {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}},
-    CLI::AsNumberWithUnit::UNIT_REQUIRED,
-    "DURATION");
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 
-/// "512", "8MiB", "1GB" to bytes.
-const auto kSizeUnits =
-    CLI::AsNumberWithUnit(std::map<std::string, std::uint64_t>{{"B", 1},
-                                                               {"KB", 1000},
-                                                               {"MB", 1000'000},
-                                                               {"GB", 1000'000'000},
-                                                               {"KiB", 1ULL << 10},
-                                                               {"MiB", 1ULL << 20},
-                                                               {"GiB", 1ULL << 30}},
-                          CLI::AsNumberWithUnit::CASE_SENSITIVE,
-                          "SIZE");
+/// Reads the value with `parse`, which names what may stand there, into `value`.
+template <class T, class Parse>
+CLI::Option& add_parsed(
+    CLI::App& command, const std::string& name, T& value, const std::string& help, Parse parse) {
+  auto set = [name, parse, &value](const std::string& text) {
+    auto parsed = parse(text);
+    if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+    value = static_cast<T>(*parsed);
+  };
+  return *command.add_option_function<std::string>(name, set, help);
+}
+
+template <class T>
+void add_count(CLI::App& command,
+               const std::string& name,
+               T& value,
+               std::uint64_t min,
+               std::uint64_t max,
+               const std::string& help) {
+  add_parsed(command,
+             name,
+             value,
+             help,
+             [min, max](const std::string& text) { return parse_count(text, min, max); })
+      .type_name("COUNT")
+      ->default_str(std::to_string(value));
+}
+
+template <class T>
+void add_size(CLI::App& command,
+              const std::string& name,
+              T& value,
+              std::uint64_t min,
+              std::uint64_t max,
+              const std::string& help) {
+  add_parsed(command, name, value, help, [min, max](const std::string& text) {
+    return parse_size(text, min, max);
+  }).type_name("SIZE");
+}
 
 void add_duration(CLI::App& command,
                   const std::string& name,
                   Duration& value,
+                  Duration min,
+                  Duration max,
                   const std::string& help) {
-  auto set = [&value](const std::int64_t& nanoseconds) { value = Duration(nanoseconds); };
-  command.add_option_function<std::int64_t>(name, set, help)->transform(kDurationUnits);
+  add_parsed(command,
+             name,
+             value,
+             help,
+             [min, max](const std::string& text) { return parse_duration(text, min, max); })
+      .type_name("TIME")
+      ->default_str(to_string(value));
+}
+
+/// A check for CLI11 out of something that may fail: the error's sentence, or nothing.
+template <class T>
+std::string sentence(const Result<T>& result) {
+  return result ? std::string() : result.error().message;
 }
 
 /// Splits "1:PLAN" into the lane and the plan; without a lane it is for all.
@@ -57,119 +98,197 @@ std::string check_plan(std::string_view text) {
   return plan ? std::string() : "fault plan \"" + std::string(text) + "\", " + plan.error().message;
 }
 
-std::string check_fault_point(const std::string& text) {
-  auto rule = parse_fault_point(text);
-  return rule ? std::string() : rule.error().message;
-}
-
 /// Options that a worker shares with the server that starts it.
 template <class Options>
 void add_engine_options(CLI::App& command, Options& options) {
   command.add_option("--device", options.device, "Device of the workers: cpu")
+      ->check([](const std::string& text) { return sentence(make_device(text)); })
       ->capture_default_str();
   command
       .add_option(
           "--kernels", options.kernels, "auto, avx512bf16, avx512, avx2, portable or reference")
+      ->check([](const std::string& text) {
+        return sentence(choose_level(text, detect_cpu_features()));
+      })
       ->capture_default_str();
   command.add_option("--dtype", options.dtype, "Storage of weights and KV cache")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
       ->capture_default_str();
-  command
-      .add_option("--threads", options.threads, "Compute threads of a worker; 0: cores / workers")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  command.add_option("--max-sequences", options.sequences_max, "Sequences a worker runs at once")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  command.add_option("--step-rows", options.step_rows, "Most rows (tokens) of one step")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
-  command
-      .add_option(
-          "--prefill-chunk", options.prefill_chunk, "Most prompt tokens of one sequence in a step")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
-  command
-      .add_option("--kv-memory",
-                  options.kv_bytes,
-                  "KV cache of a worker, e.g. 2GiB; 0: by need, 1GiB at most")
-      ->transform(kSizeUnits);
+  add_count(
+      command,
+      "--threads",
+      options.threads,
+      0,
+      1024,
+      "Compute threads of a worker; 0: the cores this process may use, shared by all workers");
+  add_count(command,
+            "--max-sequences",
+            options.sequences_max,
+            1,
+            4096,
+            "Sequences a worker runs at once");
+  add_count(command, "--step-rows", options.step_rows, 1, 65536, "Most rows (tokens) of one step");
+  add_count(command,
+            "--prefill-chunk",
+            options.prefill_chunk,
+            1,
+            65536,
+            "Most prompt tokens of one sequence in a step");
+  add_size(command,
+           "--kv-memory",
+           options.kv_bytes,
+           0,
+           std::uint64_t{1} << 44,
+           "KV cache of a worker, e.g. 2GiB; 0: by need, 1GiB at most");
   command.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
 }
 
-void add_serve(CLI::App& command, ServeOptions& options) {
+std::string check_address(const std::string& text) {
+  return sentence(ListenAddress::parse(text));
+}
+
+/// Who may come in: addresses, names, pages, keys.
+void add_access(CLI::App& command, ServeOptions& options) {
   command
-      .add_option(
-          "--listen", options.listen, "Address of the data port; port 0: the system chooses")
+      .add_option("--listen",
+                  options.listen,
+                  "Address of the data port, again for further ones; port 0: the system chooses; "
+                  "[::] takes IPv4, too")
+      ->check(check_address)
+      ->allow_extra_args(false)
       ->capture_default_str();
   command
       .add_option("--management-listen",
                   options.management_listen,
                   "Address of health, readiness and admin")
+      ->check(check_address)
       ->capture_default_str();
-  command.add_option("--model",
-                     options.models,
-                     "NAME=PATH of a model in Hugging Face format, or NAME=hash; the first is "
-                     "the default model");
-  command.add_option("--workers", options.workers, "Workers (lanes) of each model")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  command.add_option("--loops", options.loops, "Network threads; 0: min(4, cores)")
-      ->check(CLI::Range(0, 64));
   command
-      .add_option(
-          "--scheduler-threads", options.scheduler_threads, "Actor threads; 0: max(2, cores)")
-      ->check(CLI::Range(0, 256));
+      .add_option("--allowed-host",
+                  options.allowed_hosts,
+                  "A name of this server as it stands in URLs, again for further ones; without "
+                  "any, loopback addresses answer to loopback names alone and others to every "
+                  "name; *: every name")
+      ->allow_extra_args(false);
   command
-      .add_option("--default-max-tokens",
-                  options.default_max_tokens,
-                  "max_tokens of requests that name none")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  command.add_option("--queue-capacity", options.queue_capacity, "Sequences that may wait")
-      ->capture_default_str();
-  command.add_option("--max-connections", options.connections_max, "Open connections of each port")
-      ->capture_default_str();
-  command.add_option("--max-body", options.body_bytes_max, "Largest request body, e.g. 8MiB")
-      ->transform(kSizeUnits);
+      .add_option("--allowed-origin",
+                  options.allowed_origins,
+                  "Web pages that may use the data port: https://app.example, again for further "
+                  "ones; *: all")
+      ->allow_extra_args(false);
   command.add_option(
       "--api-keys", options.keys_file, "File of API keys: a line 'ID SHA256-OF-THE-TOKEN' each");
-  command.add_flag("--allow-anonymous",
-                   options.allow_anonymous,
-                   "Serve a public data or management address without API keys");
-  add_duration(command,
-               "--drain-delay",
-               options.drain_delay,
-               "How long to go on accepting after SIGTERM (5s)");
-  add_duration(command,
-               "--drain-timeout",
-               options.drain_timeout,
-               "How long running requests may take then (45s)");
-  add_duration(command,
-               "--request-timeout",
-               options.request_timeout,
-               "Deadline of requests that name none (120s); clients may ask for 600s, or for this "
-               "if it is longer");
-  add_duration(command,
-               "--load-timeout",
-               options.load_timeout,
-               "How long a worker may load its model without getting any further (30s)");
+  command.add_option("--admin-keys",
+                     options.admin_keys_file,
+                     "The same for the management port; /health, /ready and /version need none");
   command
-      .add_option("--lane-restarts",
-                  options.lane_restarts_max,
-                  "Worker restarts in a period before quarantine")
-      ->capture_default_str();
-  add_duration(command, "--lane-restart-period", options.lane_restarts_period, "That period (60s)");
+      .add_option("--allow-anonymous",
+                  options.allow_anonymous,
+                  "Serve a public address of this listener without keys: data, management or both "
+                  "with a comma between")
+      ->check(CLI::IsMember({"data", "management"}))
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
+/// How often and how fast workers are started again.
+void add_restarts(CLI::App& command, ServeOptions& options) {
+  add_count(command,
+            "--lane-restarts",
+            options.lane_restarts_max,
+            0,
+            1'000'000,
+            "Worker restarts in a period before quarantine");
+  add_duration(command,
+               "--lane-restart-period",
+               options.lane_restarts_period,
+               milliseconds(1),
+               hours(24),
+               "That period");
   add_duration(command,
                "--lane-backoff-min",
                options.lane_backoff_min,
-               "First delay before a restart (250ms)");
+               milliseconds(1),
+               hours(1),
+               "First delay before a restart");
   add_duration(command,
                "--lane-backoff-max",
                options.lane_backoff_max,
-               "Longest delay before a restart (30s)");
+               milliseconds(1),
+               hours(1),
+               "Longest delay before a restart");
+}
+
+void add_serve(CLI::App& command, ServeOptions& options) {
+  add_access(command, options);
+  command
+      .add_option("--model",
+                  options.models,
+                  "NAME=PATH of a model in Hugging Face format, or NAME=hash; the first is the "
+                  "default model")
+      ->allow_extra_args(false);
+  add_count(command, "--workers", options.workers, 1, 64, "Workers (lanes) of each model");
+  add_count(command, "--loops", options.loops, 0, 64, "Network threads; 0: min(4, cores)");
+  add_count(command,
+            "--scheduler-threads",
+            options.scheduler_threads,
+            0,
+            256,
+            "Actor threads; 0: max(2, cores)");
+  add_count(command,
+            "--default-max-tokens",
+            options.default_max_tokens,
+            1,
+            1 << 20,
+            "max_tokens of requests that name none");
+  add_count(
+      command, "--queue-capacity", options.queue_capacity, 0, 1'000'000, "Sequences that may wait");
+  add_count(command,
+            "--max-connections",
+            options.connections_max,
+            1,
+            1'000'000,
+            "Open connections of each port");
+  add_size(command,
+           "--max-body",
+           options.body_bytes_max,
+           1 << 10,
+           std::uint64_t{1} << 30,
+           "Largest request body, e.g. 8MiB");
+  add_duration(command,
+               "--keep-alive-timeout",
+               options.keep_alive_timeout,
+               seconds(1),
+               hours(24),
+               "How long a connection may be idle between two requests");
+  add_duration(command,
+               "--drain-delay",
+               options.drain_delay,
+               seconds(0),
+               hours(1),
+               "How long to go on accepting after SIGTERM");
+  add_duration(command,
+               "--drain-timeout",
+               options.drain_timeout,
+               seconds(0),
+               hours(24),
+               "How long running requests may take then");
+  add_duration(command,
+               "--request-timeout",
+               options.request_timeout,
+               milliseconds(1),
+               hours(168),
+               "Deadline of requests that name none; clients may ask for 600s, or for this if it "
+               "is longer");
+  add_duration(command,
+               "--load-timeout",
+               options.load_timeout,
+               milliseconds(1),
+               hours(24),
+               "How long a worker may load its model without getting any further");
+  add_restarts(command, options);
   command
       .add_option("--worker-fault",
                   options.worker_faults,
@@ -180,7 +299,7 @@ void add_serve(CLI::App& command, ServeOptions& options) {
       .add_option("--fault-point",
                   options.fault_points,
                   "Make a place in the server fail: NAME=p:0.01,seed:7 or NAME=nth:5")
-      ->check(check_fault_point)
+      ->check([](const std::string& text) { return sentence(parse_fault_point(text)); })
       ->allow_extra_args(false);
   command.add_option("--ready-file", options.ready_file, "Write the ready line to this file, too");
   command.add_option(
@@ -188,6 +307,20 @@ void add_serve(CLI::App& command, ServeOptions& options) {
       options.trace_file,
       "Record what happens to requests, lanes and workers into this file, for check_trace");
   add_engine_options(command, options);
+}
+
+/// Values that are right each by itself and wrong together; empty: none.
+std::string contradiction(const ServeOptions& options) {
+  if (options.lane_backoff_min > options.lane_backoff_max)
+    return "--lane-backoff-min " + to_string(options.lane_backoff_min) +
+           " is more than --lane-backoff-max " + to_string(options.lane_backoff_max);
+  for (const std::string& text : options.worker_faults) {
+    auto lane = split_lane(text).first;
+    if (lane && *lane >= lane_count(options))
+      return "--worker-fault " + text + ": there is no lane " + std::to_string(*lane) +
+             ", only 0 to " + std::to_string(lane_count(options) - 1);
+  }
+  return "";
 }
 
 void add_worker(CLI::App& command, WorkerCommandOptions& options) {
@@ -198,7 +331,7 @@ void add_worker(CLI::App& command, WorkerCommandOptions& options) {
       ->check([](const std::string& text) { return check_plan(text); })
       ->allow_extra_args(false);
   command.add_option("--fault-seed", options.fault_seed);
-  command.add_option("--incarnation", options.incarnation)->check(CLI::Range(1U, 1U << 31));
+  add_count(command, "--incarnation", options.incarnation, 1, 1U << 31, "");
   add_engine_options(command, options);
 }
 
@@ -230,16 +363,26 @@ CommandLine parse_command_line(int argc, char** argv) {
     line.exit = asked ? 0 : static_cast<int>(ExitCode::usage);
     return line;
   }
+  if (std::string wrong = contradiction(serve); serve_command && !wrong.empty()) {
+    std::cerr << "sluice: " << wrong << '\n';
+    line.exit = static_cast<int>(ExitCode::usage);
+    return line;
+  }
   if (serve_command) line.serve = std::move(serve);
   if (worker_command) line.worker = std::move(worker);
   return line;
+}
+
+std::uint32_t lane_count(const ServeOptions& options) {
+  auto models = static_cast<std::uint32_t>(std::max<std::size_t>(1, options.models.size()));
+  return options.workers * models;
 }
 
 std::vector<std::string> worker_arguments(const ServeOptions& options,
                                           const std::string& path,
                                           std::int64_t parent) {
   std::uint32_t threads = options.threads;
-  if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency() / options.workers);
+  if (threads == 0) threads = threads_per_lane(usable_cores(), lane_count(options));
   return {"--parent",        std::to_string(parent),
           "--path",          path,
           "--device",        options.device,

@@ -26,11 +26,11 @@ enum class ExitCode : int {
 
 /// `sluice serve`.
 struct ServeOptions {
-  std::string listen = "127.0.0.1:8000";
+  std::vector<std::string> listen = {"127.0.0.1:8000"};  ///< addresses; checked
   std::string management_listen = "127.0.0.1:8002";
   std::vector<std::string> models;      ///< NAME=PATH; none: the model that ships with Sluice
   std::uint32_t workers = 1;            ///< lanes of each model
-  std::uint32_t threads = 0;            ///< compute threads of a worker; 0: cores / workers
+  std::uint32_t threads = 0;            ///< compute threads of a worker; 0: usable cores / lanes
   std::uint32_t loops = 0;              ///< threads of the data port; 0: min(4, cores)
   std::uint32_t scheduler_threads = 0;  ///< of the actors; 0: max(2, cores)
   std::string device = "cpu";
@@ -45,8 +45,13 @@ struct ServeOptions {
   std::size_t queue_capacity = 1024;
   std::size_t connections_max = 2048;
   std::size_t body_bytes_max = std::size_t{8} << 20;
-  std::string keys_file;         ///< lines of "ID SHA256"
-  bool allow_anonymous = false;  ///< permits a public address without keys
+  Duration keep_alive_timeout = std::chrono::seconds(120);
+  std::vector<std::string> allowed_hosts;
+  std::vector<std::string> allowed_origins;  ///< of the data port
+  std::string keys_file;                     ///< lines of "ID SHA256"
+  std::string admin_keys_file;               ///< the same for the management port
+  /// "data", "management": may have a public address without keys.
+  std::vector<std::string> allow_anonymous;
   Duration drain_delay = std::chrono::seconds(5);
   Duration drain_timeout = std::chrono::seconds(45);
   Duration request_timeout = std::chrono::seconds(120);
@@ -89,6 +94,9 @@ struct CommandLine {
 
 /// Parses the command line; prints help and errors itself.
 CommandLine parse_command_line(int argc, char** argv);
+
+/// Lanes of all models together.
+std::uint32_t lane_count(const ServeOptions& options);
 
 /// The arguments (after `worker`) that make a worker of `options` for the model at `path`.
 std::vector<std::string> worker_arguments(const ServeOptions& options,

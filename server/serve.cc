@@ -2,10 +2,13 @@
 
 #include "actors/application.h"
 #include "actors/gateway.h"
+#include "api/access_guard.h"
 #include "base/fault_point.h"
 #include "base/random.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+#include "server/cpu_budget.h"
+#include "server/entrance.h"
 #include "server/version.h"
 #include "worker/signals.h"
 #include "worker/spawn.h"
@@ -16,14 +19,13 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
-#include <sstream>
-#include <thread>
 
 namespace sluice {
 namespace {
@@ -89,33 +91,6 @@ Result<std::vector<NamedPath>> model_paths(const ServeOptions& options) {
   return models;
 }
 
-/// Reads "ID SHA256" lines; empty lines and those that start with '#' are skipped.
-Result<KeyRing> read_keys(const std::string& file) {
-  if (file.empty()) return KeyRing{};
-  std::ifstream input(file);
-  if (!input) return Error{ErrorCode::not_found, "--api-keys " + file + ": cannot be read"};
-  std::vector<KeyEntry> entries;
-  std::string line;
-  for (int number = 1; std::getline(input, line); ++number) {
-    std::istringstream fields(line);
-    KeyEntry entry;
-    if (!(fields >> entry.id) || entry.id.front() == '#') continue;
-    std::string rest;
-    if (!(fields >> entry.sha256) || (fields >> rest)) {
-      return Error{
-          ErrorCode::invalid_argument,
-          fmt::format("{}:{}: expected 'ID SHA256', a key's name and the digest of its token",
-                      file,
-                      number)};
-    }
-    entries.push_back(std::move(entry));
-  }
-  if (entries.empty()) return Error{ErrorCode::invalid_argument, file + ": holds no key"};
-  auto keys = KeyRing::create(std::move(entries));
-  if (!keys) return Error{keys.error().code, file + ": " + keys.error().message};
-  return keys;
-}
-
 /// The whole server. Members are destroyed in the reverse order of need.
 class Server {
  public:
@@ -123,34 +98,16 @@ class Server {
 
   /// Nothing is served yet when this returns; the workers are loading.
   std::optional<StartError> start() {
-    auto data = ListenAddress::parse(options_.listen);
-    if (!data) return StartError{ExitCode::usage, "--listen: " + data.error().message};
-    auto management = ListenAddress::parse(options_.management_listen);
-    if (!management)
-      return StartError{ExitCode::usage, "--management-listen: " + management.error().message};
-    auto keys = read_keys(options_.keys_file);
-    if (!keys) return StartError{ExitCode::invalid_input, keys.error().message};
-    if (keys->anonymous() && !options_.allow_anonymous && !data->is_loopback()) {
-      return StartError{
-          ExitCode::invalid_input,
-          "--listen " + options_.listen +
-              " is reachable from outside and no API key is configured; give --api-keys FILE, or "
-              "--allow-anonymous if everybody may use this server"};
-    }
-    if (!management->is_loopback() && !options_.allow_anonymous) {
-      return StartError{ExitCode::invalid_input,
-                        "--management-listen " + options_.management_listen +
-                            " is reachable from outside; the management port has no keys yet, so "
-                            "it needs a loopback "
-                            "address (or --allow-anonymous)"};
-    }
+    auto data = make_data_entrance(options_);
+    if (!data) return entrance_error(data.error());
+    auto management = make_management_entrance(options_);
+    if (!management) return entrance_error(management.error());
     if (auto error = start_loops()) return error;
     if (auto error = make_models()) return error;
-    config_ = make_actor_config(options_.scheduler_threads
-                                    ? options_.scheduler_threads
-                                    : std::max(2U, std::thread::hardware_concurrency()));
+    config_ = make_actor_config(options_.scheduler_threads ? options_.scheduler_threads
+                                                           : std::max(2U, usable_cores()));
     system_ = std::make_unique<caf::actor_system>(*config_);
-    if (auto error = open_listeners(*data, *management, std::move(*keys))) return error;
+    if (auto error = open_listeners(*data, *management)) return error;
     application_ = std::make_unique<Application>(*system_, front_);
     return std::nullopt;
   }
@@ -169,20 +126,33 @@ class Server {
       }
       if (!serves) return std::monostate{};
     }
-    return fmt::format("ready http={} management={}",
-                       data_->address().to_string(),
-                       management_->address().to_string());
+    std::string addresses;
+    for (const auto& listener : data_)
+      addresses += (addresses.empty() ? "" : ",") + listener->address().to_string();
+    return fmt::format(
+        "ready http={} management={}", addresses, management_->address().to_string());
   }
 
   [[nodiscard]] bool failed() const { return application_->failed(); }
-  [[nodiscard]] std::string address() const { return data_->address().to_string(); }
+  [[nodiscard]] std::string address() const { return data_.front()->address().to_string(); }
   [[nodiscard]] std::int64_t sessions() const { return front_->counters.sessions; }
-  [[nodiscard]] ListenerStats clients() const { return data_->stats(); }
+  /// Of all data addresses together.
+  [[nodiscard]] ListenerStats clients() const {
+    ListenerStats all;
+    for (const auto& listener : data_) {
+      const ListenerStats one = listener->stats();
+      all.connections += one.connections;
+      all.accepted += one.accepted;
+      all.refused += one.refused;
+    }
+    return all;
+  }
 
   void stop_being_ready() { front_->stopping = true; }
   void drain() {
     front_->draining = true;
-    data_->drain();
+    for (const auto& listener : data_)
+      listener->drain();
   }
 
   void end_requests() { application_->end_requests(); }
@@ -191,12 +161,14 @@ class Server {
   /// system. The loops' threads must be gone before it, because CAF keeps a reference in every
   /// thread that ever sent a message.
   void stop() {
-    if (data_) data_->close();
+    for (const auto& listener : data_)
+      listener->close();
     if (application_) application_->stop();
     if (management_) management_->close();
     application_.reset();
-    data_.reset();
+    data_.clear();
     management_.reset();
+    guards_.clear();
     gateway_.reset();
     management_gateway_.reset();
     data_loops_.clear();
@@ -210,9 +182,13 @@ class Server {
   }
 
  private:
+  static StartError entrance_error(const Error& error) {
+    bool usage = error.code == ErrorCode::invalid_argument;
+    return {usage ? ExitCode::usage : ExitCode::invalid_input, error.message};
+  }
+
   std::optional<StartError> start_loops() {
-    std::uint32_t count =
-        options_.loops ? options_.loops : std::clamp(std::thread::hardware_concurrency(), 1U, 4U);
+    std::uint32_t count = options_.loops ? options_.loops : std::clamp(usable_cores(), 1U, 4U);
     for (std::uint32_t i = 0; i < count; ++i) {
       if (auto error = start_loop("data-" + std::to_string(i), data_loops_.emplace_back()))
         return error;
@@ -289,11 +265,10 @@ class Server {
     return std::nullopt;
   }
 
-  std::optional<StartError> open_listeners(const ListenAddress& data,
-                                           const ListenAddress& management,
-                                           KeyRing keys) {
+  std::optional<StartError> open_listeners(const Entrance& data, const Entrance& management) {
     auto gateway = std::make_shared<GatewayOptions>();
-    gateway->keys = std::move(keys);
+    gateway->keys = data.keys;
+    gateway->admin_keys = management.keys;
     gateway->limits.default_timeout = options_.request_timeout;
     gateway->limits.max_timeout = std::max(gateway->limits.max_timeout, options_.request_timeout);
     gateway->body_bytes_max = options_.body_bytes_max;
@@ -312,14 +287,29 @@ class Server {
     http.server_name = std::string("sluice/") + kVersion;
     http.body_bytes_max = options_.body_bytes_max;
     http.connections_max = options_.connections_max;
-    auto opened =
-        HttpListener::open(management, {management_loop_.get()}, http, *management_gateway_);
-    if (!opened)
-      return StartError{ExitCode::bind_failed, "--management-listen: " + opened.error().message};
-    management_ = std::move(*opened);
-    opened = HttpListener::open(data, loops, http, *gateway_);
-    if (!opened) return StartError{ExitCode::bind_failed, "--listen: " + opened.error().message};
-    data_ = std::move(*opened);
+    http.idle_timeout = options_.keep_alive_timeout;
+    std::vector<std::unique_ptr<HttpListener>> opened;
+    auto error = open_all(management, {management_loop_.get()}, http, *management_gateway_, opened);
+    if (error) return error;
+    management_ = std::move(opened.front());
+    return open_all(data, loops, http, *gateway_, data_);
+  }
+
+  /// A listener for each address, with its own guard before the shared handler.
+  std::optional<StartError> open_all(const Entrance& entrance,
+                                     const std::vector<EventLoop*>& loops,
+                                     const HttpOptions& http,
+                                     HttpHandler& handler,
+                                     std::vector<std::unique_ptr<HttpListener>>& listeners) {
+    for (std::size_t i = 0; i < entrance.addresses.size(); ++i) {
+      guards_.push_back(
+          std::make_unique<AccessGuard>(entrance.policies[i], handler, *front_->random));
+      auto opened = HttpListener::open(entrance.addresses[i], loops, http, *guards_.back());
+      if (!opened)
+        return StartError{ExitCode::bind_failed,
+                          std::string(entrance.option) + ": " + opened.error().message};
+      listeners.push_back(std::move(*opened));
+    }
     return std::nullopt;
   }
 
@@ -334,8 +324,9 @@ class Server {
   std::unique_ptr<caf::actor_system> system_;
   std::unique_ptr<HttpHandler> gateway_;
   std::unique_ptr<HttpHandler> management_gateway_;
+  std::vector<std::unique_ptr<AccessGuard>> guards_;  ///< of all listeners
   std::unique_ptr<HttpListener> management_;
-  std::unique_ptr<HttpListener> data_;
+  std::vector<std::unique_ptr<HttpListener>> data_;
   std::unique_ptr<Application> application_;
 };
 

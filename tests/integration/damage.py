@@ -103,6 +103,9 @@ class Damage:
     names: list  # what the message names, each a substring or a pattern of one
 
 
+# What stands in the place of large files where `git lfs pull` has not been run.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 123456\n"
+
 TENSOR = r"layers\.0\.mlp\.up_proj\.weight"
 SAFETENSORS = r"\.safetensors"
 NUMBER = r"\d+"
@@ -111,6 +114,10 @@ DAMAGES = {
     "weights are cut in half": Damage(cut_half, [SAFETENSORS, NUMBER]),
     "weights are empty": Damage(write("model.safetensors", b""), [SAFETENSORS]),
     "weights are seven bytes": Damage(write("model.safetensors", b"7 bytes"), [SAFETENSORS, NUMBER]),
+    "weights are a Git LFS pointer": Damage(
+        write("model.safetensors", LFS_POINTER), [SAFETENSORS, "Git LFS pointer", "123456 bytes"]
+    ),
+    "tokenizer is a Git LFS pointer": Damage(write("tokenizer.json", LFS_POINTER), ["tokenizer.json", "Git LFS pointer"]),
     "weights are text": Damage(write("model.safetensors", b"version https://git-lfs " * 40), [SAFETENSORS]),
     "weights promise a header of 2^60 bytes": Damage(
         write("model.safetensors", struct.pack("<Q", 2**60) + b"{}" * 100), [SAFETENSORS, str(2**60)]

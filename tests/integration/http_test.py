@@ -337,7 +337,7 @@ def test_a_stream_is_exactly_these_bytes(server):
     rest = got[len("".join(events)) :]
     assert re.fullmatch(
         re.escape(f'{prefix}"choices":[],"usage":{{{totals}')
-        + r'(,"prompt_tokens_details":\{"cached_tokens":\d+\})?'
+        + r',"prompt_tokens_details":\{"cached_tokens":\d+\}'
         + re.escape("}}\n\ndata: [DONE]\n\n"),
         rest,
     ), rest
@@ -396,7 +396,9 @@ BAD_BODIES = {
     "presence_penalty": ({"prompt": "x", "presence_penalty": 2.1}, 400, "invalid_value", "presence_penalty"),
     "logit_bias": ({"prompt": "x", "logit_bias": {"abc": 1}}, 400, "invalid_value", "logit_bias.abc"),
     "stream is text": ({"prompt": "x", "stream": "yes"}, 400, "invalid_value", "stream"),
-    "stream_options alone": ({"prompt": "x", "stream_options": {}}, 400, ..., "stream_options"),
+    "stream_options alone": (
+        {"prompt": "x", "stream_options": {"include_usage": True}}, 400, ..., "stream_options",
+    ),
     "suffix": ({"prompt": "x", "suffix": "y"}, 400, "unsupported_parameter", "suffix"),
     "tools": ({"prompt": "x", "tools": [{"type": "function"}]}, 400, "unsupported_parameter", "tools"),
     "response_format": ({"prompt": "x", "response_format": {"type": "json_object"}}, 400, "unsupported_value", ...),
@@ -502,6 +504,14 @@ BAD_REQUESTS = {
     "chunk size with a prefix": (completions(CHUNKED) + b"0x5\r\nhello\r\n0\r\n\r\n", 400, ..., True),
     "chunk size overflows": (completions(CHUNKED) + b"ffffffffffffffffff\r\n", (400, 413), ..., True),
     "endless chunk extension": (completions(CHUNKED) + b"5;" + b"x" * 8192, 400, ..., True),
+    "line feed in a quoted extension": (completions(CHUNKED) + b'2;a="\n"\r\n{}\r\n0\r\n\r\n', 400, ..., True),
+    "NUL in a quoted extension": (completions(CHUNKED) + b'2;a="\0"\r\n{}\r\n0\r\n\r\n', 400, ..., True),
+    "line feed in the last extension": (completions(CHUNKED) + b'2\r\n{}\r\n0;a="\n"\r\n\r\n', 400, ..., True),
+    "space before an extension": (completions(CHUNKED) + b"2 ;a\r\n{}\r\n0\r\n\r\n", 400, ..., True),
+    "bare CR behind a size": (completions(CHUNKED) + b"2\r{}\r\n0\r\n\r\n", 400, ..., True),
+    "bare LF behind a size": (completions(CHUNKED) + b"2\n{}\r\n0\r\n\r\n", 400, ..., True),
+    "control character in a trailer": (completions(CHUNKED) + b"2\r\n{}\r\n0\r\nA: \x01\r\n\r\n", 400, ..., True),
+    "folded trailer": (completions(CHUNKED) + b"2\r\n{}\r\n0\r\nA: b\r\n c\r\n\r\n", 400, ..., True),
     "long request line": (head("GET", "/" + "a" * 9000), 414, "uri_too_long", True),
     "long header value": (head("GET", "/health", "X-A: " + "b" * 9000), 431, "headers_too_large", True),
     "many headers": (head("GET", "/health", *[f"X-{i}: a" for i in range(120)]), 431, "headers_too_large", True),
@@ -532,6 +542,94 @@ def test_a_bad_request_is_refused_in_openais_shape(server, data, status, code, c
         elif closes is False:
             wire.send(head("GET", "/health"))
             assert wire.response().status == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        completions("X-Request-Id: a b<script>", "Content-Length: 2", "Content-Length: 2") + b"{}",
+        head("GET", "/health", "X-Request-Id: a b<script>", host=None),
+        completions("X-Request-Id: a b<script>", CHUNKED) + b"0x1\r\n",
+        head("GET", "/v1/%00", "X-Request-Id: a b<script>"),
+    ],
+    ids=["two lengths", "no host", "bad chunk", "NUL in the path"],
+)
+def test_a_request_id_that_is_not_fit_is_not_echoed_by_the_gate(server, data):
+    for address in (server.http, server.management):
+        answer = exchange(address, data)
+
+        # There is nothing to POST to on the management port.
+        assert answer.status == 400 or (address == server.management and answer.status == 404)
+        assert re.fullmatch(r"req-[0-9a-f]{32}", answer.header("x-request-id"))
+        assert b"<script>" not in answer.body
+
+
+def test_of_what_a_client_sent_an_error_shows_only_the_beginning(server):
+    text = "m" * 3_000_000
+    for body in (
+        {"prompt": "x", "model": text},
+        {"prompt": "x", "temperature": text},
+        {"prompt": "x", "logit_bias": {text: 1}},
+        {"prompt": "x", "guided_" + text: 1},
+        {"prompt": "x", "response_format": {"type": text}},
+        {"prompt": "x", text: 1},
+    ):
+        answer = exchange(server.http, post(body, "x-sluice-strict: 1"))
+        assert answer.status in (400, 404)
+        assert len(answer.body) < 1000
+        assert len(answer.json()["error"]["message"]) > 20
+    for data in (
+        head("GET", "/" + "p" * 8000),
+        head("GET", "/v1/models/" + "m" * 8000),
+        head("M" * 8000, "/health"),
+        post(ONE_TOKEN, "Expect: " + "e" * 8000),
+        post(ONE_TOKEN, "x-request-timeout-ms: " + "9" * 8000),
+        head("GET", "/health", host="h" * 8000),
+        head("GET", "/health", "Origin: http://" + "o" * 8000),
+    ):
+        for address in (server.http, server.management):
+            assert len(exchange(address, data).body) < 1000
+
+
+# --- who may speak -----------------------------------------------------------------------------------------------
+
+
+def test_only_loopback_names_are_answered_on_a_loopback_address(server):
+    for address in (server.http, server.management):
+        for host in ("localhost", "LOCALHOST:1", "127.0.0.1", f"127.0.0.1:{address[1]}", "[::1]:80", "127.1.2.3"):
+            assert exchange(address, head("GET", "/health", host=host)).status == 200
+        assert exchange(address, head("GET", "/health", host=None, version="1.0")).status == 200
+        for host in ("evil.example", f"evil.example:{address[1]}", "localhost.evil.example", "10.0.0.1", "0.0.0.0"):
+            for path in ("/health", "/v1/models", "/admin/v1/workers", "/nowhere"):
+                assert_error(exchange(address, head("GET", path, host=host)), 403, "host_not_allowed", "permission_error")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "null"])
+def test_a_foreign_page_is_refused_before_its_body_is_read(server, origin):
+    for address in (server.http, server.management):
+        with Wire(address) as wire:
+            # The body never comes; the answer must.
+            wire.send(head("POST", "/v1/completions", f"Origin: {origin}", "Content-Length: 1000000"))
+            answer = wire.response()
+        assert_error(answer, 403, "origin_not_allowed", "permission_error")
+        assert answer.header("access-control-allow-origin") is None
+    for path in ("/health", "/admin/v1/workers", "/nowhere"):
+        assert exchange(server.management, head("GET", path, f"Origin: {origin}")).status == 403
+    preflight = head("OPTIONS", "/v1/completions", f"Origin: {origin}", "Access-Control-Request-Method: POST")
+    assert exchange(server.http, preflight).status == 403
+
+
+def test_other_sites_that_send_no_origin_are_refused(server):
+    for address in (server.http, server.management):
+        assert exchange(address, head("GET", "/health", "Sec-Fetch-Site: cross-site")).status == 403
+        assert exchange(address, head("GET", "/health", "Sec-Fetch-Site: none")).status == 200
+
+
+def test_a_page_of_the_server_itself_is_served(server):
+    host = f"localhost:{server.http[1]}"
+    data = post(ONE_TOKEN, f"Origin: http://{host}").replace(b"Host: localhost\r\n", f"Host: {host}\r\n".encode())
+
+    assert exchange(server.http, data).status == 200
 
 
 def test_a_wrong_method_is_told_the_right_ones(server):

@@ -227,12 +227,27 @@ def test_a_stream_tells_its_usage_when_asked(client):
     assert all(chunk.usage is None for chunk in chunks[:-1])
     assert chunks[-1].choices == []
     told = chunks[-1].usage
+    assert told.prompt_tokens_details.cached_tokens == 0
     assert (told.prompt_tokens, told.completion_tokens, told.total_tokens) == (
         expected.prompt_tokens,
         expected.completion_tokens,
         expected.total_tokens,
     )
     assert all(chunk.usage is None for chunk in ask(client, stream=True, **arguments))
+
+
+def test_what_frameworks_always_send_is_taken(client):
+    """LangChain sends an empty list of stops; others send every empty list and map they know."""
+    plain = ask(client, temperature=0, max_tokens=9).choices[0].text
+    empty = {"logit_bias": {}, "metadata": {}, "stop_token_ids": [], "tools": [], "stream_options": {}}
+
+    assert ask(client, temperature=0, max_tokens=9, stop=[], extra_body=empty).choices[0].text == plain
+
+
+def test_a_tier_that_changes_nothing_is_not_confirmed(client):
+    for tier in ("auto", "default", "priority"):
+        assert ask(client, max_tokens=1, extra_body={"service_tier": tier}).service_tier == "default"
+    assert ask(client, max_tokens=1, extra_body={"service_tier": "flex"}).service_tier == "flex"
 
 
 def test_the_default_is_sixteen_tokens_of_the_default_model(brook):

@@ -117,7 +117,7 @@ class Wire:
         return response
 
 
-def head(method, path, *headers, version="1.1", host="test"):
+def head(method, path, *headers, version="1.1", host="localhost"):
     lines = [f"{method} {path} HTTP/{version}"]
     if host is not None:
         lines.append(f"Host: {host}")

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from damage import DAMAGES
-from raw_http import assert_error, exchange, head, post
+from raw_http import Wire, assert_error, exchange, head, post
 from sluice_server import (
     BINARY,
     BROOK,
@@ -138,6 +138,15 @@ def test_a_wrong_file_of_keys_is_named(tmp_path, content):
         (["--dtype", "f13"], "f13"),
         (["--model", "no-equals-sign"], "no-equals-sign"),
         (["--kv-memory", "lots"], "lots"),
+        (["--drain-delay", "-5s"], "--drain-delay: -5s is not a time from 0s to 1h"),
+        (["--max-connections", "0"], "--max-connections: 0 is not a whole number from 1 to 1000000"),
+        (["--max-body", "4GiB"], "--max-body: 4GiB is not a size from 1KiB to 1GiB"),
+        (["--device", "bogus"], 'no device is called "bogus"'),
+        (["--fault-point", "no.where=nth:1"], "known are admission.accepted"),
+        (["--worker-fault", "7:exit(1)@step=1"], "there is no lane 7"),
+        (["--allowed-host", "http://a"], "is not a host"),
+        (["--allowed-origin", "a.example"], "is not an origin"),
+        (["--allow-anonymous", "nobody"], "nobody"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -226,6 +235,125 @@ def test_keys_are_asked_for_on_every_path_that_is_not_for_probes(tmp_path):
             assert exchange(address, head("GET", path)).status == 200
 
 
+def test_the_management_port_asks_for_its_own_key_as_soon_as_there_is_one(tmp_path):
+    keys, admin_keys = tmp_path / "keys", tmp_path / "admin"
+    keys.write_text(f"client {hashlib.sha256(b'client-token').hexdigest()}\n")
+    admin_keys.write_text(f"operator {hashlib.sha256(b'admin-token').hexdigest()}\n")
+    server = Server("--model", "hash=hash", "--api-keys", keys, "--admin-keys", admin_keys)
+    try:
+        for path in ("/admin/v1/workers", "/admin/v1/breakers"):
+            answer = exchange(server.management, head("GET", path))
+            assert_error(answer, 401, "missing_api_key", "invalid_request_error")
+            assert answer.header("www-authenticate") == 'Bearer realm="sluice"'
+            wrong = exchange(server.management, head("GET", path, "Authorization: Bearer client-token"))
+            assert_error(wrong, 401, "invalid_api_key", "invalid_request_error")
+            for right in ("Authorization: Bearer admin-token", "X-Api-Key: admin-token"):
+                assert exchange(server.management, head("GET", path, right)).status == 200
+        for path in ("/health", "/ready", "/version"):
+            assert exchange(server.management, head("GET", path)).status == 200
+        assert exchange(server.http, head("GET", "/v1/models", "Authorization: Bearer admin-token")).status == 401
+        assert exchange(server.http, head("GET", "/v1/models", "Authorization: Bearer client-token")).status == 200
+        server.stop()
+    finally:
+        server.close()
+
+
+def test_each_public_listener_needs_its_own_leave_to_be_anonymous(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"a {hashlib.sha256(b'token').hexdigest()}\n")
+    public, private = "0.0.0.0:0", "127.0.0.1:0"
+
+    def refused(data, management, *arguments):
+        code, said = run_sluice(
+            "serve", "--model", "hash=hash", "--listen", data, "--management-listen", management, *arguments
+        )
+        assert code == 3, said
+        return said
+
+    assert "--api-keys FILE, or --allow-anonymous data" in refused(public, private, "--allow-anonymous", "management")
+    said = refused(private, public, "--allow-anonymous", "data", "--api-keys", keys)
+    assert "--admin-keys FILE, or --allow-anonymous management" in said
+    assert "--listen" in refused(private, private, "--listen", public)
+    with serve("--model", "hash=hash", "--allow-anonymous", "data", listen=public) as server:
+        assert exchange(("127.0.0.1", server.http[1]), head("GET", "/v1/models", host="any.example")).status == 200
+        assert "--allowed-host" in server.log_text(), "it warns that every name is answered"
+
+
+def test_configured_names_and_pages_may_use_the_server():
+    page = "Origin: https://app.example"
+    with serve(
+        "--model", "hash=hash", "--allowed-host", "api.example", "--allowed-origin", "https://app.example"
+    ) as server:
+        assert exchange(server.http, head("GET", "/health", host="api.example")).status == 200
+        assert exchange(server.http, head("GET", "/health", host="evil.example")).status == 403
+        body = {"prompt": "x", "max_tokens": 2}
+        for data, status in (
+            (post(body, page), 200),
+            (post(dict(body, stream=True), page), 200),
+            (post(b"{", page), 400),
+            (head("GET", "/nowhere", page), 404),
+            (head("POST", "/v1/completions", page, "Content-Length: 99999999"), 413),
+            (head("POST", "/v1/completions", page, "Transfer-Encoding: chunked") + b"x\r\n", 400),
+            (head("GET", "/v1/%00", page), 400),
+        ):
+            answer = exchange(server.http, data)
+            assert answer.status == status, answer.body
+            assert answer.header("access-control-allow-origin") == "https://app.example"
+            assert answer.header("vary") == "Origin"
+        preflight = exchange(
+            server.http,
+            head(
+                "OPTIONS",
+                "/v1/completions",
+                page,
+                "Access-Control-Request-Method: POST",
+                "Access-Control-Request-Headers: authorization,content-type",
+            ),
+        )
+        assert preflight.status == 204
+        assert preflight.header("access-control-allow-origin") == "https://app.example"
+        assert preflight.header("access-control-allow-headers") == "authorization,content-type"
+        assert preflight.header("access-control-max-age") == "600"
+        # Never on the management port.
+        assert exchange(server.management, head("GET", "/admin/v1/workers", page)).status == 403
+
+
+def test_several_addresses_are_listened_on():
+    with serve("--model", "hash=hash", "--listen", "127.0.0.2:0") as server:
+        line = server.output.decode().splitlines()[0]
+        addresses = line.split("http=")[1].split()[0].split(",")
+        assert [address.partition(":")[0] for address in addresses] == ["127.0.0.1", "127.0.0.2"]
+        for address in addresses:
+            host, _, port = address.partition(":")
+            assert exchange((host, int(port)), post({"prompt": "x", "max_tokens": 1})).status == 200
+
+
+def test_the_ipv6_wildcard_takes_clients_of_both_families():
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with serve("--model", "hash=hash", "--allow-anonymous", "data", listen="[::]:0") as server:
+        for host in ("127.0.0.1", "::1"):
+            assert exchange((host, server.http[1]), head("GET", "/health")).status == 200
+
+
+def _has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def test_an_idle_connection_is_kept_as_long_as_the_option_says():
+    with serve("--model", "hash=hash", "--keep-alive-timeout", "1s") as server, Wire(server.http) as wire:
+        wire.send(head("GET", "/health"))
+        assert wire.response().header("keep-alive") == "timeout=1"
+        wire.assert_closed()
+    with serve("--model", "hash=hash") as server:
+        assert exchange(server.http, head("GET", "/health")).header("keep-alive") == "timeout=120"
+
+
 def test_a_ready_file_is_written_when_the_server_serves(tmp_path):
     path = tmp_path / "ready"
     with serve("--model", "hash=hash", "--ready-file", path) as server:
@@ -249,7 +377,8 @@ def test_health_ready_and_version_answer_on_both_listeners():
             health = exchange(address, head("GET", "/health"))
             assert health.status == 200 and health.json()["status"] == "ok"
             assert exchange(address, head("GET", "/ready")).status == 200
-            assert "version" in exchange(address, head("GET", "/version")).json()
+            version = exchange(address, head("GET", "/version")).json()
+            assert version["version"] and version["protocol"] == {"http": "1.1"}, "only what is served"
         assert_error(exchange(server.http, head("GET", "/admin/v1/workers")), 404, "unknown_url")
 
 

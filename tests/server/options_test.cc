@@ -22,12 +22,39 @@ TEST(Options, HaveTheDocumentedDefaults) {
   ASSERT_TRUE(line.serve);
   EXPECT_FALSE(line.worker);
   EXPECT_FALSE(line.exit);
-  EXPECT_EQ(line.serve->listen, "127.0.0.1:8000");
+  EXPECT_EQ(line.serve->listen, (std::vector<std::string>{"127.0.0.1:8000"}));
   EXPECT_EQ(line.serve->management_listen, "127.0.0.1:8002");
   EXPECT_EQ(line.serve->queue_capacity, 1024U);
   EXPECT_EQ(line.serve->connections_max, 2048U);
   EXPECT_EQ(line.serve->body_bytes_max, 8U << 20);
   EXPECT_EQ(line.serve->drain_timeout, std::chrono::seconds(45));
+  EXPECT_EQ(line.serve->keep_alive_timeout, std::chrono::seconds(120));
+  EXPECT_TRUE(line.serve->allow_anonymous.empty());
+}
+
+TEST(Options, ListenOnSeveralAddressesAndKnowWhoMayCome) {
+  auto line = parse({"serve",
+                     "--listen",
+                     "127.0.0.1:1",
+                     "--listen",
+                     "[::]:0",
+                     "--allowed-host",
+                     "a.example",
+                     "--allowed-host",
+                     "b.example",
+                     "--allowed-origin",
+                     "https://a.example",
+                     "--admin-keys",
+                     "file",
+                     "--allow-anonymous",
+                     "data,management"});
+
+  ASSERT_TRUE(line.serve);
+  EXPECT_EQ(line.serve->listen, (std::vector<std::string>{"127.0.0.1:1", "[::]:0"}));
+  EXPECT_EQ(line.serve->allowed_hosts, (std::vector<std::string>{"a.example", "b.example"}));
+  EXPECT_EQ(line.serve->allowed_origins, (std::vector<std::string>{"https://a.example"}));
+  EXPECT_EQ(line.serve->admin_keys_file, "file");
+  EXPECT_EQ(line.serve->allow_anonymous, (std::vector<std::string>{"data", "management"}));
 }
 
 TEST(Options, ReadDurationsAndSizesWithTheirUnits) {
@@ -90,6 +117,70 @@ INSTANTIATE_TEST_SUITE_P(
             "worker", "--parent", "1", "--path", "hash", "--fault", "exit(70)@stop=1"},
         std::vector<std::string>{"worker"}));
 
+/// An option, a value it must not have, and what is said.
+struct BadValue {
+  const char* option;
+  const char* value;
+  const char* said;
+};
+class BadOptionValues : public ::testing::TestWithParam<BadValue> {};
+
+TEST_P(BadOptionValues, AreNamedWithWhatMayStandThere) {
+  const BadValue& bad = GetParam();
+  ::testing::internal::CaptureStderr();
+
+  auto line = parse({"serve", bad.option, bad.value});
+
+  std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_FALSE(line.serve);
+  EXPECT_EQ(line.exit, static_cast<int>(ExitCode::usage));
+  EXPECT_NE(said.find(bad.option), std::string::npos) << said;
+  EXPECT_NE(said.find(bad.said), std::string::npos) << said;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    CommandLine,
+    BadOptionValues,
+    ::testing::Values(
+        BadValue{"--drain-delay", "-5s", "-5s is not a time from 0s to 1h"},
+        BadValue{"--drain-timeout", "25h", "25h is not a time from 0s to 24h"},
+        BadValue{"--request-timeout", "0s", "0s is not a time from 1ms to 168h"},
+        BadValue{"--request-timeout", "99999999999h", "is not a time from 1ms to 168h"},
+        BadValue{"--load-timeout", "soon", "soon is not a time from 1ms to 24h"},
+        BadValue{"--keep-alive-timeout", "0s", "0s is not a time from 1s to 24h"},
+        BadValue{"--lane-restart-period", "0s", "0s is not a time from 1ms to 24h"},
+        BadValue{"--lane-backoff-min", "0s", "0s is not a time from 1ms to 1h"},
+        BadValue{"--lane-backoff-min", "10m", "--lane-backoff-max 30s"},
+        BadValue{"--lane-restarts", "-1", "-1 is not a whole number from 0 to 1000000"},
+        BadValue{"--max-connections", "0", "0 is not a whole number from 1 to 1000000"},
+        BadValue{"--max-connections", "-3", "-3 is not a whole number"},
+        BadValue{"--queue-capacity", "-1", "-1 is not a whole number from 0 to 1000000"},
+        BadValue{"--workers", "0", "0 is not a whole number from 1 to 64"},
+        BadValue{"--threads", "1025", "1025 is not a whole number from 0 to 1024"},
+        BadValue{"--max-sequences", "1e3", "1e3 is not a whole number from 1 to 4096"},
+        BadValue{"--default-max-tokens", "0", "0 is not a whole number from 1 to 1048576"},
+        BadValue{"--max-body", "4GiB", "4GiB is not a size from 1KiB to 1GiB"},
+        BadValue{"--max-body", "0", "0 is not a size from 1KiB to 1GiB"},
+        BadValue{"--kv-memory", "-1", "-1 is not a size from 0B to 16384GiB"},
+        BadValue{"--device", "bogus", "no device is called \"bogus\"; known are"},
+        BadValue{"--device", "cuda:0", "this build has no CUDA backend"},
+        BadValue{"--kernels", "fast", "no kernel level is called \"fast\"; known are auto"},
+        BadValue{"--dtype", "f64", "f64"},
+        BadValue{"--log-level", "loud", "loud"},
+        BadValue{"--listen", "8000", "\"8000\" is not an address with a port"},
+        BadValue{"--management-listen", "host:1", "is not an address with a port"},
+        BadValue{"--allow-anonymous", "everybody", "everybody"},
+        BadValue{"--fault-point", "queue.enqeue=nth:5", "known are admission.accepted"},
+        BadValue{"--worker-fault", "1:exit(70)@step=5", "there is no lane 1, only 0 to 0"}));
+
+TEST(Options, CountLanesOverAllModels) {
+  auto line = parse({"serve", "--model", "a=hash", "--model", "b=hash", "--workers", "3"});
+
+  ASSERT_TRUE(line.serve);
+  EXPECT_EQ(lane_count(*line.serve), 6U);
+  EXPECT_EQ(lane_count(ServeOptions{}), 1U);
+}
+
 TEST(Options, SayWhatIsWrongWithAPlanOfFaults) {
   ::testing::internal::CaptureStderr();
 
@@ -107,6 +198,8 @@ TEST(Options, SayWhatIsWrongWithAPlanOfFaults) {
 
 TEST(Options, GiveFaultsToTheWorkersOfTheirLane) {
   auto serve = parse({"serve",
+                      "--workers",
+                      "2",
                       "--worker-fault",
                       "exit(70)@step=100; hang@step=5",
                       "--worker-fault",

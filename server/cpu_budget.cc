@@ -1,0 +1,115 @@
+#include "server/cpu_budget.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint32_t kUnlimited = std::numeric_limits<std::uint32_t>::max();
+
+std::optional<std::uint64_t> number_of(std::string_view text) {
+  std::uint64_t number = 0;
+  auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || end == text.data()) return std::nullopt;
+  return number;
+}
+
+/// Whole cores of a quota; without one ("max", -1) there is no limit.
+std::uint32_t cores_of(std::string_view quota, std::string_view period) {
+  auto runs = number_of(quota);
+  auto of = number_of(period);
+  if (!runs || !of || *of == 0) return kUnlimited;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(*runs / *of, 1, kUnlimited));
+}
+
+std::uint32_t quota_v2(const CpuReadings& readings, const std::string& folder) {
+  auto text = readings.read(folder + "/cpu.max");
+  if (!text) return kUnlimited;
+  std::istringstream fields(*text);
+  std::string quota;
+  std::string period;
+  fields >> quota >> period;
+  return cores_of(quota, period);
+}
+
+std::uint32_t quota_v1(const CpuReadings& readings, const std::string& folder) {
+  auto quota = readings.read(folder + "/cpu.cfs_quota_us");
+  auto period = readings.read(folder + "/cpu.cfs_period_us");
+  return quota && period ? cores_of(*quota, *period) : kUnlimited;
+}
+
+/// The smallest quota of the group at `path` below `mount` and of all groups around it. In a
+/// container the path may be that of the host, of which only the root is to be seen.
+template <class Quota>
+std::uint32_t smallest_quota(const std::string& mount, std::string path, Quota quota) {
+  std::uint32_t least = kUnlimited;
+  for (;;) {
+    while (path.ends_with('/'))
+      path.pop_back();
+    least = std::min(least, quota(mount + path));
+    if (path.empty()) return least;
+    path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+  }
+}
+
+}  // namespace
+
+std::uint32_t usable_cores(const CpuReadings& readings) {
+  const std::string root = "/sys/fs/cgroup";
+  std::uint32_t cores = std::max(1U, readings.affinity);
+  // Lines of "hierarchy:controllers:path"; v2 is hierarchy 0 and names no controllers.
+  std::istringstream lines(readings.cgroups);
+  for (std::string line; std::getline(lines, line);) {
+    std::size_t first = line.find(':');
+    std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    std::string path = line.substr(second + 1);
+    if (controllers == ",,") {
+      cores = std::min(cores, smallest_quota(root, path, [&](const std::string& folder) {
+                         return quota_v2(readings, folder);
+                       }));
+    } else if (controllers.find(",cpu,") != std::string::npos) {
+      for (const char* mount : {"/cpu", "/cpu,cpuacct"}) {
+        cores = std::min(cores, smallest_quota(root + mount, path, [&](const std::string& folder) {
+                           return quota_v1(readings, folder);
+                         }));
+      }
+    }
+  }
+  return cores;
+}
+
+std::uint32_t usable_cores() {
+  CpuReadings readings;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  // A machine with more cores than the set has room for gives an error; it has cores enough.
+  readings.affinity = ::sched_getaffinity(0, sizeof allowed, &allowed) == 0
+                          ? static_cast<std::uint32_t>(CPU_COUNT(&allowed))
+                          : std::max(1U, std::thread::hardware_concurrency());
+  readings.read = [](const std::string& path) -> std::optional<std::string> {
+    std::ifstream file(path);
+    if (!file) return std::nullopt;
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+  };
+  readings.cgroups = readings.read("/proc/self/cgroup").value_or("");
+  return usable_cores(readings);
+}
+
+std::uint32_t threads_per_lane(std::uint32_t cores, std::uint32_t lanes) {
+  return std::max(1U, cores / std::max(1U, lanes));
+}
+
+}  // namespace sluice
