@@ -5,7 +5,9 @@ SEEDS ?= 10000
 
 .PHONY: serve build test test-asan test-tsan chaos sim mutants bench format lint clean
 
-serve: build
+# Only what serving needs; `make build` compiles tests and benchmarks, too.
+serve:
+	@scripts/build $(PRESET) sluice
 	./build/sluice serve $(ARGS)
 
 build:
