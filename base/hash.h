@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 namespace sluice {
@@ -21,5 +22,21 @@ std::uint64_t hash_bytes(const void* data, std::size_t size, std::uint64_t seed 
 inline std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed = 0) {
   return hash_bytes(bytes.data(), bytes.size(), seed);
 }
+
+/// The same hash of bytes that come in pieces: `value` is `hash_bytes` of all of them.
+class Hasher {
+ public:
+  Hasher();
+  ~Hasher();
+  Hasher(const Hasher&) = delete;
+  Hasher& operator=(const Hasher&) = delete;
+
+  void add(const void* data, std::size_t size);
+  [[nodiscard]] std::uint64_t value() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace sluice

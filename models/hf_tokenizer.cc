@@ -1,4 +1,5 @@
 // Reads tokenizer.json and does what the `tokenizers` library would do with it.
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "models/added_tokens.h"
 #include "models/bpe.h"
@@ -397,6 +398,11 @@ std::string HfTokenizer::decode(const std::vector<TokenId>& ids, bool skip_speci
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& folder) {
   return HfTokenizer::load(folder);
+}
+
+std::uint64_t hash_tokenizer(const std::string& folder) {
+  Result<std::string> text = read_file(folder + "/" + std::string(kFile), kFileBytesMax);
+  return text ? hash_bytes(*text) : 0;
 }
 
 }  // namespace sluice

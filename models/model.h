@@ -5,6 +5,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "kernels/compute_stats.h"
+#include "models/file_digest.h"
 
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,8 @@ struct ModelInfo {
   std::uint64_t parameters = 0;    ///< number of weights
   std::uint64_t weight_bytes = 0;  ///< bytes that one step reads
   std::uint64_t fingerprint = 0;   ///< of weights, storage type and kernels: equal means equal bits
+  std::uint64_t tokenizer = 0;     ///< hash of tokenizer.json beside the weights; 0: there is none
+  std::vector<FileDigest> files = {};  ///< the files of the weights, for whoever loads them next
 };
 
 /// One forward pass. The rows of a segment are consecutive tokens of one sequence.
@@ -74,6 +77,9 @@ class Model {
 
   /// How the threads that compute get on.
   [[nodiscard]] virtual ComputeStats compute_stats() const { return {}; }
+  /// False once somebody has written to a file of the weights: what was computed since the last
+  /// true answer may be of other weights. Cheap enough to be asked after every step.
+  [[nodiscard]] virtual bool is_intact() const { return true; }
 };
 
 }  // namespace sluice

@@ -22,7 +22,7 @@ Result<std::unique_ptr<Model>> load_model(const ModelSource& source) {
 
 Result<ModelCard> load_model_card(const std::string& path) {
   if (path == kHashName)
-    return ModelCard{kHashName, kHashVocabulary, kHashContext, make_byte_tokenizer()};
+    return ModelCard{kHashName, kHashVocabulary, kHashContext, make_byte_tokenizer(), 0};
   Result<DecoderConfig> config = load_decoder_config(path);
   if (!config) return config.error();
   Result<std::shared_ptr<const Tokenizer>> tokenizer = load_tokenizer(path);
@@ -44,8 +44,11 @@ Result<ModelCard> load_model_card(const std::string& path) {
     if (id >= config->vocabulary)
       return beyond("puts the id " + std::to_string(id) + " around every text");
   }
-  return ModelCard{
-      config->architecture, config->vocabulary, config->context, std::move(*tokenizer)};
+  return ModelCard{config->architecture,
+                   config->vocabulary,
+                   config->context,
+                   std::move(*tokenizer),
+                   hash_tokenizer(path)};
 }
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace sluice {
 
@@ -22,6 +23,8 @@ struct ModelSource {
   /// Called on the loading thread, now and then, with the bytes of weights that were read or
   /// converted since the last call; may be empty.
   std::function<void(std::uint64_t bytes)> on_progress = {};
+  /// Digests of files as they were before: of those that have not changed none is computed again.
+  std::vector<FileDigest> known_files = {};
 };
 
 /// Loads weights and checks every tensor against config.json. For the worker.
@@ -36,6 +39,7 @@ struct ModelCard {
   std::int32_t vocabulary = 0;
   std::int32_t context = 0;
   std::shared_ptr<const Tokenizer> tokenizer;
+  std::uint64_t tokenizer_hash = 0;  ///< as `ModelInfo::tokenizer`
 };
 /// Errors: as `load_model`.
 Result<ModelCard> load_model_card(const std::string& path);

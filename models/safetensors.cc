@@ -57,6 +57,17 @@ std::string name_of(const std::string& path) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
+FileIdentity identity_of(const struct stat& status) {
+  auto nanoseconds = [](const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  return {status.st_dev,
+          status.st_ino,
+          static_cast<std::uint64_t>(status.st_size),
+          nanoseconds(status.st_mtim),
+          nanoseconds(status.st_ctim)};
+}
+
 Error damaged(const std::string& file, const std::string& tensor, const std::string& why) {
   return Error{ErrorCode::data_loss, file + ": tensor '" + tensor + "': " + why};
 }
@@ -133,6 +144,7 @@ std::string to_string(const std::vector<std::int64_t>& shape) {
 
 SafetensorsFile::~SafetensorsFile() {
   if (bytes_ != nullptr) munmap(const_cast<std::byte*>(bytes_), size_bytes_);
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::open(const std::string& path) {
@@ -140,14 +152,12 @@ Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::open(const std::string
     ErrorCode code = errno == ENOENT ? ErrorCode::not_found : ErrorCode::data_loss;
     return Error{code, path + ": " + what + ": " + std::strerror(errno)};
   };
-  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return system_error("open");
-  struct Closer {
-    int descriptor;
-    ~Closer() { ::close(descriptor); }
-  } closer{descriptor};
+  std::unique_ptr<SafetensorsFile> file(new SafetensorsFile());
+  file->path_ = path;
+  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file->descriptor_ < 0) return system_error("open");
   struct stat status {};
-  if (fstat(descriptor, &status) != 0) return system_error("fstat");
+  if (fstat(file->descriptor_, &status) != 0) return system_error("fstat");
   if (!S_ISREG(status.st_mode))
     return Error{ErrorCode::data_loss, path + ": is not a regular file"};
   auto size = static_cast<std::size_t>(status.st_size);
@@ -156,10 +166,9 @@ Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::open(const std::string
                  name_of(path) + ": has " + std::to_string(size) +
                      " bytes, the length of the header alone takes 8"};
   // Shared, so that all workers of a host use the same pages.
-  void* address = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
+  void* address = mmap(nullptr, size, PROT_READ, MAP_SHARED, file->descriptor_, 0);
   if (address == MAP_FAILED) return system_error("mmap");
-  std::unique_ptr<SafetensorsFile> file(new SafetensorsFile());
-  file->path_ = path;
+  file->digest_.file = identity_of(status);
   file->bytes_ = static_cast<const std::byte*>(address);
   file->size_bytes_ = size;
   Result<void> header = file->read_header(name_of(path));
@@ -229,26 +238,33 @@ Result<void> SafetensorsFile::check_layout(const std::string& file, std::size_t 
   return {};
 }
 
-std::uint64_t SafetensorsFile::hash() const {
-  constexpr std::size_t kWholeMax = 64 << 20;
-  constexpr std::size_t kSamples = 1024;
-  constexpr std::size_t kSampleBytes = 4096;
-  if (size_bytes_ <= kWholeMax) return hash_bytes(bytes_, size_bytes_);
-  std::uint64_t hash = hash_bytes(bytes_, header_bytes_, size_bytes_);
-  std::size_t room =
-      size_bytes_ - header_bytes_ - std::min(size_bytes_ - header_bytes_, kSampleBytes);
-  for (std::size_t i = 0; i < kSamples; ++i) {
-    std::size_t at = header_bytes_ + room / (kSamples - 1) * i;
-    hash = hash_bytes(bytes_ + at, std::min(kSampleBytes, size_bytes_ - at), hash);
-  }
-  return hash;
+FileIdentity SafetensorsFile::identity() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return {};
+  return identity_of(status);
 }
 
-Result<void> SafetensorsFile::page_in(const std::function<void(std::uint64_t)>& on_progress) const {
+bool SafetensorsFile::is_intact() const {
+  // Not `changed_ns`: a new file that takes the name of this one changes that, and no byte of it.
+  FileIdentity now = identity();
+  return now.size_bytes == digest_.file.size_bytes && now.modified_ns == digest_.file.modified_ns;
+}
+
+Result<void> SafetensorsFile::page_in(const std::function<void(std::uint64_t)>& on_progress,
+                                      std::span<const FileDigest> known) {
   constexpr std::size_t kPieceBytes = 16 << 20;  // a multiple of any page
   constexpr std::size_t kPageBytes = 4096;       // the smallest
+  auto same = std::find_if(known.begin(), known.end(), [this](const FileDigest& before) {
+    return before.file == digest_.file;
+  });
+  Hasher hasher;
   for (std::size_t at = 0; at < size_bytes_; at += kPieceBytes) {
     std::size_t size = std::min(kPieceBytes, size_bytes_ - at);
+    // The disk reads the next piece while this one is hashed.
+    if (std::size_t next = at + size; next < size_bytes_)
+      ::madvise(const_cast<std::byte*>(bytes_) + next,
+                std::min(kPieceBytes, size_bytes_ - next),
+                MADV_WILLNEED);
     bool there = ::madvise(const_cast<std::byte*>(bytes_) + at, size, MADV_POPULATE_READ) == 0;
     if (!there && errno == EINVAL) {  // a kernel before 5.14, which does not tell of errors
       there = true;
@@ -260,8 +276,11 @@ Result<void> SafetensorsFile::page_in(const std::function<void(std::uint64_t)>& 
                    path_ + ": bytes " + std::to_string(at) + " to " + std::to_string(at + size) +
                        " of " + std::to_string(size_bytes_) +
                        " cannot be read: " + std::strerror(errno)};
+    if (same == known.end()) hasher.add(bytes_ + at, size);
     if (on_progress) on_progress(size);
   }
+  if (!is_intact()) return Error{ErrorCode::data_loss, path_ + ": was changed while it was read"};
+  digest_.digest = same == known.end() ? hasher.value() : same->digest;
   return {};
 }
 
@@ -322,17 +341,30 @@ const StoredTensor* Checkpoint::find(const std::string& name) const {
   return found == tensors_.end() ? nullptr : found->second;
 }
 
-Result<void> Checkpoint::page_in(const std::function<void(std::uint64_t)>& on_progress) const {
+Result<void> Checkpoint::page_in(const std::function<void(std::uint64_t)>& on_progress,
+                                 std::span<const FileDigest> known) {
   for (const auto& file : files_)
-    if (auto there = file->page_in(on_progress); !there) return there;
+    if (auto there = file->page_in(on_progress, known); !there) return there;
   return {};
 }
 
 std::uint64_t Checkpoint::hash() const {
   std::uint64_t hash = 0;
   for (const auto& file : files_)
-    hash = mix64(hash ^ file->hash());
+    hash = mix64(hash ^ file->digest().digest);
   return hash;
+}
+
+std::vector<FileDigest> Checkpoint::digests() const {
+  std::vector<FileDigest> digests;
+  for (const auto& file : files_)
+    digests.push_back(file->digest());
+  return digests;
+}
+
+bool Checkpoint::is_intact() const {
+  return std::all_of(
+      files_.begin(), files_.end(), [](const auto& file) { return file->is_intact(); });
 }
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "gpu/tensor.h"
+#include "models/file_digest.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,17 +45,23 @@ class SafetensorsFile {
 
   /// In the order of their bytes.
   [[nodiscard]] const std::vector<StoredTensor>& tensors() const { return tensors_; }
-  /// Hash of the whole file up to 64 MiB; beyond, of its size, its header and samples of its data.
-  [[nodiscard]] std::uint64_t hash() const;
   /// As `Checkpoint::page_in`.
-  Result<void> page_in(const std::function<void(std::uint64_t)>& on_progress) const;
+  Result<void> page_in(const std::function<void(std::uint64_t)>& on_progress,
+                       std::span<const FileDigest> known = {});
+  /// The hash of every byte of the file, and which file it was. `page_in` must have succeeded.
+  [[nodiscard]] const FileDigest& digest() const { return digest_; }
+  /// As `Model::is_intact`.
+  [[nodiscard]] bool is_intact() const;
 
  private:
   SafetensorsFile() = default;
+  [[nodiscard]] FileIdentity identity() const;
   Result<void> read_header(const std::string& file);
   Result<void> check_layout(const std::string& file, std::size_t data_bytes) const;
 
   std::string path_;
+  int descriptor_ = -1;  // stays open: whether the file changes is asked of it, not of its name
+  FileDigest digest_;    // its identity from the beginning, its hash once it has been read
   const std::byte* bytes_ = nullptr;
   std::size_t size_bytes_ = 0;
   std::size_t header_bytes_ = 0;  // with the eight bytes of its length
@@ -71,13 +79,18 @@ class Checkpoint {
   [[nodiscard]] const StoredTensor* find(const std::string& name) const;
   /// The file in which a missing tensor would have been, for messages.
   [[nodiscard]] const std::string& main_file() const { return main_file_; }
-  /// Of all files.
+  /// Reads all files into memory, so that no step waits for a disk, and hashes every byte.
+  ///   on_progress  gets the bytes of each piece that is there and hashed; may be empty
+  ///   known        digests of files as they were: of one that has not changed since it is taken
+  /// Errors: data_loss, where the disk does not give what the file should have (the file, the
+  /// place), or the file changes meanwhile.
+  Result<void> page_in(const std::function<void(std::uint64_t)>& on_progress,
+                       std::span<const FileDigest> known = {});
+  /// Of every byte of all files. `page_in` must have succeeded.
   [[nodiscard]] std::uint64_t hash() const;
-  /// Reads all files into memory, so that no step waits for a disk.
-  ///   on_progress  gets the bytes of each piece that is there; may be empty
-  /// Errors: data_loss, where the disk does not give what the file should have: the file, the
-  /// place.
-  Result<void> page_in(const std::function<void(std::uint64_t)>& on_progress) const;
+  [[nodiscard]] std::vector<FileDigest> digests() const;
+  /// As `Model::is_intact`.
+  [[nodiscard]] bool is_intact() const;
 
  private:
   std::string main_file_;

@@ -54,6 +54,10 @@ class Tokenizer {
 /// message names the file and the entry.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& folder);
 
+/// The hash of <folder>/tokenizer.json, by which two readers of the folder know whether they have
+/// read the same; 0 if there is none.
+std::uint64_t hash_tokenizer(const std::string& folder);
+
 /// The tokenizer of the `hash` model: ids 0..255 are bytes, 256 is the end of the text.
 std::shared_ptr<const Tokenizer> make_byte_tokenizer();
 

@@ -9,6 +9,7 @@
 #include "models/decoder/weights.h"
 #include "models/json_fields.h"
 #include "models/rope.h"
+#include "models/tokenizer.h"
 
 #include <algorithm>
 #include <array>
@@ -48,13 +49,15 @@ class Decoder final : public Model {
           std::unique_ptr<Stream> stream,
           std::unique_ptr<Event> done,
           DecoderWeights weights,
-          std::uint64_t config_hash);
+          std::uint64_t config_hash,
+          std::uint64_t tokenizer_hash);
 
   [[nodiscard]] const ModelInfo& info() const override { return info_; }
   Result<void> allocate(const ModelLimits& limits) override;
   Result<void> launch(const StepBatch& batch) override;
   Result<std::span<float>> wait() override;
   [[nodiscard]] ComputeStats compute_stats() const override { return ops_->compute_stats(); }
+  [[nodiscard]] bool is_intact() const override { return weights_.checkpoint.is_intact(); }
 
  private:
   Result<void> allocate_activations();
@@ -91,7 +94,8 @@ Decoder::Decoder(DecoderConfig config,
                  std::unique_ptr<Stream> stream,
                  std::unique_ptr<Event> done,
                  DecoderWeights weights,
-                 std::uint64_t config_hash)
+                 std::uint64_t config_hash,
+                 std::uint64_t tokenizer_hash)
     : config_(std::move(config)),
       device_(std::move(device)),
       ops_(std::move(ops)),
@@ -113,6 +117,8 @@ Decoder::Decoder(DecoderConfig config,
   fingerprint = hash_bytes(to_string(weights_.storage), fingerprint);
   fingerprint = hash_bytes(device_->name(), fingerprint);
   info_.fingerprint = hash_bytes(ops_->level(), fingerprint);
+  info_.tokenizer = tokenizer_hash;
+  info_.files = weights_.checkpoint.digests();
 }
 
 Result<void> Decoder::allocate(const ModelLimits& limits) {
@@ -324,8 +330,12 @@ Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {
   if (!stream) return stream.error();
   Result<std::unique_ptr<Event>> done = (*device)->make_event();
   if (!done) return done.error();
-  Result<DecoderWeights> weights = load_decoder_weights(
-      std::move(*checkpoint), *config, source.dtype, **device, source.on_progress);
+  Result<DecoderWeights> weights = load_decoder_weights(std::move(*checkpoint),
+                                                        *config,
+                                                        source.dtype,
+                                                        **device,
+                                                        source.on_progress,
+                                                        source.known_files);
   if (!weights) return weights.error();
   return std::unique_ptr<Model>(std::make_unique<Decoder>(std::move(*config),
                                                           std::move(*device),
@@ -333,7 +343,8 @@ Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {
                                                           std::move(*stream),
                                                           std::move(*done),
                                                           std::move(*weights),
-                                                          hash_bytes(*config_text)));
+                                                          hash_bytes(*config_text),
+                                                          hash_tokenizer(source.path)));
 }
 
 }  // namespace sluice

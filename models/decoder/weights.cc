@@ -70,8 +70,9 @@ class Loader {
     return want(view, name, {n}, std::nullopt);
   }
 
-  Result<void> fetch(const std::function<void(std::uint64_t)>& on_progress) {
-    if (auto there = weights_.checkpoint.page_in(on_progress); !there) return there;
+  Result<void> fetch(const std::function<void(std::uint64_t)>& on_progress,
+                     std::span<const FileDigest> known) {
+    if (auto there = weights_.checkpoint.page_in(on_progress, known); !there) return there;
     return copy(on_progress);
   }
 
@@ -224,7 +225,8 @@ Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,
                                             Device& device,
-                                            const std::function<void(std::uint64_t)>& on_progress) {
+                                            const std::function<void(std::uint64_t)>& on_progress,
+                                            std::span<const FileDigest> known) {
   Result<DType> storage = storage_type(checkpoint, dtype);
   if (!storage) return storage.error();
   DecoderWeights weights;
@@ -248,7 +250,7 @@ Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
         loader.matrix(weights.head, "lm_head.weight", config.vocabulary, config.width);
     if (!head) return head.error();
   }
-  Result<void> fetched = loader.fetch(on_progress);
+  Result<void> fetched = loader.fetch(on_progress, known);
   if (!fetched) return fetched.error();
   if (config.tied_embeddings) weights.head = weights.embedding;
   return weights;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,12 +47,14 @@ struct DecoderWeights {
 /// Finds every tensor that `config` asks for, checks its shape and type, and reads it.
 ///   dtype        "auto": that of the checkpoint's embedding (f32 if it is f16); "f32", "bf16"
 ///   on_progress  as of ModelSource
+///   known        as of ModelSource::known_files
 /// Errors: data_loss (missing, or of wrong shape or type), with file, tensor and numbers;
 /// invalid_argument (dtype); those of `Device`.
 Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,
                                             Device& device,
-                                            const std::function<void(std::uint64_t)>& on_progress);
+                                            const std::function<void(std::uint64_t)>& on_progress,
+                                            std::span<const FileDigest> known = {});
 
 }  // namespace sluice

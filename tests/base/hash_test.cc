@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <set>
 #include <string>
@@ -40,6 +41,19 @@ TEST(HashBytes, DependsOnEveryByteAndOnTheSeed) {
   }
 
   EXPECT_EQ(hashes.size(), 302U);
+}
+
+TEST(Hash, OfPiecesIsThatOfTheWhole) {
+  std::string bytes(100'000, 'x');
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<char>(mix64(i));
+  for (std::size_t piece : {std::size_t{1}, std::size_t{255}, std::size_t{65'536}}) {
+    Hasher hasher;
+    for (std::size_t at = 0; at < bytes.size(); at += piece)
+      hasher.add(bytes.data() + at, std::min(piece, bytes.size() - at));
+    EXPECT_EQ(hasher.value(), hash_bytes(bytes)) << piece;
+  }
+  EXPECT_EQ(Hasher().value(), hash_bytes(""));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "models/safetensors.h"
 
+#include "base/hash.h"
 #include "tests/models/model_files.h"
 
 #include <gmock/gmock.h>
@@ -21,6 +22,9 @@ std::string file_of(const std::string& header, std::size_t data_bytes) {
     bytes.push_back(static_cast<char>(std::uint64_t{header.size()} >> (8 * i) & 0xFF));
   return bytes + header + std::string(data_bytes, '\x01');
 }
+
+const char* const kPartOne = R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
+const char* const kPartTwo = R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})";
 
 class Safetensors : public ::testing::Test {
  protected:
@@ -229,21 +233,82 @@ TEST_F(Safetensors, SurvivesEveryFlippedByteOfAHeader) {
   }
 }
 
-TEST_F(Safetensors, HashesEveryByteOfASmallFile) {
-  std::string bytes = file_of(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", 4);
-  auto before = open(bytes);
-  ASSERT_TRUE(before);
-  std::uint64_t hash = (*before)->hash();
-  bytes.back() = 'x';
+TEST_F(Safetensors, HashesEveryByteOfAFileOfAnySize) {
+  for (std::size_t size : {std::size_t{4}, std::size_t{90} << 20}) {
+    std::string number = std::to_string(size);
+    std::string bytes = file_of(
+        R"({"a":{"dtype":"U8","shape":[)" + number + R"(],"data_offsets":[0,)" + number + "]}}",
+        size);
+    auto digest_of = [&] {
+      auto file = open(bytes);
+      EXPECT_TRUE(file && (*file)->page_in({}));
+      return (*file)->digest().digest;
+    };
+    std::uint64_t before = digest_of();
+    EXPECT_EQ(before, hash_bytes(bytes));
 
-  auto after = open(bytes);
+    // Between any two samples that somebody might take.
+    bytes[bytes.size() - size / 2 - 1] ^= 1;
 
-  ASSERT_TRUE(after);
-  EXPECT_NE((*after)->hash(), hash);
+    EXPECT_NE(digest_of(), before) << size;
+  }
 }
 
-const char* const kPartOne = R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
-const char* const kPartTwo = R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})";
+TEST_F(Safetensors, TakesTheDigestOfAFileThatHasNotChangedAndOfNoOther) {
+  auto file = open(file_of(kPartOne, 4));
+  ASSERT_TRUE(file && (*file)->page_in({}));
+  FileDigest known = (*file)->digest();
+  known.digest = 77;  // so that it is seen where it came from
+
+  auto same = SafetensorsFile::open(folder_.path() + "/model.safetensors");
+  ASSERT_TRUE(same && (*same)->page_in({}, {&known, 1}));
+  EXPECT_EQ((*same)->digest().digest, 77U);
+
+  for (auto member : {&FileIdentity::device, &FileIdentity::inode, &FileIdentity::size_bytes}) {
+    FileDigest other = known;
+    other.file.*member += 1;
+    ASSERT_TRUE((*same)->page_in({}, {&other, 1}));
+    EXPECT_NE((*same)->digest().digest, 77U);
+  }
+  for (auto member : {&FileIdentity::modified_ns, &FileIdentity::changed_ns}) {
+    FileDigest other = known;
+    other.file.*member += 1;
+    ASSERT_TRUE((*same)->page_in({}, {&other, 1}));
+    EXPECT_NE((*same)->digest().digest, 77U);
+  }
+}
+
+TEST_F(Safetensors, SayWhenTheyWereWrittenToButNotWhenAnotherTookTheirName) {
+  auto file = open(file_of(kPartOne, 4));
+  ASSERT_TRUE(file && (*file)->page_in({}));
+  std::string path = folder_.path() + "/model.safetensors";
+  folder_.write("new.safetensors", file_of(kPartOne, 4));
+  std::filesystem::rename(folder_.path() + "/new.safetensors", path);
+  EXPECT_TRUE((*file)->is_intact());
+
+  auto other = SafetensorsFile::open(path);
+  ASSERT_TRUE(other && (*other)->page_in({}));
+  // As a write would leave it: no test can wait for the clock of the file system.
+  std::filesystem::last_write_time(
+      path, std::filesystem::last_write_time(path) + std::chrono::seconds(1));
+
+  EXPECT_FALSE((*other)->is_intact());
+  auto again = (*other)->page_in({});
+  ASSERT_FALSE(again);
+  EXPECT_THAT(again.error().message, HasSubstr("was changed while it was read"));
+}
+
+TEST(FileDigestTest, IsReadBackFromItsText) {
+  FileDigest digest{{1, 2, 3, -4, 5'000'000'000}, 0xFFFFFFFFFFFFFFFF};
+
+  auto read = parse_file_digest(to_string(digest));
+
+  ASSERT_TRUE(read);
+  EXPECT_EQ(*read, digest);
+  for (const char* text :
+       {"", "1:2:3:4:5", "1:2:3:4:5:6:7", "1:2:3:4:5:x", "a:2:3:4:5:6", "1:2:3:4:5:6 "})
+    EXPECT_FALSE(parse_file_digest(text)) << text;
+}
 
 TEST_F(Safetensors, OpensACheckpointOfSeveralFiles) {
   folder_.write("model.safetensors.index.json",
