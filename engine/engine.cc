@@ -86,6 +86,7 @@ class Engine::Impl {
             .compute = model_->compute_stats()};
   }
   [[nodiscard]] const ModelInfo& model() const { return model_->info(); }
+  [[nodiscard]] bool is_intact() const { return model_->is_intact(); }
 
  private:
   Result<void> check(const StartSequence& start) const;
@@ -464,6 +465,9 @@ EngineStats Engine::stats() const {
 }
 const ModelInfo& Engine::model() const {
   return impl_->model();
+}
+bool Engine::is_intact() const {
+  return impl_->is_intact();
 }
 
 }  // namespace sluice

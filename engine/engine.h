@@ -113,6 +113,8 @@ class Engine {
   [[nodiscard]] bool idle() const;
   [[nodiscard]] EngineStats stats() const;
   [[nodiscard]] const ModelInfo& model() const;
+  /// As `Model::is_intact`.
+  [[nodiscard]] bool is_intact() const;
 
  private:
   class Impl;

@@ -130,6 +130,7 @@ class Faults::FaultyModel final : public Model {
 
   [[nodiscard]] const ModelInfo& info() const override { return model_->info(); }
   [[nodiscard]] ComputeStats compute_stats() const override { return model_->compute_stats(); }
+  [[nodiscard]] bool is_intact() const override { return model_->is_intact(); }
 
   Result<void> allocate(const ModelLimits& limits) override {
     if (faults_.from_the_start(What::oom))

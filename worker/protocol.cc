@@ -35,6 +35,8 @@ enum class Type : std::uint8_t {
 
 /// Sentences are cut to this when written; longer ones are refused when read.
 constexpr std::size_t kTextBytesMax = 4096;
+/// Of one model; the largest checkpoints have a few hundred.
+constexpr std::size_t kFilesMax = 4096;
 /// Each of the bytes of a list of tokens costs nothing but itself, elements cost a tape entry.
 constexpr MsgpackLimits kLimits{.depth_max = 8, .elements_max = std::size_t{4} << 20};
 /// A tape larger than this is given back after its message.
@@ -116,12 +118,18 @@ void write(MsgpackWriter& out, const Phase& phase) {
 }
 
 void write(MsgpackWriter& out, const Ready& ready) {
-  out.array(10).u64(static_cast<unsigned>(Type::ready));
+  out.array(12).u64(static_cast<unsigned>(Type::ready));
   out.u64(ready.slots).u64(ready.blocks).u64(ready.block_tokens);
   out.u64(ready.fingerprint).u64(ready.golden);
   write_text(out, ready.architecture);
   write_text(out, ready.level);
-  out.i64(ready.vocabulary).i64(ready.context);
+  out.i64(ready.vocabulary).i64(ready.context).u64(ready.tokenizer);
+  // Flat: six numbers a file.
+  out.array(6 * ready.files.size());
+  for (const FileDigest& one : ready.files) {
+    out.u64(one.file.device).u64(one.file.inode).u64(one.file.size_bytes);
+    out.i64(one.file.modified_ns).i64(one.file.changed_ns).u64(one.digest);
+  }
 }
 
 /// An output without log probabilities, which is nearly every one, has five elements; its token,
@@ -302,6 +310,23 @@ Ready read_ready(MsgpackCursor& in) {
   ready.level = read_text(in, "level");
   ready.vocabulary = read_i32(in, "vocabulary");
   ready.context = read_i32(in, "context");
+  ready.tokenizer = in.u64("tokenizer");
+  std::size_t numbers = in.array("files");
+  if (numbers % 6 != 0 || numbers / 6 > kFilesMax) {
+    in.fail("files",
+            "has " + std::to_string(numbers) + " numbers, six for each of at most " +
+                std::to_string(kFilesMax) + " files are wanted");
+    return ready;
+  }
+  ready.files.resize(numbers / 6);
+  for (FileDigest& one : ready.files) {
+    one.file.device = in.u64("device");
+    one.file.inode = in.u64("inode");
+    one.file.size_bytes = in.u64("size_bytes");
+    one.file.modified_ns = in.i64("modified_ns");
+    one.file.changed_ns = in.i64("changed_ns");
+    one.digest = in.u64("digest");
+  }
   return ready;
 }
 
@@ -445,7 +470,7 @@ Result<ToFront> decode_to_front(std::string_view payload) {
             needs(1);
             return Phase{read_enum(in, "phase", Phase::Name::self_test)};
           case static_cast<std::uint64_t>(Type::ready):
-            needs(9);
+            needs(11);
             return read_ready(in);
           case static_cast<std::uint64_t>(Type::tokens):
             needs(3);

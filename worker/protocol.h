@@ -9,6 +9,7 @@
 #include "base/plan.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "models/file_digest.h"
 
 #include <cstdint>
 #include <span>
@@ -69,6 +70,8 @@ struct Ready {
   std::string level;  ///< which kernels compute
   std::int32_t vocabulary = 0;
   std::int32_t context = 0;
+  std::uint64_t tokenizer = 0;    ///< hash of tokenizer.json beside the weights; 0: there is none
+  std::vector<FileDigest> files = {};  ///< of the weights, for the worker that loads them next
 };
 /// The outputs of one step; none after a step that only computed a part of a prompt.
 struct Tokens {

@@ -106,7 +106,9 @@ wire::Ready ready_of(const Engine& engine,
           .architecture = model.architecture,
           .level = std::move(level),
           .vocabulary = model.vocabulary,
-          .context = model.context};
+          .context = model.context,
+          .tokenizer = model.tokenizer,
+          .files = model.files};
 }
 
 }  // namespace sluice

@@ -53,6 +53,10 @@ std::optional<WorkerEnd> WorkerLoop::turn(std::vector<wire::ToWorker>& commands,
   } else if (!was_idle) {
     progress_.end_step(engine_.stats());  // what was cancelled no longer runs
   }
+  if (!out.empty() && !engine_.is_intact()) {
+    out.clear();
+    return WorkerEnd::weights_changed;
+  }
   if (faults_ != nullptr) lost = misbehave(out, lost);
   if (lost) {
     out.clear();

@@ -21,6 +21,7 @@ enum class WorkerEnd : std::uint8_t {
   device_lost = 70,      ///< a step failed: the device's context is poisoned; no last words
   link_broken = 71,      ///< the front sent a frame that cannot be read
   orphaned = 72,         ///< its parent was gone before it began
+  weights_changed = 73,  ///< somebody has written to a file of its weights; no last words
 };
 
 /// Decides what a worker does next. Does no I/O and never waits: `serve` drives it with a socket, a

@@ -28,6 +28,20 @@ namespace {
   end(how);
 }
 
+/// A file of the weights was cut short while it was mapped: what it held is gone.
+void on_bus_error(int signal, siginfo_t* info, void* /*context*/) {
+  if (info->si_code == BUS_ADRERR) ::_exit(static_cast<int>(WorkerEnd::weights_changed));
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+
+void watch_for_bus_errors() {
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
 std::string level_name(const ModelSource& source) {
   if (source.level == "reference") return source.level;
   auto level = choose_level(source.level, detect_cpu_features());
@@ -42,6 +56,7 @@ int worker_main(const WorkerOptions& given) {
   // The parent may have died before that took hold; then somebody else is the parent by now.
   if (options.parent_pid != 0 && ::getppid() != options.parent_pid) end(WorkerEnd::orphaned);
   ::prctl(PR_SET_NAME, "sluice.worker");
+  watch_for_bus_errors();
 
   SystemClock clock;
   Progress progress;

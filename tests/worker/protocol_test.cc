@@ -161,15 +161,18 @@ TEST(WorkerProtocol, CarriesHelloPhaseFailedAndBye) {
 }
 
 TEST(WorkerProtocol, CarriesEveryFieldOfReady) {
-  Ready ready = through_to_front(Ready{.slots = 64,
-                                       .blocks = 1024,
-                                       .block_tokens = 16,
-                                       .fingerprint = 0x8000000000000001,
-                                       .golden = 0xFFFFFFFFFFFFFFFF,
-                                       .architecture = "llama",
-                                       .level = "avx512bf16",
-                                       .vocabulary = 49152,
-                                       .context = 2048});
+  Ready ready = through_to_front(
+      Ready{.slots = 64,
+            .blocks = 1024,
+            .block_tokens = 16,
+            .fingerprint = 0x8000000000000001,
+            .golden = 0xFFFFFFFFFFFFFFFF,
+            .architecture = "llama",
+            .level = "avx512bf16",
+            .vocabulary = 49152,
+            .context = 2048,
+            .tokenizer = 0x8000000000000002,
+            .files = {{{1, 2, 3, -4, 5}, 0xFFFFFFFFFFFFFFFE}, {{6, 7, 8, 9, 10}, 11}}});
 
   EXPECT_EQ(ready.slots, 64u);
   EXPECT_EQ(ready.blocks, 1024u);
@@ -180,6 +183,10 @@ TEST(WorkerProtocol, CarriesEveryFieldOfReady) {
   EXPECT_EQ(ready.level, "avx512bf16");
   EXPECT_EQ(ready.vocabulary, 49152);
   EXPECT_EQ(ready.context, 2048);
+  EXPECT_EQ(ready.tokenizer, 0x8000000000000002);
+  ASSERT_EQ(ready.files.size(), 2u);
+  EXPECT_EQ(ready.files[0], (FileDigest{{1, 2, 3, -4, 5}, 0xFFFFFFFFFFFFFFFE}));
+  EXPECT_EQ(ready.files[1], (FileDigest{{6, 7, 8, 9, 10}, 11}));
 }
 
 TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
