@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "supervision/backoff.h"
 #include "supervision/lease_table.h"
+#include "supervision/quarantine.h"
 #include "supervision/restart_intensity.h"
 
 #include <caf/actor.hpp>
@@ -37,9 +38,10 @@ enum class Restart : std::uint8_t {
 
 /// What happens when a budget of restarts is used up.
 enum class OnExhausted : std::uint8_t {
-  escalate,    ///< the supervisor stops its children and ends; its own parent decides
-  quarantine,  ///< the child, and those its strategy ties to it, stay down; the others go on
-  disable,     ///< the whole branch is stopped and stays off
+  escalate,  ///< the supervisor stops its children and ends; its own parent decides
+  /// The child, and those its strategy ties to it, stay down until a trial; the others go on.
+  quarantine,
+  disable,  ///< the whole branch is stopped and stays off
 };
 
 /// How many restarts are borne, and what follows the one too many.
@@ -47,6 +49,7 @@ struct Budget {
   std::uint32_t restarts = 5;
   Duration period = std::chrono::seconds(60);
   OnExhausted on_exhausted = OnExhausted::escalate;
+  QuarantineOptions quarantine = {};  ///< when its trials are
 };
 
 /// One life of a child: what its factory is given.

@@ -44,13 +44,15 @@ CircuitBreaker::CircuitBreaker(CircuitBreakerOptions options, Random& random, Ma
 void CircuitBreaker::ready(std::uint32_t slots, TimePoint now) {
   CHECK(slots > 0);
   slots_ = slots;
+  draining_ = false;
   failed_rounds_ = 0;
-  if (state_ != State::forced_open) begin_probing("a worker serves", now);
+  // One that it has had quarantined itself is on trial now.
+  if (state_ != State::forced_open || !by_hand_) begin_probing("a worker serves", now);
 }
 
 void CircuitBreaker::down(std::string reason, Down kind, TimePoint now) {
   slots_ = 0;
-  suspended_ = false;
+  suspended_ = draining_ = false;
   revoke();
   blameless_ = kind == Down::outside && (state_ == State::closed || blameless_);
   if (state_ != State::forced_open) open(std::move(reason), kind == Down::fatal, now);
@@ -96,14 +98,23 @@ bool CircuitBreaker::probe_done(const Permit& permit, const ProbeResult& result,
   return true;
 }
 
-void CircuitBreaker::force_open(std::string reason, TimePoint now) {
+void CircuitBreaker::force_open(std::string reason, TimePoint now, std::optional<TimePoint> until) {
+  shut(std::move(reason), now);
+  by_hand_ = true;
+  forced_until_ = until;
+}
+
+void CircuitBreaker::shut(std::string reason, TimePoint now) {
   revoke();
   ++generation_;
   enter(State::forced_open, std::move(reason), now);
+  by_hand_ = false;
 }
 
 void CircuitBreaker::release(TimePoint now) {
-  if (state_ == State::forced_open) begin_probing("released", now);
+  if (state_ != State::forced_open && state_ != State::open) return;
+  opened_ = 0;
+  begin_probing("released", now);
 }
 
 CircuitBreaker::Look CircuitBreaker::look(TimePoint now) {
@@ -113,6 +124,7 @@ CircuitBreaker::Look CircuitBreaker::look(TimePoint now) {
     last_probe_ = now;
     no_answer("a golden probe was not answered in time", now);
   }
+  if (by_hand() && forced_until_ && now >= *forced_until_) release(now);
   if (state_ == State::open && slots_ > 0 && now >= open_until_)
     begin_probing("has waited long enough", now);
   if (state_ == State::ramping && !degraded_ && now >= ramp_at_) {
@@ -141,6 +153,7 @@ TimePoint CircuitBreaker::next_look() const {
   TimePoint next = TimePoint::max();
   if (lease_) next = std::min(next, lease_->until);
   if (degraded_) next = std::min(next, TimePoint((bucket_ + 1) * options_.bucket));
+  if (by_hand() && forced_until_) next = std::min(next, *forced_until_);
   if (slots_ == 0) return next;
   switch (state_) {
     case State::open:
@@ -158,7 +171,7 @@ TimePoint CircuitBreaker::next_look() const {
 }
 
 double CircuitBreaker::weight() const {
-  if (suspended_ || permits() == 0) return 0;
+  if (suspended_ || draining_ || permits() == 0) return 0;
   return degraded_ ? options_.degraded_weight : 1.0;
 }
 
@@ -247,7 +260,7 @@ void CircuitBreaker::want_restart(TimePoint now) {
     return;
   }
   ask_ = Ask::quarantine;
-  force_open("restarts did not help; at last: " + reason_, now);
+  shut("restarts did not help; at last: " + reason_, now);
 }
 
 bool CircuitBreaker::probe_wanted(TimePoint now) const {

@@ -97,7 +97,8 @@ class CircuitBreaker {
 
   // --- what happens ------------------------------------------------------------------------------
 
-  /// A worker serves and grants `slots` > 0. It has to pass the probes, whatever the state was.
+  /// A worker serves and grants `slots` > 0. It has to pass the probes, whatever the state was but
+  /// forced by an operator.
   void ready(std::uint32_t slots, TimePoint now);
   /// The worker is gone.
   void down(std::string reason, Down kind, TimePoint now);
@@ -109,8 +110,11 @@ class CircuitBreaker {
   void suspend(bool suspended) { suspended_ = suspended; }
   /// Something is odd about the lane: if it is CLOSED, the next probe is due at once.
   void want_probe();
-  /// Drain, quarantine or operator; until `release` nothing passes, not even probes.
-  void force_open(std::string reason, TimePoint now);
+  /// The worker is going to be replaced: weight 0 as long as it serves; nothing else changes.
+  void drain() { draining_ = true; }
+  /// An operator wants it: until `until` or `release` nothing passes, not even probes.
+  void force_open(std::string reason, TimePoint now, std::optional<TimePoint> until = {});
+  /// FORCED_OPEN and OPEN are over: the lane is probed now.
   void release(TimePoint now);
 
   /// Does what time has made due, and says what the owner has to do.
@@ -132,6 +136,8 @@ class CircuitBreaker {
   [[nodiscard]] TimePoint since() const { return since_; }
   [[nodiscard]] const std::string& reason() const { return reason_; }
   [[nodiscard]] bool suspended() const { return suspended_; }
+  /// FORCED_OPEN by an operator.
+  [[nodiscard]] bool by_hand() const { return state_ == State::forced_open && by_hand_; }
 
  private:
   static constexpr std::size_t kBuckets = 10;
@@ -149,6 +155,8 @@ class CircuitBreaker {
 
   void enter(State state, std::string reason, TimePoint now);
   void open(std::string reason, bool counted, TimePoint now);
+  /// Until a worker of the lane is tried, or somebody who forced it releases it.
+  void shut(std::string reason, TimePoint now);
   void begin_probing(std::string reason, TimePoint now);
   void begin_ramp(TimePoint now);
   /// Takes a lease back that nobody has returned.
@@ -178,6 +186,9 @@ class CircuitBreaker {
   std::uint64_t generation_;
   std::uint32_t slots_ = 0;  ///< of the worker; 0: none
   bool suspended_ = false;
+  bool draining_ = false;
+  bool by_hand_ = false;  ///< while FORCED_OPEN: by an operator, not because it is quarantined
+  std::optional<TimePoint> forced_until_;  ///< then
   bool blameless_ = false;  ///< it was CLOSED, and since then nothing but shots has befallen it
   bool degraded_ = false;   ///< evidence speaks against the lane, but it may not be opened
 

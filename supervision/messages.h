@@ -34,8 +34,8 @@ struct PeerUp {
 /// To subscribers of a role: that incarnation serves no longer.
 struct PeerDown {
   std::string role;
-  std::uint64_t incarnation = 0;
-  bool final = false;  ///< no successor follows: quarantined, disabled or stopped
+  std::uint64_t incarnation = 0;  ///< 0: the last one was announced down before
+  bool final = false;             ///< no successor follows: quarantined, disabled or stopped
   std::string reason;
 };
 

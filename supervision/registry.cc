@@ -30,6 +30,8 @@ void Registry::subscribe(std::string_view role, const caf::actor& who) {
   }
   if (entry.peer)
     caf::anon_send(who, PeerUp{std::string(role), entry.peer->incarnation, entry.peer->handle});
+  else if (entry.final)
+    caf::anon_send(who, PeerDown{std::string(role), 0, true, entry.reason});
 }
 
 void Registry::unsubscribe(std::string_view role, const caf::actor& who) {
@@ -51,6 +53,7 @@ void Registry::announce_up(std::string_view role,
   std::lock_guard guard(mutex_);
   Role& entry = roles_[std::string(role)];
   entry.peer = Peer{handle, incarnation};
+  entry.final = false;
   for (const auto& subscriber : entry.subscribers)
     tell(subscriber, PeerUp{std::string(role), incarnation, handle});
 }
@@ -65,8 +68,22 @@ void Registry::announce_down(std::string_view role,
   Role& entry = found->second;
   if (!entry.peer || entry.peer->incarnation != incarnation) return;
   entry.peer.reset();
+  entry.final = final;
+  entry.reason = reason;
   for (const auto& subscriber : entry.subscribers)
     tell(subscriber, PeerDown{std::string(role), incarnation, final, reason});
+}
+
+void Registry::announce_final(std::string_view role, const std::string& reason) {
+  std::lock_guard guard(mutex_);
+  Role& entry = roles_[std::string(role)];
+  if (entry.final) return;
+  std::uint64_t incarnation = entry.peer ? entry.peer->incarnation : 0;
+  entry.peer.reset();
+  entry.final = true;
+  entry.reason = reason;
+  for (const auto& subscriber : entry.subscribers)
+    tell(subscriber, PeerDown{std::string(role), incarnation, true, reason});
 }
 
 }  // namespace sluice

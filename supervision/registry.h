@@ -25,8 +25,8 @@ struct Peer {
 /// mutex. Subscribers are held weakly: one that is gone needs no farewell.
 class Registry {
  public:
-  /// `who` gets PeerUp and PeerDown of `role` from now on, and PeerUp at once if somebody plays it.
-  /// Subscribing twice changes nothing but repeats that first PeerUp.
+  /// `who` gets PeerUp and PeerDown of `role` from now on, and at once PeerUp if somebody plays it,
+  /// or PeerDown if nobody will. Subscribing twice changes nothing but repeats that first message.
   void subscribe(std::string_view role, const caf::actor& who);
   void unsubscribe(std::string_view role, const caf::actor& who);
   /// Who plays the role now. The handle is good for this incarnation only.
@@ -40,10 +40,15 @@ class Registry {
                      std::uint64_t incarnation,
                      bool final,
                      const std::string& reason);
+  /// For supervisors: nobody plays the role, and nobody will before it is announced again. Those
+  /// who have heard so already are not told twice.
+  void announce_final(std::string_view role, const std::string& reason);
 
  private:
   struct Role {
     std::optional<Peer> peer;
+    bool final = false;                            // no other player follows
+    std::string reason;                            // of that
     std::vector<caf::weak_actor_ptr> subscribers;  // in order of subscription
     std::size_t purge_at = 16;                     // when the gone ones are looked for next
   };

@@ -31,13 +31,17 @@ std::string describe(const caf::error& why) {
 }
 
 struct Child {
-  explicit Child(const ChildSpec& from) : spec(from), backoff(from.backoff) {
+  Child(const ChildSpec& from, const Budget& shared)
+      : spec(from),
+        backoff(from.backoff),
+        quarantine(from.budget ? from.budget->quarantine : shared.quarantine) {
     if (spec.budget) intensity.emplace(spec.budget->restarts, spec.budget->period);
   }
 
   ChildSpec spec;
   Backoff backoff;
   std::optional<RestartIntensity> intensity;  // of its own budget
+  Quarantine quarantine;                      // of its own, not of one it is tied to
   caf::actor handle;                          // of the current life; empty: it is not alive
   ChildStatus status;
   TimePoint not_before;     // when it may be started
@@ -73,7 +77,7 @@ class Supervisor : public caf::event_based_actor {
         tree_(std::move(tree)),
         intensity_(spec_->budget.restarts, spec_->budget.period) {
     for (const ChildSpec& child : spec_->children) {
-      Child& added = children_.emplace_back(child);
+      Child& added = children_.emplace_back(child, spec_->budget);
       added.status.path = path_ + "/" + child.id;
       added.status.role = child.role;
       added.status.is_supervisor = child.supervisor != nullptr;
@@ -160,6 +164,7 @@ class Supervisor : public caf::event_based_actor {
   void start_next() {
     bool tied = spec_->strategy != Strategy::one_for_one;
     TimePoint now = clock().now();
+    begin_trials(now);
     for (Child& child : children_) {
       if (!child.wanted() || child.status.state == ChildState::up) continue;
       if (child.begins()) return;
@@ -180,6 +185,29 @@ class Supervisor : public caf::event_based_actor {
     settled_ = true;
     for (auto& promise : std::exchange(ready_, {}))
       promise.deliver();
+  }
+
+  /// Lets out of quarantine whose time has come, and those that its strategy ties to it.
+  void begin_trials(TimePoint now) {
+    for (Child& child : children_) {
+      auto due = child.quarantine.trial_at();
+      if (child.status.state != ChildState::quarantined || !due) continue;
+      if (*due > now) {
+        wake_at(*due);
+        continue;
+      }
+      child.quarantine.begin_trial();
+      let_out(child);
+      for (Child* sibling : tied_to(child))
+        if (sibling->status.state == ChildState::quarantined && !sibling->quarantine.rests())
+          let_out(*sibling);
+    }
+  }
+
+  void let_out(Child& child) {
+    child.backoff.reset();
+    child.not_before = TimePoint{};
+    enter(child, ChildState::down);
   }
 
   void finish_when_empty() {
@@ -254,6 +282,7 @@ class Supervisor : public caf::event_based_actor {
   void on_up(Child& child) {
     release_start(child);
     child.backoff.healthy(clock().now());
+    child.quarantine.pass(clock().now());
     enter(child, ChildState::up);
     YIELD_POINT("supervision.up");
     if (!child.spec.role.empty()) {
@@ -296,7 +325,7 @@ class Supervisor : public caf::event_based_actor {
   void restart(Child& child, const caf::error& why) {
     TimePoint now = clock().now();
     RestartIntensity& intensity = child.intensity ? *child.intensity : intensity_;
-    if (!intensity.allow(now)) {
+    if (child.quarantine.is_strict(now) || !intensity.allow(now)) {
       exhausted(child, intensity, why);
       return;
     }
@@ -328,6 +357,7 @@ class Supervisor : public caf::event_based_actor {
       return;
     }
     bool all_off = budget.on_exhausted == OnExhausted::disable;
+    if (!all_off) child.quarantine.enter(clock().now());
     ChildState parked = all_off ? ChildState::disabled : ChildState::quarantined;
     announce_down(child, true, child.status.last_reason);
     park(child, parked);
@@ -400,7 +430,9 @@ class Supervisor : public caf::event_based_actor {
       next = ChildState::finished;
     enter(child, next);
     YIELD_POINT("supervision.left");
-    if (next != ChildState::down) tree_->abandon_leases(child.status.path);
+    if (next == ChildState::down) return;
+    announce_final(child.spec, child.status.last_reason);
+    tree_->abandon_leases(child.status.path);
   }
 
   void end(caf::error reason) {
@@ -424,9 +456,9 @@ class Supervisor : public caf::event_based_actor {
       const std::string& path = child.status.path;
       if (!child.wanted() && (revive.path == path || revive.path == path_)) {
         (child.intensity ? *child.intensity : intensity_).reset();
-        child.backoff.reset();
-        child.not_before = TimePoint{};
-        enter(child, ChildState::down);
+        child.quarantine =
+            Quarantine((child.spec.budget ? *child.spec.budget : spec_->budget).quarantine);
+        let_out(child);
       } else if (child.spec.supervisor && child.alive() &&
                  (revive.path == path || revive.path.starts_with(path + "/"))) {
         caf::anon_send(child.handle, revive);
@@ -440,13 +472,24 @@ class Supervisor : public caf::event_based_actor {
   void enter(Child& child, ChildState state) {
     child.status.state = state;
     child.status.since = clock().now();
-    if (state != ChildState::waiting) child.status.delay = Duration::zero();
+    if (state == ChildState::quarantined && child.quarantine.trial_at())
+      child.status.delay = *child.quarantine.trial_at() - child.status.since;
+    else if (state != ChildState::waiting)
+      child.status.delay = Duration::zero();
     tree_->update(child.status);
   }
 
   void announce_down(Child& child, bool final, const std::string& reason) {
     if (!std::exchange(child.announced, false)) return;
     tree_->registry().announce_down(child.spec.role, child.status.incarnation, final, reason);
+  }
+
+  /// Whoever waits for a role of the child, or for one below it, hears that nobody will play it.
+  void announce_final(const ChildSpec& spec, const std::string& reason) {
+    if (!spec.role.empty()) tree_->registry().announce_final(spec.role, reason);
+    if (!spec.supervisor) return;
+    for (const ChildSpec& child : spec.supervisor->children)
+      announce_final(child, reason);
   }
 
   void release_start(Child& child) {

@@ -24,7 +24,7 @@ enum class ChildState : std::uint8_t {
   waiting,      ///< ended; its back-off runs
   stopping,     ///< asked to end
   finished,     ///< ended for good, as its restart type says
-  quarantined,  ///< its budget is used up; the others go on
+  quarantined,  ///< its budget is used up; the others go on, and it is tried again later
   disabled,     ///< its whole branch is off
 };
 std::string_view to_string(ChildState state);
@@ -37,9 +37,10 @@ struct ChildStatus {
   ChildState state = ChildState::down;
   std::uint64_t incarnation = 0;  ///< of the current or last life; 0: never started
   std::uint64_t restarts = 0;
-  std::string last_reason;            ///< why the last life ended; empty: none has
-  TimePoint since;                    ///< when the state was entered
-  Duration delay = Duration::zero();  ///< while waiting: the back-off chosen
+  std::string last_reason;  ///< why the last life ended; empty: none has
+  TimePoint since;          ///< when the state was entered
+  /// While waiting the back-off chosen; while quarantined the time until the trial, zero: none.
+  Duration delay = Duration::zero();
 };
 
 /// The ledger shared by all supervisors of one tree. Thread-safe; no call blocks.

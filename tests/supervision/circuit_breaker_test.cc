@@ -282,7 +282,6 @@ TEST_F(CircuitBreakerTest, AsksForARestartAfterThreeFailedRoundsAndForQuarantine
 
   EXPECT_EQ(asked, (std::vector<Ask>{Ask::restart, Ask::restart, Ask::quarantine}));
   EXPECT_EQ(breaker.state(), State::forced_open);
-  breaker.ready(8, now);
   pass(minutes(1));
   EXPECT_EQ(breaker.state(), State::forced_open);
   EXPECT_EQ(breaker.permits(), 0U);
@@ -492,6 +491,56 @@ TEST_F(CircuitBreakerTest, StaysForcedOpenUntilReleased) {
   breaker.release(now);
   EXPECT_EQ(breaker.state(), State::probing);
   pass(seconds(1));
+  EXPECT_EQ(breaker.state(), State::closed);
+}
+
+TEST_F(CircuitBreakerTest, StaysForcedOpenForAsLongAsItWasTold) {
+  close();
+  breaker.force_open("an operator", now, now + seconds(60));
+  EXPECT_TRUE(breaker.by_hand());
+  pass(seconds(59));
+  EXPECT_EQ(breaker.state(), State::forced_open);
+
+  pass(seconds(3));
+  EXPECT_EQ(breaker.state(), State::closed);
+  EXPECT_FALSE(breaker.by_hand());
+}
+
+TEST_F(CircuitBreakerTest, ProbesAtOnceWhenItIsReleasedFromItsWait) {
+  close();
+  breaker.down("crashed", Down::fatal, now);
+  answer = std::nullopt;
+  breaker.release(now);
+  EXPECT_EQ(breaker.state(), State::probing);
+}
+
+TEST_F(CircuitBreakerTest, TakesNothingMoreWhileItIsDrainedUntilAnotherWorkerServes) {
+  close();
+  breaker.drain();
+  look();
+  EXPECT_EQ(breaker.weight(), 0);
+  EXPECT_EQ(breaker.state(), State::closed);
+  breaker.down("restarted", Down::planned, now);
+  breaker.ready(8, now);
+  pass(seconds(5));
+
+  EXPECT_EQ(breaker.weight(), 1.0);
+}
+
+TEST_F(CircuitBreakerTest, IsTriedAgainAfterAQuarantineOfItsOwn) {
+  close();
+  answer = Kind::wrong;
+  for (int i = 0; i < 3; ++i) {
+    breaker.ready(8, now);
+    pass(seconds(5));
+  }
+  ASSERT_EQ(asked.back(), Ask::quarantine);
+  ASSERT_EQ(breaker.state(), State::forced_open);
+  EXPECT_FALSE(breaker.by_hand());
+
+  answer = Kind::golden;
+  breaker.ready(8, now);
+  pass(seconds(5));
   EXPECT_EQ(breaker.state(), State::closed);
 }
 

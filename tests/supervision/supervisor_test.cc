@@ -459,11 +459,66 @@ TEST_F(SupervisorTest, QuarantinesTheChildAndKeepsTheOthers) {
   start(spec_of(Strategy::one_for_one, {child("a"), child("b")}, budget));
 
   CRASH_THREE_TIMES("a");
-  advance(seconds(1000));
+  advance(seconds(29));
 
   EXPECT_EQ(take_log(), Log{"-a"});
   EXPECT_EQ(state_of("root/a"), ChildState::quarantined);
   EXPECT_EQ(state_of("root/b"), ChildState::up);
+}
+
+TEST_F(SupervisorTest, TriesAQuarantinedChildAgainLaterEachTime) {
+  Budget budget{.restarts = 2, .on_exhausted = OnExhausted::quarantine};
+  start(spec_of(Strategy::one_for_one, {child("a"), child("b")}, budget));
+  CRASH_THREE_TIMES("a");
+  take_log();
+
+  for (int wait : {30, 60, 120, 240, 300, 300}) {
+    advance(seconds(wait - 1));
+    EXPECT_EQ(take_log(), Log{}) << wait;
+    advance(seconds(1));
+    EXPECT_EQ(take_log(), Log{"+a"}) << wait;
+    EXPECT_EQ(state_of("root/a"), ChildState::up);
+    crash("a");
+    EXPECT_EQ(take_log(), Log{"-a"}) << "one failure is enough";
+    EXPECT_EQ(state_of("root/a"), ChildState::quarantined);
+  }
+  EXPECT_EQ(lives["b"], 1u);
+}
+
+TEST_F(SupervisorTest, GivesAChildItsBudgetBackWhenItHasLivedForAMinuteAfterItsTrial) {
+  Budget budget{.restarts = 2, .on_exhausted = OnExhausted::quarantine};
+  start(spec_of(Strategy::one_for_one, {child("a")}, budget));
+  CRASH_THREE_TIMES("a");
+  advance(seconds(30 + 61));
+  take_log();
+
+  crash("a");
+  advance(seconds(1));
+
+  EXPECT_EQ(take_log(), (Log{"-a", "+a"}));
+}
+
+TEST_F(SupervisorTest, SaysWhenTheTrialIs) {
+  Budget budget{.restarts = 2, .on_exhausted = OnExhausted::quarantine};
+  start(spec_of(Strategy::one_for_one, {child("a")}, budget));
+  CRASH_THREE_TIMES("a");
+
+  for (const ChildStatus& child : tree->snapshot()) {
+    if (child.path == "root/a") {
+      EXPECT_EQ(child.delay, seconds(30));
+    }
+  }
+}
+
+TEST_F(SupervisorTest, TriesThoseThatLeanOnTheChildWithIt) {
+  Budget budget{.restarts = 2, .on_exhausted = OnExhausted::quarantine};
+  start(spec_of(Strategy::rest_for_one, {child("a"), child("b"), child("c")}, budget));
+  CRASH_THREE_TIMES("b");
+  take_log();
+
+  advance(seconds(30));
+
+  EXPECT_EQ(take_log(), (Log{"+b", "+c"}));
 }
 
 TEST_F(SupervisorTest, QuarantinesThoseThatLeanOnTheChildWithIt) {
@@ -471,7 +526,7 @@ TEST_F(SupervisorTest, QuarantinesThoseThatLeanOnTheChildWithIt) {
   start(spec_of(Strategy::rest_for_one, {child("a"), child("b"), child("c")}, budget));
 
   CRASH_THREE_TIMES("b");
-  advance(seconds(1000));
+  advance(seconds(29));
 
   EXPECT_EQ(take_log(), (Log{"-b", "-c"}));
   EXPECT_EQ(state_of("root/a"), ChildState::up);
@@ -671,6 +726,28 @@ TEST_F(RolesTest, SaysWhenNoIncarnationWillFollow) {
 
   EXPECT_EQ(heard, (Log{"up b 1", "down b 1 for good"}));
   kill(who);
+}
+
+TEST_F(RolesTest, SaysSoOfTheRolesBelowAQuarantinedSupervisorAndTellsLateListeners) {
+  auto who = listen("queue");
+  Budget budget{.restarts = 0, .on_exhausted = OnExhausted::quarantine};
+  start(spec_of(Strategy::one_for_one,
+                {supervisor_child(
+                    "inner", spec_of(Strategy::one_for_one, {holder("queue")}, {.restarts = 0}))},
+                budget));
+
+  crash("queue");
+
+  EXPECT_EQ(heard, (Log{"up queue 1", "down queue 1", "down queue 0 for good"}));
+  heard.clear();
+  auto late = listen("queue");
+  settle();
+  EXPECT_EQ(heard, Log{"down queue 0 for good"});
+  heard.clear();
+  advance(seconds(30));
+  EXPECT_EQ(heard, (Log{"up queue 2", "up queue 2"})) << "its trial";
+  kill(who);
+  kill(late);
 }
 
 TEST_F(RolesTest, HandsTheLeasesToTheNextIncarnation) {
