@@ -2,8 +2,6 @@
 
 #include "net/sse.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -21,15 +19,17 @@ Answer::Answer(std::shared_ptr<Front> front,
 
 ResponseHead Answer::head() const {
   return ResponseHead::of(
-      request_,
-      model_->name,
-      fmt::format("fp_{:08x}", static_cast<std::uint32_t>(model_->fingerprint.load())));
+      request_, model_->name, fingerprint_text(weights_ != 0 ? weights_ : model_->weights.last()));
 }
 
 void Answer::open_stream() {
-  if (stream_) return;
-  stream_.emplace(head(), request_.include_usage, request_.continuous_usage);
+  if (std::exchange(streaming_, true)) return;
   exchange_->begin_stream(stream_head(request_.request_id, request_.ignored_params));
+}
+
+CompletionStream& Answer::stream() {
+  if (!stream_) stream_.emplace(head(), request_.include_usage, request_.continuous_usage);
+  return *stream_;
 }
 
 /// An event is a chunk of its own; posted together, they share one write.
@@ -41,7 +41,7 @@ void Answer::show(ChoiceDelta& piece, const Usage& so_far, bool last) {
   if (given_) return;
   if (request_.stream) {
     open_stream();
-    stream_->append_chunk(unsent_, piece, so_far);
+    stream().append_chunk(unsent_, piece, so_far);
     if (!last) flush();
     return;
   }
@@ -76,7 +76,7 @@ void Answer::complete(const Usage& total) {
   if (request_.stream) {
     open_stream();
     write();
-    stream_->append_usage(unsent_, total);
+    stream().append_usage(unsent_, total);
     write();
     CompletionStream::append_done(unsent_);
     exchange_->end_stream(std::exchange(unsent_, {}));
@@ -88,7 +88,7 @@ void Answer::complete(const Usage& total) {
 
 void Answer::fail(const ApiError& error) {
   if (std::exchange(given_, true)) return;
-  if (stream_) {
+  if (streaming_) {
     CompletionStream::append_error(unsent_, error);
     write();
     CompletionStream::append_done(unsent_);

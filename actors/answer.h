@@ -25,6 +25,8 @@ class Answer {
          const CompletionRequest& request,
          std::shared_ptr<HttpExchange> exchange);
 
+  /// Which weights compute it: before the first piece.
+  void set_weights(std::uint64_t weights) { weights_ = weights; }
   /// A piece of a choice, in order within each choice; its strings are taken. A stream shows it
   /// now, unless its client is slow.
   ///   last  no further piece will follow: it waits for `complete`, so that they share a write
@@ -52,15 +54,18 @@ class Answer {
  private:
   [[nodiscard]] ResponseHead head() const;
   void open_stream();
+  [[nodiscard]] CompletionStream& stream();
   void write();
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
   const CompletionRequest& request_;
   std::shared_ptr<HttpExchange> exchange_;
-  std::optional<CompletionStream> stream_;  ///< set once the head of the stream is out
+  bool streaming_ = false;                  ///< the head of the stream is out
+  std::optional<CompletionStream> stream_;  ///< set with the first event: it names the weights
   std::string unsent_;                      ///< events that wait for the socket
   std::vector<ChoiceDelta> whole_;          ///< the choices so far, if the answer is one body
+  std::uint64_t weights_ = 0;               ///< 0: not known yet
   TimePoint last_write_{};
   bool given_ = false;
 };

@@ -15,10 +15,29 @@
 #include <caf/send.hpp>
 #include <spdlog/spdlog.h>
 
+#include <charconv>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace sluice {
+
+namespace {
+
+/// The lane whose actors stand under this path, if it is such a path.
+std::optional<LaneId> lane_of(std::string_view path) {
+  constexpr std::string_view kBefore = "root/lanes/lane";  // as in `lane_path`
+  if (!path.starts_with(kBefore)) return std::nullopt;
+  path.remove_prefix(kBefore.size());
+  LaneId lane;
+  auto [end, failed] = std::from_chars(path.data(), path.data() + path.size(), lane.value);
+  bool is_lane = failed == std::errc() && end == path.data() + path.size();
+  return is_lane ? std::optional(lane) : std::nullopt;
+}
+
+}  // namespace
 
 std::unique_ptr<caf::actor_system_config> make_actor_config(std::size_t threads) {
   caf::init_global_meta_objects<caf::id_block::sluice_supervision>();
@@ -41,8 +60,15 @@ std::shared_ptr<Front> make_front(Front::Options options,
                                   std::shared_ptr<WorkerLauncher> launcher) {
   auto front = std::make_shared<Front>();
   auto log = [owner = std::weak_ptr<Front>(front)](const ChildStatus& child) {
-    if (child.state == ChildState::waiting) {
-      if (auto living = owner.lock()) living->record(trace::Restarted{child.path});
+    if (auto living = owner.lock()) {
+      if (child.state == ChildState::waiting) living->record(trace::Restarted{child.path});
+      if (auto lane = lane_of(child.path)) {
+        if (child.state == ChildState::quarantined)
+          living->lanes.park(
+              *lane, child.delay > Duration::zero() ? child.since + child.delay : TimePoint::max());
+        else
+          living->lanes.unpark(*lane);
+      }
     }
     if (child.state == ChildState::quarantined || child.state == ChildState::disabled) {
       spdlog::error("{} is {}: {}", child.path, to_string(child.state), child.last_reason);
@@ -66,6 +92,8 @@ trace::Limits trace_limits(const Front& front) {
   trace::Limits limits;
   limits.lane_restarts = options.lane_restarts_max;
   limits.lane_period = options.lane_restarts_period;
+  limits.quarantine_first = options.quarantine.first;
+  limits.quarantine_longest = options.quarantine.longest;
   limits.retries_min = front.retries.options().at_least;
   limits.retries_share = front.retries.options().share;
   limits.attempts = front.retries.options().attempts;
@@ -85,12 +113,13 @@ void add_model(Front& front,
     LaneId lane{static_cast<std::uint32_t>(front.executors.size())};
     std::string number = std::to_string(lane.value);
     front.executors[lane] = {"executor." + number,
-                             front.tree->leases("root/lanes/lane" + number + "/executor")};
+                             front.tree->leases(lane_path(lane) + "/executor")};
     front.worker_specs[lane] = spec;
     model->lanes.push_back(lane);
     LaneStatus status;
     status.lane = lane;
     status.model = model->name;
+    status.quarantine = Quarantine(front.options.quarantine);
     front.lanes.update(status);
   }
   front.models.push_back(std::move(model));
@@ -109,8 +138,11 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
     return child;
   };
 
-  SupervisorSpec lanes{Strategy::one_for_one, {5, seconds(60), OnExhausted::quarantine}, {}};
-  SupervisorSpec scheduling{Strategy::one_for_one, {5, seconds(30), OnExhausted::escalate}, {}};
+  // Each lane has a budget of its own: one that cannot be helped uses up nobody else's.
+  auto lane_budget = std::make_shared<const Budget>(
+      Budget{5, seconds(60), OnExhausted::quarantine, front->options.quarantine});
+  SupervisorSpec lanes{Strategy::one_for_one, *lane_budget, {}};
+  SupervisorSpec scheduling{Strategy::one_for_one, {5, seconds(30), OnExhausted::escalate, {}}, {}};
   scheduling.children.push_back(holder("admission",
                                        front->admission.role,
                                        [front](caf::actor_system& system, const Incarnation& life) {
@@ -118,7 +150,7 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
                                        }));
   for (const auto& model : front->models) {
     for (LaneId lane : model->lanes) {
-      SupervisorSpec one{Strategy::rest_for_one, {5, seconds(60), OnExhausted::escalate}, {}};
+      SupervisorSpec one{Strategy::rest_for_one, {5, seconds(60), OnExhausted::escalate, {}}, {}};
       one.children.push_back(
           player("breaker",
                  Front::breaker_role(lane),
@@ -139,8 +171,9 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
                  }));
       lanes.children.push_back(
           supervisor_child("lane" + std::to_string(lane.value), std::move(one)));
+      lanes.children.back().budget = lane_budget;
     }
-    SupervisorSpec place{Strategy::rest_for_one, {5, seconds(30), OnExhausted::escalate}, {}};
+    SupervisorSpec place{Strategy::rest_for_one, {5, seconds(30), OnExhausted::escalate, {}}, {}};
     place.children.push_back(
         holder("queue",
                model->queue.role,
@@ -156,7 +189,7 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
     scheduling.children.push_back(supervisor_child("model." + model->name, std::move(place)));
   }
 
-  SupervisorSpec operations{Strategy::one_for_one, {10, seconds(60), OnExhausted::disable}, {}};
+  SupervisorSpec operations{Strategy::one_for_one, {10, seconds(60), OnExhausted::disable, {}}, {}};
   if (front->options.pulse > Duration::zero()) {
     operations.children.push_back(
         player("pulse", "pulse", [front](caf::actor_system& system, const Incarnation& life) {
@@ -164,18 +197,28 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
         }));
   }
 
-  SupervisorSpec root{Strategy::one_for_one, {3, seconds(60), OnExhausted::escalate}, {}};
+  SupervisorSpec root{Strategy::one_for_one, {3, seconds(60), OnExhausted::escalate, {}}, {}};
   root.children.push_back(supervisor_child("lanes", std::move(lanes)));
   root.children.push_back(supervisor_child("scheduling", std::move(scheduling)));
   root.children.push_back(supervisor_child("operations", std::move(operations)));
   return std::make_shared<const SupervisorSpec>(std::move(root));
 }
 
+caf::actor start_tree(caf::actor_system& system, const std::shared_ptr<Front>& front) {
+  caf::actor root = spawn_supervisor(system, "root", make_tree(front), front->tree);
+  front->tree->registry().announce_up(Front::kRootRole, 1, root);
+  root->attach_functor([tree = std::weak_ptr<Tree>(front->tree)](const caf::error&) {
+    if (auto living = tree.lock())
+      living->registry().announce_down(Front::kRootRole, 1, true, "the tree has ended");
+  });
+  return root;
+}
+
 Application::Application(caf::actor_system& system, std::shared_ptr<Front> front)
     : system_(system),
       front_(std::move(front)),
       ended_(std::make_shared<std::atomic<bool>>(false)) {
-  root_ = spawn_supervisor(system_, "root", make_tree(front_), front_->tree);
+  root_ = start_tree(system_, front_);
   root_->attach_functor([ended = ended_](const caf::error&) { ended->store(true); });
 }
 

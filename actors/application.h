@@ -26,6 +26,9 @@ std::shared_ptr<Front> make_front(Front::Options options,
                                   std::shared_ptr<Random> random,
                                   std::shared_ptr<WorkerLauncher> launcher);
 
+/// Starts the tree, left to right. The root plays `Front::kRootRole` as long as it lives.
+caf::actor start_tree(caf::actor_system& system, const std::shared_ptr<Front>& front);
+
 /// By which limits a trace of this front is to be judged: its first event.
 trace::Limits trace_limits(const Front& front);
 

@@ -109,8 +109,10 @@ class Batcher : public caf::event_based_actor {
   }
 
   void on_lane_up(const LaneUp& up) {
+    // Whatever the queue has given up, from now on it need not.
+    if (no_lane_is_left()) front_->tell(model_->queue.role, Pull{0});
     lost_.erase(up.lane);
-    lanes_.lane_up(up.lane, up.credit, up.held);
+    lanes_.lane_up(up.lane, up.credit, up.held, up.weights);
     ward_.lane_up(up.lane, up.on_trial);
     publish_slots();
     assign();
@@ -131,7 +133,10 @@ class Batcher : public caf::event_based_actor {
     publish_slots();
     if (!final) return;
     lost_.insert(lane);
-    if (!no_lane_is_left()) return;
+    if (!no_lane_is_left()) {
+      end_orphans();
+      return;
+    }
     give_up();
     front_->tell(model_->queue.role, NoLaneLeft{});
   }
@@ -150,12 +155,30 @@ class Batcher : public caf::event_based_actor {
     suspects_.clear();
   }
 
-  void fail(const Work& work) {
+  /// What has begun on weights that no lane runs any more cannot go on: others would continue it
+  /// with another text. While a lane is on its way, it may bring any.
+  void end_orphans() {
+    if (lanes_.lanes_up() + lost_.size() < model_->lanes.size()) return;
+    auto ended = [this](const Work& work) {
+      if (work.weights == 0 || lanes_.runs(work.weights)) return false;
+      fail(work, "the model's weights were replaced after it had begun");
+      return true;
+    };
+    for (auto next = waiting_.begin(); next != waiting_.end();) {
+      if (ended(next->work))
+        waiting_.take(next);
+      else
+        ++next;
+    }
+    std::erase_if(suspects_, [&](const auto& entry) {
+      return ended(entry.second) && (ward_.remove(entry.first), true);
+    });
+  }
+
+  void fail(const Work& work, const char* why = "no lane of the model is left") {
     life_.leases->remove(work.id, work.epoch);
-    caf::anon_send(
-        work.session,
-        SequenceFailed{
-            work.id, work.epoch, {ErrorCode::unavailable, "no lane of the model is left"}});
+    caf::anon_send(work.session,
+                   SequenceFailed{work.id, work.epoch, {ErrorCode::unavailable, why}});
   }
 
   void on_released(const Released& released) {
@@ -203,13 +226,18 @@ class Batcher : public caf::event_based_actor {
       });
     } else if (peer.role == model_->queue.role) {
       outstanding_ = 0;  // a new queue knows nothing of what was asked of the old one
+      if (no_lane_is_left()) front_->tell(model_->queue.role, NoLaneLeft{});
       pull();
     }
   }
 
   void on_peer_down(const PeerDown& peer) {
     for (LaneId lane : model_->lanes) {
-      if (front_->executors.at(lane).role == peer.role) on_lane_down(lane, peer.final);
+      const Holder& executor = front_->executors.at(lane);
+      if (executor.role != peer.role) continue;
+      on_lane_down(lane, peer.final);
+      // What was given to it just before is in nobody's hands, and this actor alone gives.
+      if (peer.final) tell_holder_lost(*executor.leases, executor.role);
     }
   }
 
@@ -222,6 +250,8 @@ class Batcher : public caf::event_based_actor {
 
   /// False: places are free again, for something was not wanted any more.
   bool assign_once() {
+    end_orphans();
+    newest_ = front_->lanes.newest_weights(model_->name);
     std::map<LaneId, std::vector<Work>> by_lane;
     bool all_given = try_suspects(by_lane);
     LaneReservations reservations(ward_.aside());
@@ -266,9 +296,10 @@ class Batcher : public caf::event_based_actor {
   /// False: a suspect whose turn it was is not wanted any more.
   bool try_suspects(std::map<LaneId, std::vector<Work>>& by_lane) {
     if (ward_.waiting() == 0) return true;
+    std::uint64_t weights = need_of(suspects_.at(ward_.first())).weights;
     std::vector<Ward::Lane> lanes;
     for (const BatchAssembly::Room& room : lanes_.rooms())
-      lanes.push_back({room.id, room.held, room.free});
+      if (weights == 0 || weights == room.weights) lanes.push_back({room.id, room.held, room.free});
     auto trial = ward_.next(lanes);
     if (!trial) return true;
     bool all_wanted = true;
@@ -300,7 +331,9 @@ class Batcher : public caf::event_based_actor {
   BatchAssembly::Need need_of(const Work& work) const {
     std::size_t emitted = work.emitted ? work.emitted->size() : 0;
     std::size_t left = work.plan->max_tokens > emitted ? work.plan->max_tokens - emitted : 0;
-    return {blocks(work), work.known_tokens(), left, work.avoid};
+    // What has not begun runs on the newest weights; lanes with older ones finish what they have.
+    std::uint64_t weights = work.weights != 0 ? work.weights : newest_;
+    return {blocks(work), work.known_tokens(), left, work.avoid, weights};
   }
 
   /// KV blocks a sequence will probably need: what is known, and half of what it may still
@@ -336,7 +369,8 @@ class Batcher : public caf::event_based_actor {
   Ward ward_;                            ///< which suspect runs when
   std::map<SequenceId, Work> suspects_;  ///< those that wait for their trial
   std::uint64_t outstanding_ = 0;        ///< asked of the queue and not arrived
-  std::set<LaneId> lost_;                ///< lanes that will not come back by themselves
+  std::set<LaneId> lost_;                ///< lanes that nobody is to wait for
+  std::uint64_t newest_ = 0;             ///< weights of what begins now; 0: any
 };
 
 }  // namespace

@@ -38,7 +38,11 @@ class Breaker : public caf::event_based_actor {
         born_(front_->clock->now()),
         breaker_(numbered(front_->options.breaker, life.number), *front_->random, [this] {
           return front_->lanes.may_eject(lane_);
-        }) {}
+        }) {
+    // What an operator wanted still holds.
+    for (const LaneStatus& status : front_->lanes.snapshot())
+      if (status.lane == lane_ && status.breaker.held) force_open(*status.breaker.held);
+  }
 
   const char* name() const override { return "sluice.breaker"; }
 
@@ -63,6 +67,20 @@ class Breaker : public caf::event_based_actor {
           breaker_.suspend(suspect.suspected);
           act();
         },
+        [this](const LaneDraining& draining) {
+          if (!serving_ || draining.worker != serves_.worker) return;
+          breaker_.drain();
+          act();
+        },
+        [this](const ForceOpen& force) {
+          auto until = force.lasts ? std::optional(now() + *force.lasts) : std::nullopt;
+          force_open({force.reason, until});
+          act();
+        },
+        [this](ResetBreaker) {
+          breaker_.release(now());
+          act();
+        },
         [this](const ProbeDone& done) { on_probe_done(done); },
         [this](Tick) {
           if (now() < armed_) return;  // superfluous: an earlier one was armed since
@@ -81,6 +99,7 @@ class Breaker : public caf::event_based_actor {
     if (probe_) record(probe_->number, trace::Probe::Step::expired);
     BreakerStatus status;
     status.reason = "its breaker ended";
+    if (breaker_.by_hand()) status.held = held_;
     status.since = now();
     front_->lanes.update_breaker(lane_, status, now());
   }
@@ -90,6 +109,11 @@ class Breaker : public caf::event_based_actor {
   using Kind = CircuitBreaker::ProbeResult::Kind;
 
   [[nodiscard]] TimePoint now() const { return front_->clock->now(); }
+
+  void force_open(BreakerHold hold) {
+    held_ = std::move(hold);
+    breaker_.force_open("forced open: " + held_.reason, now(), held_.until);
+  }
 
   void on_serves(const LaneServes& serves) {
     // Told twice: both of us looked for each other.
@@ -186,6 +210,7 @@ class Breaker : public caf::event_based_actor {
                                   breaker_.generation(),
                                   breaker_.suspended(),
                                   breaker_.reason(),
+                                  breaker_.by_hand() ? std::optional(held_) : std::nullopt,
                                   std::max(breaker_.since(), born_),
                                   std::nullopt},
                                  now());
@@ -224,6 +249,7 @@ class Breaker : public caf::event_based_actor {
   std::string prober_role_;
   TimePoint born_;
   CircuitBreaker breaker_;
+  BreakerHold held_;                ///< the last one
   LaneServes serves_;               ///< the last worker that served
   bool serving_ = false;            ///< it still does
   std::optional<ProbeLane> probe_;  ///< whose permit is out

@@ -1,15 +1,20 @@
 #include "actors/executor.h"
 
+#include "actors/lane_end.h"
 #include "actors/lane_work.h"
+#include "actors/link_mailbox.h"
 #include "actors/pulse.h"
 #include "actors/thrown.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
+#include "supervision/idle_worker.h"
 #include "supervision/lane_restarts.h"
 #include "supervision/leak_budget.h"
 #include "supervision/phase_clock.h"
+#include "supervision/restart_intensity.h"
 #include "supervision/step_times.h"
 #include "supervision/watchdog.h"
+#include "worker/worker_loop.h"
 
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
@@ -23,34 +28,11 @@
 namespace sluice {
 namespace {
 
-/// Carries what the link says to the executor's mailbox.
-class MailboxListener final : public WorkerListener {
- public:
-  MailboxListener(const caf::actor& executor, std::uint64_t life)
-      : executor_(caf::actor_cast<caf::weak_actor_ptr>(executor)), life_(life) {}
-
-  void on_message(wire::ToFront message) override { send(FromWorker{life_, std::move(message)}); }
-  void on_exit(WorkerExit exit) override { send(WorkerGone{life_, std::move(exit)}); }
-
- private:
-  template <class Message>
-  void send(Message message) {
-    // Weak: the link must not keep an executor alive that its supervisor has given up.
-    if (auto executor = caf::actor_cast<caf::actor>(executor_))
-      caf::anon_send(executor, std::move(message));
-  }
-
-  caf::weak_actor_ptr executor_;
-  std::uint64_t life_;
-};
-
+/// So long may what runs take to end before an operator's restart.
+constexpr Duration kDrain = std::chrono::seconds(10);
 constexpr Duration kPaceEvery = std::chrono::seconds(1);
 /// Two sequences with impossible numbers within this time, and the lane is probed.
 constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
-/// A worker may rest for so long although it was given work, as any link may stall, and say so in
-/// so many beats: one each 100 ms.
-constexpr Duration kIdleMax = std::chrono::seconds(2);
-constexpr std::uint32_t kIdleBeatsMax = 16;
 
 class Executor : public caf::event_based_actor {
  public:
@@ -66,7 +48,8 @@ class Executor : public caf::event_based_actor {
         life_(std::move(life)),
         restarts_({front_->options.lane_backoff,
                    front_->options.lane_restarts_max,
-                   front_->options.lane_restarts_period}),
+                   front_->options.lane_restarts_period,
+                   front_->options.quarantine}),
         work_(front_, lane, life_.leases) {
     status_.lane = lane;
     status_.model = model_->name;
@@ -82,11 +65,11 @@ class Executor : public caf::event_based_actor {
     registry.subscribe(holder_.role, self);
     registry.subscribe(model_->batcher.role, self);
     registry.subscribe(Front::breaker_role(status_.lane), self);
-    if (was_quarantined()) {
+    restore_quarantine();
+    if (restarts_.quarantine().rests())
       quarantine("it was quarantined before its executor ended");
-    } else {
+    else
       caf::anon_send(self, StartWorker{worker_life_});
-    }
     return {
         [this](Assign& assign) { on_assign(assign.works); },
         [this](const Drop& drop) { on_drop(drop); },
@@ -107,9 +90,9 @@ class Executor : public caf::event_based_actor {
         },
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
-          restarts_.give_up();
+          restarts_.quarantine(front_->clock->now());
           if (link_)
-            lose_worker(quarantine.why, Cause::planned);
+            lose_worker(quarantine.why, EndCause::planned);
           else
             this->quarantine(quarantine.why);
         },
@@ -119,8 +102,10 @@ class Executor : public caf::event_based_actor {
         [this](RestartWorker restart) {
           // Several may ask for it, the last of them when the next worker is there.
           if (link_ && restart.worker == worker_)
-            lose_worker("restart was asked for", Cause::planned);
+            lose_worker("restart was asked for", EndCause::planned);
         },
+        [this](const RestartGently& restart) { restart_gently(restart.reason); },
+        [this](const ReviveLane&) { revive(); },
         answers_pulse(),
         [this](const PeerUp& peer) { on_peer_up(peer); },
         [](const PeerDown&) {},
@@ -136,21 +121,12 @@ class Executor : public caf::event_based_actor {
     work_.forget();
     link_.reset();
     corpse_.reset();
-    // Of a quarantine the next incarnation has to know.
+    // Of a quarantine the next incarnation has to know: it finds it on the board.
     if (status_.state != LaneStatus::State::quarantined) status_.state = LaneStatus::State::down;
     publish();
   }
 
  private:
-  /// Why a worker ends.
-  enum class Cause : std::uint8_t {
-    inside,    ///< maybe by something that ran in it: a crash, a hang
-    link,      ///< what it said was damaged, or it did not start: no request can cause that
-    outside,   ///< somebody's signal, to end it or to stop it
-    planned,   ///< we were asked to replace it, by somebody whom the lane failed
-    recycled,  ///< it leaks, slowly: the lane has not failed anybody
-  };
-
   // --- the worker's life
   // ---------------------------------------------------------------------------------------------
 
@@ -161,18 +137,22 @@ class Executor : public caf::event_based_actor {
       return;
     }
     starting_ = true;
+    if (restarts_.quarantine().rests()) restarts_.quarantine().begin_trial();
     ++worker_life_;
     status_.incarnation += 1;
     worker_ = front_->tree->next_incarnation(life_.path + "/worker");
     front_->record(trace::WorkerStarted{status_.lane, worker_});
     is_recorded_ = true;
-    auto listener =
-        std::make_shared<MailboxListener>(caf::actor_cast<caf::actor>(this), worker_life_);
+    auto listener = std::make_shared<LinkMailbox>(caf::actor_cast<caf::actor>(this), worker_life_);
     WorkerSpec spec = front_->worker_specs.at(status_.lane);
     spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker_)});
+    for (const FileDigest& file : model_->weights.known_files())
+      spec.arguments.insert(spec.arguments.end(), {"--known-file", to_string(file)});
+    started_at_ = front_->clock->wall();
+    status_.started = front_->clock->now();
     auto link = front_->launcher->launch(spec, std::move(listener));
     if (!link) {
-      on_worker_gone(link.error().message, Cause::link);
+      on_worker_gone(link.error().message, EndCause::link);
       return;
     }
     link_ = std::move(*link);
@@ -199,12 +179,12 @@ class Executor : public caf::event_based_actor {
     auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(still).count();
     lose_worker("has made no progress in its start-up phase '" + status_.phase + "' for " +
                     std::to_string(ms) + " ms",
-                Cause::link);
+                EndCause::link);
   }
 
   /// Kills the worker and goes on as if it had died by itself. Its successor waits until the
   /// process is really gone, for it may still hold the device.
-  void lose_worker(const std::string& why, Cause cause) {
+  void lose_worker(const std::string& why, EndCause cause) {
     if (link_) {
       link_->kill();
       corpse_ = std::move(link_);
@@ -223,10 +203,17 @@ class Executor : public caf::event_based_actor {
       start_later();
     } else if (gone.life == worker_life_) {
       // What the launcher itself ended had a broken link.
-      Cause cause = gone.exit.outside        ? Cause::outside
-                    : gone.exit.killed_by_us ? Cause::link
-                                             : Cause::inside;
-      on_worker_gone(gone.exit.why, cause);
+      EndCause cause = gone.exit.outside        ? EndCause::outside
+                       : gone.exit.killed_by_us ? EndCause::link
+                                                : EndCause::inside;
+      if (gone.exit.status != static_cast<int>(WorkerEnd::weights_changed)) {
+        on_worker_gone(gone.exit.why, cause);
+        return;
+      }
+      // Not the lane's fault. But while a file is being written nothing can load it, so it waits.
+      bool served = status_.state == LaneStatus::State::ready;
+      on_worker_gone("found that somebody had written to its weights",
+                     served ? EndCause::recycled : EndCause::link);
     }
   }
 
@@ -239,31 +226,26 @@ class Executor : public caf::event_based_actor {
                      why);
     corpse_.reset();
     watchdog_.gone();
+    restarts_.quarantine().enter_for_good();  // its device is not free
     quarantine("its killed worker does not end");
   }
 
-  void on_worker_gone(const std::string& why, Cause cause) {
+  void on_worker_gone(const std::string& why, EndCause cause) {
     FAULT_POINT("executor.worker_gone");
     release_start();
     link_.reset();
+    drain_until_.reset();
     ++worker_life_;
     ++phase_;
     watchdog_.gone();
     bool served = status_.state == LaneStatus::State::ready;
-    if (!served && cause == Cause::inside) cause = Cause::link;
-    // What a convicted request did is not the lane's fault; and waiting helps a lane that fails,
-    // not one whose worker somebody shot.
-    bool poison = cause == Cause::inside && work_.is_last_trial();
-    bool charged = !poison && cause != Cause::recycled;
+    EndVerdict verdict = judge_end(cause, served, work_.is_last_trial());
     TimePoint now = front_->clock->now();
-    auto delay = restarts_.next(worker_,
-                                {.charged = charged, .waits = charged && cause != Cause::outside},
-                                now,
-                                *front_->random);
+    auto delay = restarts_.next(worker_, verdict.charged, now, *front_->random);
     bool again = delay.has_value();
     is_recorded_ = false;
     front_->record(trace::WorkerLost{
-        status_.lane, worker_, cause == Cause::inside && work_.users() > 0, charged, why});
+        status_.lane, worker_, verdict.blames && work_.users() > 0, verdict.charged, why});
     status_.last_exit = why;
     status_.pid = 0;
     status_.phase.clear();
@@ -277,15 +259,10 @@ class Executor : public caf::event_based_actor {
     close_gate();
     status_.restarts += again ? 1 : 0;
     publish();  // before anybody hears of it and asks
-    bool planned = cause == Cause::planned || cause == Cause::recycled;
-    auto kind = poison                    ? LaneDied::Kind::poison
-                : planned                 ? LaneDied::Kind::planned
-                : cause == Cause::outside ? LaneDied::Kind::outside
-                                          : LaneDied::Kind::fatal;
-    tell_breaker(LaneDied{status_.lane, worker_, why, kind});
+    tell_breaker(LaneDied{status_.lane, worker_, why, verdict.kind});
     YIELD_POINT("executor.worker_gone");
-    if (served || !again) tell_batcher(LaneDown{status_.lane, !again});
-    work_.lose(worker_, cause == Cause::inside, holder_.role);
+    if (served || !again) tell_batcher(LaneDown{status_.lane, is_final()});
+    work_.lose(worker_, verdict.blames, holder_.role);
     YIELD_POINT("executor.lost");
     tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
     if (!again) {
@@ -302,30 +279,84 @@ class Executor : public caf::event_based_actor {
   }
 
   void start_later() {
-    if (status_.state != LaneStatus::State::waiting) return;
-    Duration wait = std::max(Duration::zero(), start_at_ - front_->clock->now());
-    delayed_send(this, wait, StartWorker{worker_life_});
+    auto trial = restarts_.quarantine().trial_at();
+    if (status_.state != LaneStatus::State::waiting && !trial) return;
+    Duration wait = trial.value_or(start_at_) - front_->clock->now();
+    delayed_send(this, std::max(Duration::zero(), wait), StartWorker{worker_life_});
   }
 
-  [[nodiscard]] bool was_quarantined() const {
+  void restore_quarantine() {
     for (const LaneStatus& lane : front_->lanes.snapshot())
-      if (lane.lane == status_.lane) return lane.state == LaneStatus::State::quarantined;
-    return false;
+      if (lane.lane == status_.lane) restarts_.quarantine() = lane.quarantine;
   }
 
+  /// The lane serves nobody, and nobody waits for it: it rests, or has not passed its trial yet.
+  [[nodiscard]] bool is_final() const { return restarts_.quarantine().holds(); }
+
+  /// The lane rests until its trial, in which one worker has to pass the golden probes.
   void quarantine(const std::string& why) {
-    restarts_.give_up();
-    front_->record(trace::Quarantined{status_.lane, why});
+    auto trial = restarts_.quarantine().trial_at();
+    front_->record(trace::Quarantined{status_.lane, why, trial.value_or(TimePoint::max())});
     ++worker_life_;  // a start that is on its way is void
     if (status_.state != LaneStatus::State::quarantined) tell_batcher(LaneDown{status_.lane, true});
     status_.state = LaneStatus::State::quarantined;
     status_.pid = 0;
-    spdlog::error("lane {} of model {}: {}; after {} restarts the lane is quarantined",
+    std::string until = "an operator revives it";
+    if (trial) {
+      Duration wait = std::max(Duration::zero(), *trial - front_->clock->now());
+      until = std::to_string(std::chrono::ceil<std::chrono::seconds>(wait).count()) +
+              " s have passed, then one worker is tried";
+    }
+    start_later();
+    spdlog::error("lane {} of model {}: {}; after {} restarts the lane is quarantined until {}",
                   status_.lane.value,
                   model_->name,
                   why,
-                  status_.restarts);
+                  status_.restarts,
+                  until);
     publish();
+  }
+
+  // --- the operator
+  // ----------------------------------------------------------------------------------------------
+
+  /// Where others take what is new, what runs here may end; what is left after a while goes on
+  /// elsewhere, like all of it where there is no other lane: a pause is shorter than that wait.
+  void restart_gently(const std::string& reason) {
+    if (!link_ || drain_until_) return;
+    restart_reason_ = "was restarted by an operator: " + reason;
+    bool others = front_->lanes.ready(model_->name) > (gate_.weight > 0 ? 1U : 0U);
+    if (status_.state != LaneStatus::State::ready || work_.users() == 0 || !others) {
+      lose_worker(restart_reason_, EndCause::recycled);
+      return;
+    }
+    drain_until_ = front_->clock->now() + kDrain;
+    tell_breaker(LaneDraining{status_.lane, worker_});
+    watch_later();
+  }
+
+  void end_drain() {
+    if (!drain_until_ || (work_.users() > 0 && front_->clock->now() < *drain_until_)) return;
+    lose_worker(restart_reason_, EndCause::recycled);
+  }
+
+  void revive() {
+    if (!restarts_.quarantine().rests()) return;
+    front_->record(trace::Revived{status_.lane});
+    restarts_.quarantine().revive(front_->clock->now());
+    ++worker_life_;  // the trial that was planned for later is void
+    publish();
+    start_later();
+  }
+
+  /// The golden probes have opened the gate.
+  void pass_trial() {
+    restarts_.quarantine().pass(front_->clock->now());
+    spdlog::warn("lane {} of model {} has passed its trial and leaves its quarantine",
+                 status_.lane.value,
+                 model_->name);
+    publish();
+    announce_lane();
   }
 
   void release_start() {
@@ -365,7 +396,9 @@ class Executor : public caf::event_based_actor {
       tell_breaker(std::exchange(evidence_, {}));
     }
     if (now - paced_ >= kPaceEvery) tell_pace(now);
-    watch_later(work_.size() == 0);
+    retire_if_outdated();
+    if (link_) end_drain();
+    if (link_ || corpse_) watch_later(work_.size() == 0);
   }
 
   void watch_later(bool idle = false) {
@@ -376,9 +409,9 @@ class Executor : public caf::event_based_actor {
 
   void lose_stuck_worker(std::string why) {
     if (link_->is_stopped())
-      lose_worker(std::move(why) + ": it was stopped", Cause::outside);
+      lose_worker(std::move(why) + ": it was stopped", EndCause::outside);
     else
-      lose_worker(why, Cause::inside);
+      lose_worker(why, EndCause::inside);
   }
 
   /// The watchdog's suspicion, told to the breaker when it begins and when it ends.
@@ -418,6 +451,7 @@ class Executor : public caf::event_based_actor {
     if (gate.lane != status_.lane || (gate.weight > 0 && gate.worker != worker_)) return;
     gate_ = gate;
     front_->record(trace::Gate{gate.lane, gate.generation, gate.weight, gate.permits, gate.closed});
+    if (gate.weight > 0 && restarts_.quarantine().on_trial()) pass_trial();
   }
 
   // --- what the worker says
@@ -427,7 +461,7 @@ class Executor : public caf::event_based_actor {
     if (hello.protocol != wire::kProtocolVersion) {
       lose_worker("speaks protocol " + std::to_string(hello.protocol) + ", not " +
                       std::to_string(wire::kProtocolVersion),
-                  Cause::link);
+                  EndCause::link);
       return;
     }
     enter_phase("load", front_->options.load_timeout);
@@ -450,19 +484,18 @@ class Executor : public caf::event_based_actor {
     if (status_.state != LaneStatus::State::starting) return;  // said twice
     release_start();
     ++phase_;
-    if (std::string why = unlike_others(ready); !why.empty()) {
-      lose_worker(why, Cause::link);
+    if (std::string why = model_->weights.refuse(ready, model_->card); !why.empty()) {
+      lose_worker(why, EndCause::link);
       return;
     }
-    model_->golden = ready.golden;
-    model_->fingerprint = ready.fingerprint;
+    note_weights(ready);
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
     credit_ = {ready.slots, ready.blocks};
     status_.state = LaneStatus::State::ready;
     status_.load_failed = false;
     status_.phase.clear();
     status_.level = ready.level;
-    status_.fingerprint = ready.fingerprint;
+    status_.weights = ready.fingerprint;
     status_.slots = ready.slots;
     status_.blocks = status_.blocks_free = ready.blocks;
     TimePoint now = front_->clock->now();
@@ -497,19 +530,26 @@ class Executor : public caf::event_based_actor {
     watch_later();
   }
 
-  /// A stream may move between the lanes of a model only if they give the same bits.
-  [[nodiscard]] std::string unlike_others(const wire::Ready& ready) const {
-    std::uint64_t expected = model_->fingerprint.load();
-    if (expected == 0) return {};
-    if (expected != ready.fingerprint) {
-      return front_->lanes.serving(model_->name) > 0
-                 ? "has another numerics fingerprint than the model's other lanes"
-                 : "";
-    }
-    std::uint64_t golden = model_->golden.load();
-    if (golden != ready.golden)
-      return "gives other tokens in its self-test than a worker of the same fingerprint did before";
-    return {};
+  void note_weights(const wire::Ready& ready) {
+    std::uint64_t before = model_->weights.last();
+    model_->weights.remember(ready.files, started_at_);
+    if (!model_->weights.serve(ready)) return;
+    front_->counters.weights_changed += 1;
+    spdlog::warn("model {}: its weights have changed from {} to {}, as lane {} has loaded them",
+                 model_->name,
+                 fingerprint_text(before),
+                 fingerprint_text(ready.fingerprint),
+                 status_.lane.value);
+  }
+
+  /// A worker with older weights than others is replaced when it has nothing to do.
+  void retire_if_outdated() {
+    if (status_.state != LaneStatus::State::ready || work_.users() > 0 || is_final()) return;
+    bool needed = model_->weights.bound(status_.weights) > 0;
+    if (!front_->lanes.may_retire(status_.lane, needed)) return;
+    // Lanes that load different weights each time would replace each other for ever.
+    bool often = !retirements_.allow(front_->clock->now());
+    lose_worker("runs weights that were replaced", often ? EndCause::link : EndCause::recycled);
   }
 
   void on_worker(wire::Tokens& tokens) {
@@ -539,7 +579,8 @@ class Executor : public caf::event_based_actor {
       bool finished = output.finish != Finish::none;
       if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
       Epoch epoch = held->epoch;
-      caf::anon_send(held->session, TokensArrived{status_.lane, worker_, std::move(output)});
+      caf::anon_send(held->session,
+                     TokensArrived{status_.lane, worker_, status_.weights, std::move(output)});
       if (!finished) continue;
       if (!held->probe) {
         evidence_.ok += 1;
@@ -564,7 +605,7 @@ class Executor : public caf::event_based_actor {
   void on_worker(wire::Failed& failed) {
     if (failed.code == ErrorCode::device_lost) {
       // It should have ended at once; every other answer of it would be an error, too.
-      lose_worker("goes on although its device is lost", Cause::inside);
+      lose_worker("goes on although its device is lost", EndCause::inside);
       return;
     }
     if (LaneWork::Held* held = work_.find(failed.id, failed.epoch))
@@ -612,34 +653,23 @@ class Executor : public caf::event_based_actor {
     bool alone = model_->lanes.size() == 1;
     if (leak->can_wait && !alone && !front_->lanes.may_eject(status_.lane)) return false;
     // No request can be blamed, for which of them leaked nobody knows; they go on elsewhere.
-    lose_worker(leak->why, leak->early ? Cause::link : Cause::recycled);
+    lose_worker(leak->why, leak->early ? EndCause::link : EndCause::recycled);
     return true;
   }
 
-  /// A worker that says for so long that it has nothing to do, although it was given work, has not
-  /// got it: the link has lost or keeps a command.
+  /// The link has lost or keeps a command; a lost probe is the breaker's matter.
   void watch_for_lost_commands(const wire::Heartbeat& beat) {
-    bool idle = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
-    TimePoint now = front_->clock->now();
-    if (!idle || work_.users() == 0) {  // a lost probe is the breaker's matter
-      idle_beats_ = 0;
-      return;
-    }
-    if (idle_beats_ == 0) idle_since_ = now;
-    // By count, for beats may be late; and by time, for beats from before the work was given may
-    // have waited for us all together.
-    ++idle_beats_;
-    if (idle_beats_ > kIdleBeatsMax && now - idle_since_ >= kIdleMax) {
-      lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
-                  Cause::link);
-    }
+    bool rests = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
+    if (!idle_worker_.told(rests, work_.users() > 0, front_->clock->now())) return;
+    lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
+                EndCause::link);
   }
 
   void on_worker(wire::Bye& bye) {
     // The process ends next; its reason is better than its exit status.
     status_.load_failed =
         bye.code != ErrorCode::none && status_.state == LaneStatus::State::starting;
-    if (bye.code != ErrorCode::none) lose_worker(bye.message, Cause::inside);
+    if (bye.code != ErrorCode::none) lose_worker(bye.message, EndCause::inside);
   }
 
   // --- work
@@ -684,7 +714,7 @@ class Executor : public caf::event_based_actor {
         start.time_left_ms = left;
       }
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
-      idle_beats_ = 0;
+      idle_worker_.begin();
       if (!work.probe) make_room();
       if (known) release(work.id, *known, work.probe);  // the worker does the newer one instead
       work_.take(work, worker_);
@@ -693,11 +723,13 @@ class Executor : public caf::event_based_actor {
     if (watched_idle_ && work_.size() > 0) watch_later();
   }
 
-  /// Whether the lane may take this: probes always, users' work as far as the gate is open.
+  /// Whether the lane may take this: probes always, users' work as far as the gate is open, and
+  /// nothing that has begun on other weights.
   ///   known  an older epoch of it runs here and would make room
   [[nodiscard]] bool takes(const Work& work, bool known) const {
     if (status_.state != LaneStatus::State::ready) return false;
     if (work.probe) return true;
+    if (work.weights != 0 && work.weights != status_.weights) return false;
     std::uint32_t others = work_.users() - (known ? 1 : 0);
     return gate_.weight > 0 && others < gate_.permits;
   }
@@ -742,12 +774,11 @@ class Executor : public caf::event_based_actor {
   void on_peer_up(const PeerUp& peer) {
     if (peer.role == holder_.role && peer.incarnation == life_.number) {
       sweep(*life_.leases, holder_.role, [this](SequenceId id) { return work_.contains(id); });
+    } else if (peer.role == model_->batcher.role && is_final()) {
+      tell_batcher(LaneDown{status_.lane, true});
     } else if (peer.role == model_->batcher.role && status_.state == LaneStatus::State::ready) {
       announce_lane();
       tell_pace(front_->clock->now());
-    } else if (peer.role == model_->batcher.role &&
-               status_.state == LaneStatus::State::quarantined) {
-      tell_batcher(LaneDown{status_.lane, true});
     } else if (peer.role == Front::breaker_role(status_.lane) &&
                status_.state == LaneStatus::State::ready) {
       tell_breaker(serves_);
@@ -755,13 +786,16 @@ class Executor : public caf::event_based_actor {
   }
 
   /// Once to each batcher for each worker: a second word could cross work that the first one got.
+  /// Not before a trial has been passed, for nobody is to wait for what may come of it.
   void announce_lane() {
+    if (is_final()) return;
     auto batcher = front_->tree->registry().find(model_->batcher.role);
     if (!batcher) return;
     auto now = std::make_pair(batcher->incarnation, worker_);
     if (std::exchange(announced_, now) == now) return;
-    caf::anon_send(batcher->handle,
-                   LaneUp{status_.lane, credit_, work_.of_users(), work_.on_trial()});
+    caf::anon_send(
+        batcher->handle,
+        LaneUp{status_.lane, credit_, work_.of_users(), work_.on_trial(), status_.weights});
   }
 
   template <class Message>
@@ -776,6 +810,7 @@ class Executor : public caf::event_based_actor {
 
   void publish() {
     status_.leases = work_.size();
+    status_.quarantine = restarts_.quarantine();
     front_->lanes.update(status_);
   }
 
@@ -794,15 +829,18 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
   PhaseClock phase_clock_;
-  bool starting_ = false;         ///< holds a place in the host's start bucket
-  bool has_computed_ = false;     ///< since the last look at its clocks
-  TimePoint idle_since_{};        ///< when the first of `idle_beats_` came
-  std::uint32_t idle_beats_ = 0;  ///< in a row, while work is held
-  bool is_recorded_ = false;      ///< the trace knows of a worker that lives
+  bool starting_ = false;      ///< holds a place in the host's start bucket
+  bool has_computed_ = false;  ///< since the last look at its clocks
+  IdleWorker idle_worker_;
+  bool is_recorded_ = false;  ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   /// The batcher's incarnation and the worker it was last told of.
   std::pair<std::uint64_t, std::uint64_t> announced_{};
+  std::chrono::system_clock::time_point started_at_;  ///< when the worker was started
+  RestartIntensity retirements_{3, std::chrono::minutes(10)};
+  std::optional<TimePoint> drain_until_;  ///< an operator wants another worker, by then
+  std::string restart_reason_;
   LaneGate gate_;
   LaneEvidence evidence_;                   ///< since the last tick
   std::optional<TimePoint> wrong_numbers_;  ///< when a sequence last had impossible ones

@@ -3,6 +3,7 @@
 
 #include "actors/hand_over.h"
 #include "actors/lane_board.h"
+#include "actors/model_weights.h"
 #include "admission/controller.h"
 #include "admission/poison.h"
 #include "admission/retry_budget.h"
@@ -12,6 +13,7 @@
 #include "models/registry.h"
 #include "supervision/backoff.h"
 #include "supervision/circuit_breaker.h"
+#include "supervision/quarantine.h"
 #include "supervision/tree.h"
 #include "worker/link.h"
 
@@ -41,8 +43,7 @@ struct ServedModel {
   Holder queue;
   Holder batcher;
   std::vector<LaneId> lanes;
-  std::atomic<std::uint64_t> fingerprint{0};  ///< of the lane that became ready last
-  std::atomic<std::uint64_t> golden{0};       ///< hash of that lane's self-test
+  ModelWeights weights;  ///< that its lanes run
   /// Sequences its lanes can run at once, as the batcher sees them.
   std::atomic<std::size_t> slots{0};
   /// Tokens that the KV cache of the lane that became ready last can hold; 0: not known yet.
@@ -67,7 +68,8 @@ struct FrontCounters {
   /// Requests convicted of ending workers, or refused as equal.
   std::atomic<std::uint64_t> poisoned{0};
   std::atomic<std::uint64_t> resumed{0};  ///< sequences offered again after their holder was lost
-  std::atomic<std::int64_t> sessions{0};  ///< alive
+  std::atomic<std::uint64_t> weights_changed{0};  ///< times that a model's weights were replaced
+  std::atomic<std::int64_t> sessions{0};          ///< alive
 };
 
 /// What the pulse leaves for /health, which asks no actor.
@@ -95,6 +97,7 @@ struct Front {
     BackoffOptions lane_backoff;
     std::uint32_t lane_restarts_max = 5;  ///< in `lane_restarts_period`, then quarantine
     Duration lane_restarts_period = std::chrono::seconds(60);
+    QuarantineOptions quarantine;  ///< of lanes, and of their actors
     Duration hello_timeout = std::chrono::seconds(5);
     Duration retry_patience = std::chrono::seconds(10);  ///< for a place in the budget of retries
     Duration load_timeout =
@@ -131,6 +134,7 @@ struct Front {
   std::atomic<bool> stopping{false};  ///< readiness fails; requests are still taken
   std::atomic<bool> draining{false};  ///< new requests are refused
 
+  static constexpr std::string_view kRootRole = "root";  ///< the supervisor of all
   static std::string breaker_role(LaneId lane) { return "breaker." + std::to_string(lane.value); }
   static std::string prober_role(LaneId lane) { return "prober." + std::to_string(lane.value); }
 

@@ -104,10 +104,11 @@ class Gateway final : public HttpHandler {
       return;
     }
     if (front_->lanes.all_quarantined(model->name)) {
-      exchange->respond(to_response(errors::no_replica(model->name), id));
+      Duration wait = front_->lanes.until_trial(model->name, front_->clock->now());
+      exchange->respond(to_response(errors::no_replica(model->name, wait), id));
       return;
     }
-    if (model->fingerprint == 0) {  // no lane has ever been ready
+    if (model->weights.last() == 0) {  // no lane has ever been ready
       exchange->respond(to_response(errors::not_ready(model->name), id));
       return;
     }
@@ -176,8 +177,8 @@ class ManagementGateway final : public HttpHandler {
   }
 
   void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
-    auto answer = answer_of(request.path);
     std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
+    auto answer = answer_of(request.path);
     exchange->respond((probes_.*answer)(id));
   }
 

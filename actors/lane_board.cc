@@ -7,10 +7,14 @@ namespace sluice {
 namespace {
 
 bool takes_work(const LaneStatus& lane) {
-  return lane.state == LaneStatus::State::ready && lane.breaker.weight > 0;
+  return lane.state == LaneStatus::State::ready && lane.breaker.weight > 0 && !lane.in_quarantine();
 }
 
 }  // namespace
+
+std::string lane_path(LaneId lane) {
+  return "root/lanes/lane" + std::to_string(lane.value);
+}
 
 std::string_view to_string(LaneStatus::State state) {
   switch (state) {
@@ -32,8 +36,20 @@ void LaneBoard::update(const LaneStatus& status) {
   std::lock_guard guard(mutex_);
   LaneStatus& lane = lanes_[status.lane];
   BreakerStatus breaker = std::move(lane.breaker);
+  auto parked_until = lane.parked_until;
   lane = status;
   lane.breaker = std::move(breaker);
+  lane.parked_until = parked_until;
+}
+
+void LaneBoard::park(LaneId lane, TimePoint until) {
+  std::lock_guard guard(mutex_);
+  lanes_[lane].parked_until = until;
+}
+
+void LaneBoard::unpark(LaneId lane) {
+  std::lock_guard guard(mutex_);
+  lanes_[lane].parked_until.reset();
 }
 
 void LaneBoard::update_breaker(LaneId lane, const BreakerStatus& breaker, TimePoint now) {
@@ -76,12 +92,36 @@ std::size_t LaneBoard::ready(const std::string& model) const {
       }));
 }
 
-std::size_t LaneBoard::serving(const std::string& model) const {
+std::uint64_t LaneBoard::newest_weights(const std::string& model) const {
   std::lock_guard guard(mutex_);
-  return static_cast<std::size_t>(
-      std::count_if(lanes_.begin(), lanes_.end(), [&](const auto& entry) {
-        return entry.second.model == model && entry.second.state == LaneStatus::State::ready;
-      }));
+  const LaneStatus* lane = newest(model);
+  return lane ? lane->weights : 0;
+}
+
+const LaneStatus* LaneBoard::newest(const std::string& model) const {
+  const LaneStatus* newest = nullptr;
+  for (const auto& [lane, status] : lanes_) {
+    if (status.model != model || !takes_work(status)) continue;
+    if (!newest || status.started > newest->started) newest = &status;
+  }
+  return newest;
+}
+
+bool LaneBoard::may_retire(LaneId lane, bool needed) {
+  std::lock_guard guard(mutex_);
+  LaneStatus& candidate = lanes_[lane];
+  // One that is newer than all that take work has not been probed yet.
+  const LaneStatus* latest = newest(candidate.model);
+  if (!latest || latest->weights == candidate.weights || latest->started <= candidate.started)
+    return false;
+  bool others = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& entry) {
+    const LaneStatus& other = entry.second;
+    return entry.first != lane && other.model == candidate.model &&
+           other.weights == candidate.weights && takes_work(other);
+  });
+  if (needed && !others) return false;
+  candidate.state = LaneStatus::State::waiting;
+  return true;
 }
 
 Duration LaneBoard::dark_for(const std::string& model, TimePoint now) const {
@@ -100,10 +140,25 @@ bool LaneBoard::all_quarantined(const std::string& model) const {
   std::size_t lanes = 0;
   for (const auto& [lane, status] : lanes_) {
     if (status.model != model) continue;
-    if (status.state != LaneStatus::State::quarantined) return false;
+    if (!status.in_quarantine()) return false;
     ++lanes;
   }
   return lanes > 0;
+}
+
+Duration LaneBoard::until_trial(const std::string& model, TimePoint now) const {
+  std::lock_guard guard(mutex_);
+  TimePoint first = TimePoint::max();
+  for (const auto& [lane, status] : lanes_) {
+    if (status.model != model) continue;
+    if (status.parked_until)
+      first = std::min(first, *status.parked_until);
+    else if (!status.quarantine.rests())
+      return Duration::zero();
+    else
+      first = std::min(first, status.quarantine.trial_at().value_or(TimePoint::max()));
+  }
+  return first == TimePoint::max() ? Duration::max() : std::max(Duration::zero(), first - now);
 }
 
 }  // namespace sluice

@@ -39,6 +39,7 @@ struct Work {
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const std::vector<TokenId>> emitted;  ///< null: it has not run yet
   std::uint32_t prompt_logprobs_from = 0;
+  std::uint64_t weights = 0;    ///< its request has begun on these and runs on no others; 0: any
   bool resumed = false;         ///< a lane lost it: goes to the front of its class
   bool probe = false;           ///< the prober's golden prompt: passes the breaker's gate
   std::optional<LaneId> avoid;  ///< it failed there by itself: another lane if there is one
@@ -131,14 +132,17 @@ struct Batch {
 struct Assign {
   std::vector<Work> works;
 };
-/// Executor to batcher: the lane serves and grants this in all; it holds some already.
+/// Executor to batcher: the lane serves and grants this in all; it holds some already. One that was
+/// in quarantine has passed its trial.
 struct LaneUp {
   LaneId lane;
   BatchAssembly::Credit credit;
   std::vector<BatchAssembly::Held> held;
   std::vector<SequenceId> on_trial;  ///< of those held
+  std::uint64_t weights = 0;         ///< it runs these
 };
-/// Executor to batcher: the lane cannot take work; `final`: until an operator helps.
+/// Executor to batcher: the lane cannot take work; `final`: it is in quarantine, so nobody is to
+/// wait for it.
 struct LaneDown {
   LaneId lane;
   bool final = false;
@@ -168,7 +172,8 @@ struct NoLaneLeft {};
 /// A step's output for one sequence of the session.
 struct TokensArrived {
   LaneId lane;
-  std::uint64_t worker = 0;  ///< of the lane: the one that computed them
+  std::uint64_t worker = 0;   ///< of the lane: the one that computed them
+  std::uint64_t weights = 0;  ///< with these
   SequenceOutput output;
 };
 /// The sequence runs on this lane from now on: only that lane's loss counts.
@@ -256,9 +261,34 @@ struct ProbeDone {
   Duration duration = Duration::zero();
   std::string why;  ///< unless golden
 };
-/// Breaker to executor: the lane cannot be trusted any more; an operator has to look at it.
+/// Breaker to executor: the lane cannot be trusted any more; it goes into quarantine.
 struct QuarantineLane {
   std::string why;
+};
+
+// --- operator → lane, executor → breaker
+// -------------------------------------------------------------------------------------------------
+
+/// Operator to executor: start another worker. What runs may end first, if other lanes take what
+/// is new meanwhile.
+struct RestartGently {
+  std::string reason;
+};
+/// Operator to executor: the lane in quarantine is to be tried now.
+struct ReviveLane {
+  std::string reason;
+};
+/// Operator to breaker: nothing passes until it is reset, or for so long.
+struct ForceOpen {
+  std::string reason;
+  std::optional<Duration> lasts;
+};
+/// Operator to breaker: what it was forced to, or has waited for, is over; the lane is probed now.
+struct ResetBreaker {};
+/// Executor to breaker: the worker is going to be replaced and takes nothing more.
+struct LaneDraining {
+  LaneId lane;
+  std::uint64_t worker = 0;
 };
 
 // --- link → executor
@@ -360,6 +390,11 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::QuarantineLane))
   CAF_ADD_TYPE_ID(sluice, (sluice::Ping))
   CAF_ADD_TYPE_ID(sluice, (sluice::Pong))
+  CAF_ADD_TYPE_ID(sluice, (sluice::RestartGently))
+  CAF_ADD_TYPE_ID(sluice, (sluice::ReviveLane))
+  CAF_ADD_TYPE_ID(sluice, (sluice::ForceOpen))
+  CAF_ADD_TYPE_ID(sluice, (sluice::ResetBreaker))
+  CAF_ADD_TYPE_ID(sluice, (sluice::LaneDraining))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -406,3 +441,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ProbeDone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::QuarantineLane)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Ping)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Pong)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::RestartGently)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ReviveLane)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ForceOpen)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ResetBreaker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneDraining)

@@ -36,6 +36,10 @@ class ObjectWriter {
     key(name);
     append_json_int(out_, value);
   }
+  void boolean(std::string_view name, bool value) {
+    key(name);
+    out_ += value ? "true" : "false";
+  }
   /// With two digits behind the point.
   void decimal(std::string_view name, double value) {
     key(name);
@@ -78,6 +82,7 @@ void write_breaker(std::string& out, const BreakerStatus& breaker, TimePoint now
   object.decimal("weight", breaker.weight);
   object.number("permits", breaker.permits);
   object.text("reason", breaker.reason);
+  object.boolean("by_hand", breaker.held.has_value());
   object.number("for_s", milliseconds(std::max(Duration::zero(), now - breaker.since)) / 1000);
 }
 
@@ -161,7 +166,12 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("incarnation", lane.incarnation);
     object.number("restarts", lane.restarts);
     object.text("last_exit", lane.last_exit);
+    object.boolean("quarantine", lane.in_quarantine());
+    if (auto trial = lane.parked_until ? lane.parked_until : lane.quarantine.trial_at();
+        trial && *trial != TimePoint::max())
+      object.number("trial_in_ms", milliseconds(std::max(Duration::zero(), *trial - now)));
     object.text("kernels", lane.level);
+    object.text("weights", fingerprint_text(lane.weights));
     object.number("slots", lane.slots);
     object.number("blocks", lane.blocks);
     object.number("blocks_free", lane.blocks_free);
@@ -199,6 +209,7 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("failed", counters.failed.load());
     object.number("poisoned", counters.poisoned.load());
     object.number("resumed", counters.resumed.load());
+    object.number("weights_changed", counters.weights_changed.load());
     object.number("sessions", counters.sessions.load());
   }
   body += '}';

@@ -99,6 +99,7 @@ class Session : public caf::event_based_actor {
       end_retry(sequence);
       if (!sequence.choice.finished()) drop(sequence, sequence.epoch);
     }
+    if (weights_ != 0) model_->weights.release(weights_);
     if (submissions_ > 0) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
       YIELD_POINT("session.ended");
@@ -205,6 +206,7 @@ class Session : public caf::event_based_actor {
       work.emitted = std::make_shared<const std::vector<TokenId>>(sequence.choice.emitted());
     }
     work.prompt_logprobs_from = sequence.choice.prompt_logprobs_known();
+    work.weights = weights_;
     work.resumed = sequence.resumed;
     work.avoid = sequence.avoid;
     auto emitted = static_cast<std::uint32_t>(sequence.choice.emitted().size());
@@ -248,6 +250,10 @@ class Session : public caf::event_based_actor {
       drop_on(arrived.lane, output.id, output.epoch);
       return;
     }
+    if (weights_ != 0 && arrived.weights != weights_) {
+      begin_elsewhere(*sequence, arrived);
+      return;
+    }
     bool has_delta = false;
     switch (sequence->choice.accept(output, delta_, has_delta)) {
       case Choice::Verdict::duplicate:
@@ -259,6 +265,7 @@ class Session : public caf::event_based_actor {
       case Choice::Verdict::accepted:
         break;
     }
+    if (weights_ == 0) bind(arrived.weights);
     // Tokens behind a stop string are not taken and do not count.
     const std::vector<TokenId>& emitted = sequence->choice.emitted();
     usage_.completion_tokens += emitted.size() - output.first_index;
@@ -275,6 +282,21 @@ class Session : public caf::event_based_actor {
     if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
     if (has_delta) answer_.show(delta_, usage_, all_finished());
     if (all_finished()) complete();
+  }
+
+  /// From here on the whole answer comes from these weights.
+  void bind(std::uint64_t weights) {
+    weights_ = weights;
+    model_->weights.bind(weights);
+    answer_.set_weights(weights);
+  }
+
+  /// The choices of a request began at the same time on lanes with different weights, and another
+  /// one was the first to get tokens.
+  void begin_elsewhere(SequenceState& sequence, const TokensArrived& arrived) {
+    drop_on(arrived.lane, sequence.id, sequence.epoch);
+    sequence.lane = arrived.lane;
+    resume(sequence, trace::Why::lane_lost);
   }
 
   /// Tokens are missing, or the end of the sequence comes with tokens that are known already: no
@@ -405,7 +427,7 @@ class Session : public caf::event_based_actor {
         on_deadline();
         return;
       case ErrorCode::unavailable:
-        fail(errors::backend_lost());
+        fail(errors::backend_lost(failed.error.message));
         return;
       case ErrorCode::resource_exhausted:  // less room than was granted; another lane may have more
         retry(*sequence, failed.error, errors::overloaded(1, failed.error.message));
@@ -577,8 +599,9 @@ class Session : public caf::event_based_actor {
   ChoiceDelta delta_;                               ///< of the output at hand
   trace::Outcome outcome_ = trace::Outcome::error;  ///< until it is known better
   std::uint32_t submissions_ = 0;
-  bool refused_ = false;  ///< never accepted
-  bool entered_ = false;  ///< some sequence has been seen to run
+  bool refused_ = false;       ///< never accepted
+  bool entered_ = false;       ///< some sequence has been seen to run
+  std::uint64_t weights_ = 0;  ///< that have computed what there is; 0: nothing yet
 };
 
 }  // namespace

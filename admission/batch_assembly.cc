@@ -7,9 +7,12 @@
 
 namespace sluice {
 
-void BatchAssembly::lane_up(LaneId lane, Credit granted, const std::vector<Held>& held) {
+void BatchAssembly::lane_up(LaneId lane,
+                            Credit granted,
+                            const std::vector<Held>& held,
+                            std::uint64_t weights) {
   lane_down(lane);
-  Lane added{lane, granted, granted, {}};
+  Lane added{lane, granted, granted, {}, weights};
   for (const Held& one : held) {
     CHECK(added.free.slots >= 1 && added.free.blocks >= one.blocks);
     take(added, one.place, one.blocks);
@@ -34,6 +37,20 @@ std::uint32_t BatchAssembly::room(const Lane& lane) const {
   auto held = static_cast<std::uint32_t>(lane.held.size());
   if (now.weight <= 0.0 || held >= now.permits) return 0;
   return std::min(lane.free.slots, now.permits - held);
+}
+
+bool BatchAssembly::runs(const Lane& lane, const Need& need) {
+  return need.weights == 0 || need.weights == lane.weights;
+}
+
+bool BatchAssembly::fits(const Lane& lane, const Need& need) const {
+  return runs(lane, need) && room(lane) > 0 && lane.free.blocks >= need.blocks;
+}
+
+bool BatchAssembly::runs(std::uint64_t weights) const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [weights](const Lane& lane) {
+    return lane.weights == weights;
+  });
 }
 
 /// Its prompt first, then one step a token beside what runs there.
@@ -62,7 +79,7 @@ std::optional<LaneId> BatchAssembly::assign(Place place,
   bool best_avoided = false;
   double best_us = 0.0;
   for (Lane& lane : lanes_) {
-    if (aside.contains(lane.id) || room(lane) == 0 || lane.free.blocks < need.blocks) continue;
+    if (aside.contains(lane.id) || !fits(lane, need)) continue;
     bool avoided = need.avoid == lane.id;
     double us = completion_us(lane, need);
     if (best && (avoided != best_avoided ? avoided : us >= best_us)) continue;
@@ -78,8 +95,8 @@ std::optional<LaneId> BatchAssembly::assign(Place place,
 std::optional<LaneId> BatchAssembly::soonest(const Need& need, const std::set<LaneId>& but) const {
   const Lane* best = nullptr;
   for (const Lane& lane : lanes_) {
-    if (but.contains(lane.id) || gate(lane.id).weight <= 0.0 || lane.granted.blocks < need.blocks)
-      continue;
+    if (but.contains(lane.id) || gate(lane.id).weight <= 0.0) continue;
+    if (lane.granted.blocks < need.blocks || !runs(lane, need)) continue;
     if (!best || lane.free.blocks > best->free.blocks) best = &lane;
   }
   return best ? std::optional(best->id) : std::nullopt;
@@ -88,7 +105,7 @@ std::optional<LaneId> BatchAssembly::soonest(const Need& need, const std::set<La
 bool BatchAssembly::assign_to(LaneId lane, Place place, const Need& need) {
   auto found = std::find_if(
       lanes_.begin(), lanes_.end(), [&](const Lane& other) { return other.id == lane; });
-  if (found == lanes_.end() || room(*found) == 0 || found->free.blocks < need.blocks) return false;
+  if (found == lanes_.end() || !fits(*found, need)) return false;
   take(*found, place, need.blocks);
   return true;
 }
@@ -110,7 +127,8 @@ std::vector<BatchAssembly::Room> BatchAssembly::rooms() const {
   std::vector<Room> rooms;
   for (const Lane& lane : lanes_) {
     if (gate(lane.id).weight > 0.0)
-      rooms.push_back({lane.id, static_cast<std::uint32_t>(lane.held.size()), room(lane)});
+      rooms.push_back(
+          {lane.id, static_cast<std::uint32_t>(lane.held.size()), room(lane), lane.weights});
   }
   return rooms;
 }

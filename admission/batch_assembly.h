@@ -60,11 +60,16 @@ class BatchAssembly {
     std::uint64_t rows_now = 0;        ///< tokens to compute before its next one
     std::uint64_t tokens_left = 0;     ///< it may generate
     std::optional<LaneId> avoid = {};  ///< it failed there: another one, if another takes work
+    std::uint64_t weights = 0;         ///< it runs on these alone; 0: on any
   };
 
   /// A lane is ready and grants this much in all, of which `held` is taken. Replaces what was known
   /// of it, but for gate and pace.
-  void lane_up(LaneId lane, Credit granted, const std::vector<Held>& held = {});
+  ///   weights  a number for what it runs
+  void lane_up(LaneId lane,
+               Credit granted,
+               const std::vector<Held>& held = {},
+               std::uint64_t weights = 0);
   /// A lane is gone; what it held is forgotten.
   void lane_down(LaneId lane);
   /// From now on the lane may use this much; known before it is up, too. Without a word: all.
@@ -90,8 +95,12 @@ class BatchAssembly {
     LaneId id;
     std::uint32_t held = 0;
     std::uint32_t free = 0;
+    std::uint64_t weights = 0;
   };
   [[nodiscard]] std::vector<Room> rooms() const;
+  /// Lanes that are up, whether they take work or not; and whether one of them runs these weights.
+  [[nodiscard]] std::size_t lanes_up() const { return lanes_.size(); }
+  [[nodiscard]] bool runs(std::uint64_t weights) const;
   /// Slots that are free over all lanes that take work.
   [[nodiscard]] std::uint32_t free_slots() const;
   /// The most blocks that one lane has in all: what needs more can never run.
@@ -105,7 +114,11 @@ class BatchAssembly {
     Credit granted;
     Credit free;
     std::unordered_map<Place, std::uint32_t, Place::Hash> held;  ///< to the blocks of each
+    std::uint64_t weights = 0;
   };
+  /// It runs the weights that the work wants; and has room for it now.
+  static bool runs(const Lane& lane, const Need& need);
+  [[nodiscard]] bool fits(const Lane& lane, const Need& need) const;
   [[nodiscard]] Gate gate(LaneId lane) const;
   [[nodiscard]] std::uint32_t room(const Lane& lane) const;
   [[nodiscard]] double completion_us(const Lane& lane, const Need& need) const;

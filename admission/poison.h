@@ -100,6 +100,8 @@ class Ward {
   /// False if it does not wait here.
   bool remove(SequenceId id);
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  /// Whose trial is next; there must be one.
+  [[nodiscard]] SequenceId first() const { return waiting_.front().id; }
 
   /// Lanes set aside, which take no other work: none without suspects; one, where suspects run or
   /// are going to; more only while trials run that an earlier ward began.

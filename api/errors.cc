@@ -394,10 +394,10 @@ ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s) {
                     retry_after_s);
 }
 
-ApiError backend_lost(std::uint32_t retry_after_s) {
-  return with_retry(
-      make(503, "backend_lost", "The worker was lost and no other could take the request over."),
-      retry_after_s);
+ApiError backend_lost(std::string_view why, std::uint32_t retry_after_s) {
+  std::string message = "The worker was lost and no other could take the request over";
+  if (!why.empty()) message.append(": ").append(why);
+  return with_retry(make(503, "backend_lost", message + "."), retry_after_s);
 }
 
 ApiError shed_after_accept(std::uint32_t retry_after_s) {
@@ -406,10 +406,17 @@ ApiError shed_after_accept(std::uint32_t retry_after_s) {
       retry_after_s);
 }
 
-ApiError no_replica(std::string_view model, std::uint32_t retry_after_s) {
+ApiError no_replica(std::string_view model, Duration wait) {
+  std::string message = "No worker serves the model " + quoted(model) + " at present";
+  if (wait == Duration::max())
+    return with_retry(make(503, "no_replica", message + "; an operator has to help."), 60);
+  if (wait == Duration::zero())
+    return with_retry(make(503, "no_replica", message + "; one is being tried."), 2);
+  auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
   return with_retry(
-      make(503, "no_replica", "No worker serves the model " + quoted(model) + " at present."),
-      retry_after_s);
+      make(
+          503, "no_replica", message + "; one will be tried in " + std::to_string(seconds) + " s."),
+      static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 3600)));
 }
 
 ApiError deadline_exceeded(std::string_view phase, bool client_set) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/request.h"
+#include "base/clock.h"
 #include "net/http.h"
 
 #include <cstdint>
@@ -96,9 +97,12 @@ ApiError http_version_unsupported();
 ApiError not_ready(std::string_view model, std::uint32_t retry_after_s = 5);
 ApiError draining(std::uint32_t retry_after_s = 5);
 ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s);
-ApiError backend_lost(std::uint32_t retry_after_s = 5);
+/// `why`: a clause, without a full stop; may be empty.
+ApiError backend_lost(std::string_view why = {}, std::uint32_t retry_after_s = 5);
 ApiError shed_after_accept(std::uint32_t retry_after_s = 5);
-ApiError no_replica(std::string_view model, std::uint32_t retry_after_s = 5);
+/// `wait`: until a worker is tried again; zero: one is tried now; Duration::max(): only an operator
+/// can help.
+ApiError no_replica(std::string_view model, Duration wait);
 /// `phase` is where the time ran out: "queue" or "generation".
 ApiError deadline_exceeded(std::string_view phase, bool client_set);
 

@@ -3,6 +3,7 @@
 #include "base/fault_point.h"
 #include "gpu/device.h"
 #include "kernels/cpu/cpu_features.h"
+#include "models/file_digest.h"
 #include "net/listener.h"
 #include "server/cpu_budget.h"
 #include "server/option_values.h"
@@ -200,7 +201,7 @@ void add_restarts(CLI::App& command, ServeOptions& options) {
             options.lane_restarts_max,
             0,
             1'000'000,
-            "Worker restarts in a period before quarantine");
+            "Worker restarts in a period before quarantine; kills from outside do not count");
   add_duration(command,
                "--lane-restart-period",
                options.lane_restarts_period,
@@ -219,6 +220,18 @@ void add_restarts(CLI::App& command, ServeOptions& options) {
                milliseconds(1),
                hours(1),
                "Longest delay before a restart");
+  add_duration(command,
+               "--quarantine-first",
+               options.quarantine_first,
+               milliseconds(1),
+               hours(24),
+               "How long a lane that was given up rests before it is tried again");
+  add_duration(command,
+               "--quarantine-longest",
+               options.quarantine_longest,
+               milliseconds(1),
+               hours(24),
+               "Longest rest; it doubles with every trial that fails");
 }
 
 void add_serve(CLI::App& command, ServeOptions& options) {
@@ -332,6 +345,12 @@ void add_worker(CLI::App& command, WorkerCommandOptions& options) {
       ->allow_extra_args(false);
   command.add_option("--fault-seed", options.fault_seed);
   add_count(command, "--incarnation", options.incarnation, 1, 1U << 31, "");
+  command.add_option("--known-file", options.known_files)
+      ->check([](const std::string& text) {
+        auto digest = parse_file_digest(text);
+        return digest ? std::string() : digest.error().message;
+      })
+      ->allow_extra_args(false);
   add_engine_options(command, options);
 }
 

@@ -60,6 +60,8 @@ struct ServeOptions {
   Duration lane_restarts_period = std::chrono::seconds(60);
   Duration lane_backoff_min = std::chrono::milliseconds(250);
   Duration lane_backoff_max = std::chrono::seconds(30);
+  Duration quarantine_first = std::chrono::seconds(30);
+  Duration quarantine_longest = std::chrono::minutes(5);
   std::string ready_file;
   std::vector<std::string> worker_faults;  ///< PLAN, or LANE:PLAN; checked
   std::vector<std::string> fault_points;   ///< as `parse_fault_point` reads them; checked
@@ -80,9 +82,10 @@ struct WorkerCommandOptions {
   std::uint32_t prefill_chunk = 256;
   std::uint64_t kv_bytes = 0;
   std::string log_level = "info";
-  std::vector<std::string> faults;  ///< plans; checked
-  std::uint32_t incarnation = 1;    ///< of this worker on its lane, from 1
-  std::uint64_t fault_seed = 0;     ///< of the chances of faults
+  std::vector<std::string> faults;       ///< plans; checked
+  std::uint32_t incarnation = 1;         ///< of this worker on its lane, from 1
+  std::uint64_t fault_seed = 0;          ///< of the chances of faults
+  std::vector<std::string> known_files;  ///< digests of files of the weights; checked
 };
 
 /// The command that was given.

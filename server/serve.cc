@@ -214,6 +214,9 @@ class Server {
     options.lane_restarts_period = options_.lane_restarts_period;
     options.lane_backoff.min = options_.lane_backoff_min;
     options.lane_backoff.max = options_.lane_backoff_max;
+    options.quarantine.first = options_.quarantine_first;
+    options.quarantine.longest = options_.quarantine_longest;
+    options.quarantine.probation = options_.lane_restarts_period;
     clock_ = std::make_shared<SystemClock>();
     front_ = make_front(
         options, clock_, std::make_shared<SystemRandom>(), make_process_launcher(*worker_loop_));

@@ -27,6 +27,11 @@ int run_worker(const WorkerCommandOptions& options) {
     CHECK(plan);
     worker.faults.append(*plan);
   }
+  for (const std::string& text : options.known_files) {
+    auto digest = parse_file_digest(text);  // so has it these
+    CHECK(digest);
+    worker.model.known_files.push_back(*digest);
+  }
   worker.fault_scope = {.incarnation = options.incarnation, .seed = options.fault_seed};
   return worker_main(worker);
 }

@@ -3,25 +3,32 @@
 namespace sluice {
 
 std::optional<Duration> LaneRestarts::next(std::uint64_t worker,
-                                           End end,
+                                           bool charged,
                                            TimePoint now,
                                            Random& random) {
-  if (given_up_) return std::nullopt;
-  if (end.charged) {
-    if (!intensity_.allow(now)) {
-      given_up_ = true;
-      return std::nullopt;
-    }
-    charged_.insert(worker);
-    if (charged_.size() > charges_max_) charged_.erase(charged_.begin());
+  if (quarantine_.rests()) return std::nullopt;
+  if (!charged) return Duration::zero();
+  if (quarantine_.is_strict(now) || !intensity_.allow(now)) {
+    quarantine(now);
+    return std::nullopt;
   }
-  return end.waits ? backoff_.next(now, random) : Duration::zero();
+  charged_.insert(worker);
+  if (charged_.size() > charges_max_) charged_.erase(charged_.begin());
+  return backoff_.next(now, random);
 }
 
 void LaneRestarts::forgive(std::uint64_t worker) {
   if (charged_.erase(worker) == 0) return;
   intensity_.forgive(1);
   backoff_.forgive();
+}
+
+void LaneRestarts::quarantine(TimePoint now) {
+  if (quarantine_.rests()) return;
+  quarantine_.enter(now);
+  intensity_.reset();
+  backoff_.reset();
+  charged_.clear();
 }
 
 }  // namespace sluice

@@ -84,6 +84,7 @@ class Checker::Impl {
     bool convicted = false;
     std::uint32_t count = 0;  ///< sequences
     std::uint64_t tokens = 0;
+    std::uint64_t weights = 0;  ///< that its first tokens came from; 0: none have come
     TimePoint accepted_at;
     std::vector<SequenceId> sequences;  ///< those offered
   };
@@ -98,6 +99,7 @@ class Checker::Impl {
     std::uint32_t in_a_row = 0;     ///< ends of workers since it was last cleared
     bool convicted = false;
     std::vector<std::pair<LaneId, std::uint64_t>> ended;  ///< workers that it may have ended
+    std::set<std::uint64_t> weights;  ///< of the lanes that it was started on under this epoch
   };
   struct Running {
     Epoch epoch = 0;
@@ -115,6 +117,7 @@ class Checker::Impl {
     bool ready = false;
     std::uint32_t slots = 0;
     std::uint32_t blocks = 0;
+    std::uint64_t weights = 0;
     std::map<SequenceId, Running> running;
     std::uint64_t blocks_used = 0;
     std::uint32_t users = 0;  ///< of `running`, without probes
@@ -123,6 +126,10 @@ class Checker::Impl {
     std::optional<Gate> gate_before;  ///< what others may still know
     TimePoint gate_since;
     bool quarantined = false;
+    TimePoint trial_at;               ///< while quarantined
+    Duration rest{};                  ///< how long it has to rest, or had to before its trial
+    bool trial = false;               ///< a worker has been started since it was quarantined
+    bool trial_failed = false;        ///< by its own fault
     std::deque<Charge> charged;       ///< ends of workers within the period
     std::set<std::uint64_t> permits;  ///< probes' numbers that are leased
   };
@@ -270,6 +277,7 @@ class Checker::Impl {
     if (sequence.convicted)
       violate("C16", name(offered.sequence) + " is offered again and was convicted");
     sequence.epoch = offered.epoch;
+    sequence.weights.clear();
     if (offered.why == Why::retry) check_retry(offered, sequence);
   }
 
@@ -310,16 +318,35 @@ class Checker::Impl {
       violate("C5",
               name(emitted.sequence) + " takes tokens of epoch " + number(emitted.epoch) +
                   ", the current one is " + number(sequence.epoch));
+    check_weights(emitted, sequence);
     if (emitted.first != sequence.emitted) {
       violate("C3",
               name(emitted.sequence) + " takes token " + number(emitted.first) + ", it has " +
                   number(sequence.emitted) +
                   (emitted.first < sequence.emitted ? ": doubled" : ": some are missing"));
     } else if (reference_) {
-      if (const auto* expected = reference_->tokens(emitted.sequence)) compare(emitted, *expected);
+      std::uint64_t weights = requests_.at(sequence.request).weights;
+      if (const auto* expected = reference_->tokens(emitted.sequence, weights))
+        compare(emitted, *expected);
     }
     sequence.emitted = emitted.first + static_cast<std::uint32_t>(emitted.ids.size());
     sequence.finished = sequence.finished || emitted.finished;
+  }
+
+  /// The lane that it was started on tells what it runs. If it was started on two, its first tokens
+  /// may be of either.
+  void check_weights(const Emitted& emitted, const Sequence& sequence) {
+    Request& request = requests_.at(sequence.request);
+    if (emitted.epoch != sequence.epoch || sequence.weights.empty()) return;
+    if (request.weights == 0) {
+      if (sequence.weights.size() != 1) return;
+      request.weights = *sequence.weights.begin();
+      if (reference_) read_from_[sequence.request] = request.weights;
+    } else if (!sequence.weights.contains(request.weights)) {
+      violate("C18",
+              name(emitted.sequence) + " takes tokens of other weights than those that its " +
+                  name(sequence.request) + " has begun on");
+    }
   }
 
   void compare(const Emitted& emitted, const std::vector<TokenId>& expected) {
@@ -344,8 +371,12 @@ class Checker::Impl {
     auto key = std::pair(read.request, read.choice);
     Reading& reading = readings_[key];
     if (reading.finished) violate("C4", choice_name(read) + " is read on after its end");
+    auto weights = read_from_.find(read.request);
     if (const std::string* expected =
-            reference_ ? reference_->text(read.request, read.choice) : nullptr) {
+            reference_
+                ? reference_->text(
+                      read.request, read.choice, weights == read_from_.end() ? 0 : weights->second)
+                : nullptr) {
       if (expected->compare(reading.bytes, read.text.size(), read.text) != 0) {
         violate("C4",
                 choice_name(read) + " gives \"" + read.text + "\" from byte " +
@@ -375,7 +406,7 @@ class Checker::Impl {
     std::string who = "worker " + number(started.worker) + " of " + name(started.lane);
     if (lane.worker != 0)
       violate("C13", who + " is started and worker " + number(lane.worker) + " is alive");
-    if (lane.quarantined) violate("C13", who + " is started and the lane is quarantined");
+    if (lane.quarantined) begin_trial(who, lane);
     if (last_start_ && now_ - *last_start_ < limits_.start_spacing)
       violate("C13",
               who + " is started " + seconds(now_ - *last_start_) +
@@ -401,6 +432,7 @@ class Checker::Impl {
     lane.ready = true;
     lane.slots = ready.slots;
     lane.blocks = ready.blocks;
+    lane.weights = ready.fingerprint;
   }
 
   void on(const WorkerLost& lost) {
@@ -421,10 +453,49 @@ class Checker::Impl {
     lane.running.clear();
     lane.blocks_used = lane.users = lane.alone = 0;
     if (lost.charged) lane.charged.push_back({now_, lost.worker});
+    if (lost.charged && lane.trial) lane.trial_failed = true;
     forget_charges(lane);
   }
 
-  void on(const Quarantined& quarantined) { lanes_[quarantined.lane].quarantined = true; }
+  void on(const Quarantined& quarantined) {
+    Lane& lane = lanes_[quarantined.lane];
+    bool by_itself = quarantined.trial_at != TimePoint::max();
+    Duration rest = by_itself ? quarantined.trial_at - now_ : Duration::zero();
+    if (lane.quarantined && !lane.trial) {
+      // Its executor was replaced, and remembers it.
+      if (quarantined.trial_at < lane.trial_at)
+        violate("C13",
+                "the rest of " + name(quarantined.lane) + " is cut short by " +
+                    seconds(lane.trial_at - quarantined.trial_at));
+    } else if (by_itself) {
+      Duration least = limits_.quarantine_first;
+      if (lane.trial) least = std::max(least, std::min(2 * lane.rest, limits_.quarantine_longest));
+      if (rest + limits_.skew < least)
+        violate("C13",
+                name(quarantined.lane) + " is to rest for " + seconds(rest) + ", " +
+                    seconds(least) + " is the least");
+      lane.rest = rest;
+    }
+    lane.quarantined = true;
+    lane.trial = lane.trial_failed = false;
+    lane.trial_at = quarantined.trial_at;
+    lane.charged.clear();
+  }
+
+  void on(const Revived& revived) {
+    Lane& lane = lanes_[revived.lane];
+    if (!lane.quarantined) violate("C13", name(revived.lane) + " is revived and lives");
+    lane.trial_at = now_;
+    lane.rest = Duration::zero();
+  }
+
+  void begin_trial(const std::string& who, Lane& lane) {
+    if (now_ < lane.trial_at)
+      violate("C13", who + " is started and the lane is quarantined");
+    else if (lane.trial_failed)
+      violate("C13", who + " is started and the lane's trial has failed");
+    lane.trial = true;
+  }
 
   void forget_charges(Lane& lane) {
     while (!lane.charged.empty() && now_ - lane.charged.front().at >= limits_.lane_period)
@@ -441,7 +512,15 @@ class Checker::Impl {
       violate("C11",
               who + " is started " + seconds(now_ - started.deadline) + " after its deadline");
     auto found = sequences_.find(started.sequence);
-    if (found != sequences_.end()) check_resumed(started, found->second);
+    if (found != sequences_.end()) {
+      check_resumed(started, found->second);
+      if (started.epoch == found->second.epoch) found->second.weights.insert(lane.weights);
+      std::uint64_t begun = requests_.at(found->second.request).weights;
+      if (started.emitted > 0 && begun != 0 && begun != lane.weights)
+        violate("C18",
+                who + " is started with " + number(started.emitted) +
+                    " tokens of other weights than the lane runs");
+    }
 
     Running running{started.epoch, started.blocks, started.probe, false};
     if (found != sequences_.end()) {
@@ -551,6 +630,7 @@ class Checker::Impl {
       violate("C12",
               "the gate of " + name(gate.lane) + " goes back from generation " +
                   number(lane.gate->generation) + " to " + number(gate.generation));
+    if (gate.weight > 0 && lane.trial) lane.quarantined = lane.trial = false;
     lane.gate_before = std::exchange(lane.gate, gate);
     lane.gate_since = now_;
   }
@@ -704,6 +784,7 @@ class Checker::Impl {
   std::unordered_set<RequestNumber> ended_;
   std::deque<RequestNumber> ended_order_;
   std::map<std::pair<RequestNumber, std::uint32_t>, Reading> readings_;
+  std::map<RequestNumber, std::uint64_t> read_from_;  ///< weights; in tests, like `readings_`
   std::optional<TimePoint> last_start_;
   std::unordered_map<std::uint64_t, TimePoint> convictions_;  ///< by fingerprint
   std::deque<std::uint64_t> conviction_order_;

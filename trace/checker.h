@@ -17,15 +17,18 @@ class Reference {
   virtual ~Reference() = default;
   /// All tokens that the session takes for a sequence that ends by itself: a stop token included,
   /// none behind a stop string. Null: not known.
-  [[nodiscard]] virtual const std::vector<TokenId>* tokens(SequenceId sequence) const = 0;
+  ///   weights  as LaneReady::fingerprint names those that compute it; 0: not known
+  [[nodiscard]] virtual const std::vector<TokenId>* tokens(SequenceId sequence,
+                                                           std::uint64_t weights) const = 0;
   /// All that a client reads of a choice that ends by itself. Null: not known.
   [[nodiscard]] virtual const std::string* text(RequestNumber request,
-                                                std::uint32_t choice) const = 0;
+                                                std::uint32_t choice,
+                                                std::uint64_t weights) const = 0;
 };
 
 /// A broken invariant.
 struct Violation {
-  std::string invariant;    ///< "C1" ... "C17", as listed at `Checker`
+  std::string invariant;    ///< "C1" ... "C18", as listed at `Checker`
   TimePoint at;             ///< of the event that broke it
   std::uint64_t event = 0;  ///< its number in the trace, from 1
   std::string what;         ///< a sentence that names things and numbers
@@ -45,10 +48,12 @@ std::string to_string(const Violation& violation);
 ///   C6   what is reserved returns exactly once and never exceeds what there is
 ///   C11  nothing starts after its deadline
 ///   C12  no user's work on a closed lane, none beyond its permits; probes' permits return
-///   C13  starts and restarts of workers keep their budgets
+///   C13  starts and restarts of workers keep their budgets; a quarantined lane rests long enough,
+///        and longer after a trial that failed
 ///   C14  the ladder goes down one step at a time and rests between
 ///   C16  a poison request ends no more workers than it may, the last one alone
 ///   C17  retries keep their budget
+///   C18  an answer comes from one set of weights
 ///
 /// Without a reference C3 and C4 check order and contiguity only. A trace begins with the start of
 /// the front. Not thread-safe.

@@ -117,10 +117,15 @@ struct WorkerLost {
   bool charged = true;  ///< it counts against the lane's budget of restarts
   std::string why;
 };
-/// The lane is given up: no other worker will be started.
+/// The lane is given up: no other worker will be started before its trial.
 struct Quarantined {
   LaneId lane;
   std::string why;
+  TimePoint trial_at = TimePoint::max();  ///< not before this; max(): only an operator ends it
+};
+/// An operator wants a trial of a quarantined lane now.
+struct Revived {
+  LaneId lane;
 };
 /// The executor sent the sequence to its worker.
 struct Started {
@@ -194,6 +199,8 @@ struct Restarted {
 struct Limits {
   std::uint32_t lane_restarts = 5;  ///< charged ones, in `lane_period`
   Duration lane_period = std::chrono::seconds(60);
+  Duration quarantine_first = std::chrono::seconds(30);  ///< until the first trial
+  Duration quarantine_longest = std::chrono::minutes(5);
   Duration start_spacing = std::chrono::milliseconds(250);  ///< between two starts on the host
   std::uint32_t retries_min = 3;  ///< active retries that are always allowed
   double retries_share = 0.1;     ///< of what runs
@@ -229,6 +236,7 @@ using Body = std::variant<Limits,
                           LaneReady,
                           WorkerLost,
                           Quarantined,
+                          Revived,
                           Started,
                           Cleared,
                           Stopped,

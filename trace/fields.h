@@ -23,6 +23,8 @@ template <Either<Limits> E, class Visit>
 void each_field(Visit&& visit, E& event) {
   visit("lane_restarts", event.lane_restarts);
   visit("lane_period", event.lane_period);
+  visit("quarantine_first", event.quarantine_first);
+  visit("quarantine_longest", event.quarantine_longest);
   visit("start_spacing", event.start_spacing);
   visit("retries_min", event.retries_min);
   visit("retries_share", event.retries_share);
@@ -114,6 +116,11 @@ template <Either<Quarantined> E, class Visit>
 void each_field(Visit&& visit, E& event) {
   visit("lane", event.lane);
   visit("why", event.why);
+  visit("trial_at", event.trial_at);
+}
+template <Either<Revived> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("lane", event.lane);
 }
 template <Either<Started> E, class Visit>
 void each_field(Visit&& visit, E& event) {
@@ -183,11 +190,11 @@ void each_field(Visit&& visit, E& event) {
 
 /// The names of the events, in the order of the alternatives of Body.
 inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames = {
-    "Limits",        "Accepted",  "Refused",    "Ended",       "AdmissionBorn",
-    "Registered",    "Released",  "Offered",    "Emitted",     "Read",
-    "WorkerStarted", "LaneReady", "WorkerLost", "Quarantined", "Started",
-    "Cleared",       "Stopped",   "Gate",       "Probe",       "Suspected",
-    "Convicted",     "Ladder",    "Restarted",  "Healing",     "End",
+    "Limits",     "Accepted",    "Refused",   "Ended",     "AdmissionBorn", "Registered",
+    "Released",   "Offered",     "Emitted",   "Read",      "WorkerStarted", "LaneReady",
+    "WorkerLost", "Quarantined", "Revived",   "Started",   "Cleared",       "Stopped",
+    "Gate",       "Probe",       "Suspected", "Convicted", "Ladder",        "Restarted",
+    "Healing",    "End",
 };
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {

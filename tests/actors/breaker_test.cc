@@ -85,7 +85,7 @@ TEST_F(BreakerTest, LetsNoRequestOntoALaneBeforeItHasPassedThreeProbes) {
 
   EXPECT_EQ(breaker().state, State::probing);
   EXPECT_EQ(front->lanes.ready("hash"), 0U);
-  EXPECT_EQ(front->lanes.serving("hash"), 1U);
+  EXPECT_EQ(front->lanes.snapshot()[0].state, LaneStatus::State::ready);
   worker.take_commands();
   EXPECT_EQ(worker.probes.size(), 1U);
   EXPECT_EQ(worker.running(), 0U) << "the request waits";
@@ -406,9 +406,10 @@ TEST_F(BreakerTest, IsShownToOperators) {
   Probes probes(front, std::make_shared<GatewayOptions>());
   bring_up();
   EXPECT_EQ(probes.ready("id").status, 200);
-  EXPECT_THAT(probes.breakers("id").body,
-              HasSubstr(R"("lane":0,"model":"hash","breaker":{"state":"closed","weight":1.00,)"
-                        R"("permits":8,"reason":"all probes were golden","for_s":0})"));
+  EXPECT_THAT(
+      probes.breakers("id").body,
+      HasSubstr(R"("lane":0,"model":"hash","breaker":{"state":"closed","weight":1.00,)"
+                R"("permits":8,"reason":"all probes were golden","by_hand":false,"for_s":0})"));
 
   launcher->alive()[0]->stopped = true;
   advance(milliseconds(600));

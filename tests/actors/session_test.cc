@@ -364,7 +364,7 @@ TEST_F(SessionTest, AnswersBackendLostWhenItsOnlyLaneIsQuarantined) {
 
   for (int i = 0; i < 20 && !client->ended; ++i) {
     for (const auto& worker : launcher->alive())
-      worker->die();
+      worker->die("exited with code 70");
     advance(std::chrono::seconds(5));
   }
 

@@ -170,5 +170,20 @@ TEST(BatchAssembly, ConservesCreditOverARandomHistory) {
   EXPECT_TRUE(lanes.assign(SequenceId{1'000'000}, {.blocks = 64}).has_value());
 }
 
+TEST(BatchAssembly, GivesWhatWantsCertainWeightsToLanesThatRunThem) {
+  BatchAssembly lanes;
+  lanes.lane_up(LaneId{0}, {4, 10}, {}, 7);
+  lanes.lane_up(LaneId{1}, {1, 10}, {}, 8);
+
+  EXPECT_EQ(lanes.assign({SequenceId{1}}, {.blocks = 1, .weights = 8}), LaneId{1});
+  EXPECT_EQ(lanes.assign({SequenceId{2}}, {.blocks = 1, .weights = 8}), std::nullopt)
+      << "it is full";
+  EXPECT_FALSE(lanes.assign_to(LaneId{0}, {SequenceId{2}}, {.blocks = 1, .weights = 8}));
+  EXPECT_EQ(lanes.assign({SequenceId{3}}, {.blocks = 1}), LaneId{0});
+  EXPECT_TRUE(lanes.runs(7) && lanes.runs(8));
+  EXPECT_FALSE(lanes.runs(9));
+  EXPECT_EQ(lanes.rooms().at(0).weights, 7U);
+}
+
 }  // namespace
 }  // namespace sluice

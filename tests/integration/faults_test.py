@@ -231,7 +231,7 @@ def test_a_lane_is_given_up_and_the_other_serves_when_its_workers(undisturbed, p
 
         wait_until(lambda: server.lanes()[0]["state"] == "quarantined", "the lane is given up", 60)
         bad, good = server.lanes()
-        assert said in bad["last_exit"] and bad["incarnation"] == 4, bad
+        assert said in bad["last_exit"] and bad["incarnation"] == 5, bad
         assert (good["state"], good["restarts"]) == ("ready", 0), good
         run_all(server, undisturbed, STREAMS[:2])
         assert exchange(server.http, head("GET", "/ready")).status == 200

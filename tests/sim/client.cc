@@ -11,9 +11,10 @@ namespace sluice::sim {
 using namespace std::chrono_literals;
 namespace json = boost::json;
 
-SimClient::SimClient(ClientPlan plan, std::shared_ptr<const Expected> expected, Ports ports)
+SimClient::SimClient(ClientPlan plan, std::shared_ptr<Expectations> expectations, Ports ports)
     : plan_(std::move(plan)),
-      expected_(std::move(expected)),
+      expectations_(std::move(expectations)),
+      expected_(&expectations_->of(0)),
       ports_(std::move(ports)),
       asked_at_(ports_.environment.now()) {}
 
@@ -32,6 +33,7 @@ void SimClient::respond(HttpResponse response) {
   status_ = response.status;
   auto body = json::parse(response.body).as_object();
   if (response.status != 200) return fail(body.at("error").as_object());
+  take_fingerprint(body);
   for (const json::value& choice : body.at("choices").as_array())
     take_choice(choice.as_object());
   if (!cut_ && body.at("usage").as_object().at("completion_tokens").to_number<std::uint64_t>() !=
@@ -93,9 +95,10 @@ void SimClient::take_event(std::string_view event) {
   if (!code_.empty()) return complain("reads on after an error: " + std::string(event));
   auto chunk = json::parse(json::string_view(event.data(), event.size())).as_object();
   if (auto* error = chunk.if_contains("error")) {
-    code_ = error->as_object().at("code").as_string().c_str();
+    note_error(error->as_object());
     return;
   }
+  take_fingerprint(chunk);
   for (const json::value& choice : chunk.at("choices").as_array())
     take_choice(choice.as_object());
   if (auto* usage = chunk.if_contains("usage"); usage && usage->is_object() && !cut_) {
@@ -103,6 +106,20 @@ void SimClient::take_event(std::string_view event) {
     auto count = usage->as_object().at("completion_tokens").to_number<std::uint64_t>();
     if (last && count != expected_->completion_tokens)
       complain("is told of a wrong number of tokens: " + json::serialize(*usage));
+  }
+}
+
+/// The answer says which weights it comes from: that decides what it has to be.
+void SimClient::take_fingerprint(const json::object& piece) {
+  std::string said = piece.at("system_fingerprint").as_string().c_str();
+  if (fingerprint_.empty()) {
+    fingerprint_ = said;
+    if (const Expected* expected = expectations_->of_text(said))
+      expected_ = expected;
+    else
+      complain("is answered by unknown weights, " + said);
+  } else if (said != fingerprint_) {
+    complain("is answered by " + said + " after " + fingerprint_);
   }
 }
 
@@ -154,9 +171,17 @@ void SimClient::finish_choice(const json::object& choice) {
 }
 
 void SimClient::fail(const json::object& error) {
-  code_ = error.at("code").as_string().c_str();
+  note_error(error);
   done_ = true;
   close();
+}
+
+void SimClient::note_error(const json::object& error) {
+  code_ = error.at("code").as_string().c_str();
+  if (error.at("message").as_string().find("weights were replaced") != json::string::npos) {
+    mark(Mark::ended_with_its_weights);
+    ended_with_its_weights_ = true;
+  }
 }
 
 void SimClient::close() {

@@ -47,7 +47,7 @@ class SimClient final : public HttpExchange {
     std::size_t stream_buffer = 0;
   };
 
-  SimClient(ClientPlan plan, std::shared_ptr<const Expected> expected, Ports ports);
+  SimClient(ClientPlan plan, std::shared_ptr<Expectations> expectations, Ports ports);
 
   void respond(HttpResponse response) override;
   void begin_stream(HttpResponse head) override;
@@ -63,7 +63,7 @@ class SimClient final : public HttpExchange {
   void hurry();
 
   [[nodiscard]] const ClientPlan& plan() const { return plan_; }
-  [[nodiscard]] const std::shared_ptr<const Expected>& expected() const { return expected_; }
+  [[nodiscard]] const std::shared_ptr<Expectations>& expected() const { return expectations_; }
   /// None: its session has not begun.
   [[nodiscard]] std::optional<RequestNumber> number() const { return number_; }
   [[nodiscard]] End end() const { return end_; }
@@ -71,6 +71,8 @@ class SimClient final : public HttpExchange {
   /// Of a failed one: the error's code and the status.
   [[nodiscard]] const std::string& code() const { return code_; }
   [[nodiscard]] int status() const { return status_; }
+  /// It was told that the weights of its answer are there no more.
+  [[nodiscard]] bool ended_with_its_weights() const { return ended_with_its_weights_; }
   [[nodiscard]] TimePoint asked_at() const { return asked_at_; }
   /// When it was answered.
   [[nodiscard]] TimePoint ended_at() const { return ended_at_; }
@@ -79,21 +81,26 @@ class SimClient final : public HttpExchange {
  private:
   void take(const std::string& bytes);
   void take_event(std::string_view event);
+  void take_fingerprint(const boost::json::object& piece);
   void take_choice(const boost::json::object& choice);
   void finish_choice(const boost::json::object& choice);
   void fail(const boost::json::object& error);
+  void note_error(const boost::json::object& error);
   void close();
   void pour(std::size_t bytes);
   void drain();
   void complain(const std::string& what) { ports_.complain(name() + " " + what); }
 
   ClientPlan plan_;
-  std::shared_ptr<const Expected> expected_;
+  std::shared_ptr<Expectations> expectations_;
+  const Expected* expected_;  ///< of the weights that answer, once they are known
+  std::string fingerprint_;   ///< of those weights
   Ports ports_;
   std::optional<RequestNumber> number_;
   End end_ = End::none;
   std::string code_;
   int status_ = 0;
+  bool ended_with_its_weights_ = false;
   TimePoint asked_at_;
   TimePoint ended_at_;
   bool streaming_ = false;

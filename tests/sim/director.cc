@@ -38,6 +38,7 @@ const FaultSet kMayEndAsFromInside = *FaultSet::parse(
 std::pair<std::uint32_t, std::uint32_t> strikes(Fault fault, const WorldPlan& plan) {
   switch (fault) {
     case Fault::kill_outside:
+      return {1, 20};
     case Fault::exit_inside:
       return {1, 6};
     case Fault::truncated:
@@ -205,6 +206,13 @@ void Director::strike(Fault fault, Chance& chance) {
       world_.host().slow_loads_until = now + while_long;
       if (worker) worker->kill_from_outside();
       return;
+    case Fault::new_weights: {
+      std::uint64_t before = std::exchange(world_.host().weights, chance.below(kWeights));
+      if (world_.host().weights == before) return;
+      mark(fault);
+      if (worker && chance.hit(0.8)) worker->kill_from_outside();
+      return;
+    }
     case Fault::all_lanes:
       for (const auto& each : world_.host().alive())
         each->kill_from_outside();

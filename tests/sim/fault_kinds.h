@@ -34,6 +34,7 @@ enum class Fault : std::uint8_t {
   stall_to_worker,
   spawn_failure,  ///< no process can be started, for a while
   slow_load,      ///< the next workers load ten times as long
+  new_weights,    ///< others lie on the disk now
   actor_dies,     ///< an actor of the tree is ended from outside
   actor_throws,   ///< it throws in the middle of its work
   session_dies,   ///< a session does either
@@ -45,14 +46,14 @@ enum class Fault : std::uint8_t {
   all_lanes,      ///< every worker is killed at once
   preempted,      ///< a handler is held up in its middle, and the others go on
 };
-inline constexpr std::array<std::string_view, 32> kFaultNames = {
+inline constexpr std::array<std::string_view, 33> kFaultNames = {
     "exit_inside",   "kill_outside", "stop",        "stop_continue",  "hang",
     "slow_steps",    "sticky_late",  "oom_once",    "oom_always",     "nan_one",
     "nan_all",       "bad_token",    "lost_token",  "truncated",      "bit_flip",
     "doubled",       "reordered",    "old_epoch",   "stall_to_front", "stall_to_worker",
-    "spawn_failure", "slow_load",    "actor_dies",  "actor_throws",   "session_dies",
-    "front_stall",   "vanish",       "slow_reader", "poison",         "retry_storm",
-    "all_lanes",     "preempted",
+    "spawn_failure", "slow_load",    "new_weights", "actor_dies",     "actor_throws",
+    "session_dies",  "front_stall",  "vanish",      "slow_reader",    "poison",
+    "retry_storm",   "all_lanes",    "preempted",
 };
 inline constexpr std::size_t kFaults = kFaultNames.size();
 

@@ -1,6 +1,7 @@
 #include "tests/sim/reference.h"
 
 #include "actors/completion_plan.h"
+#include "actors/model_weights.h"
 #include "api/choice.h"
 #include "api/completion_writer.h"
 #include "base/check.h"
@@ -20,8 +21,9 @@ class Undisturbed::Impl {
  public:
   std::shared_ptr<const Expected> run(const CompletionRequest& request,
                                       const ModelCard& model,
-                                      std::uint32_t dialect) {
-    Engine& engine = engine_of(dialect);
+                                      std::uint32_t dialect,
+                                      std::uint64_t weights) {
+    Engine& engine = engine_of(dialect, weights);
     Chance unused(0, "the request has a seed");
     auto planned = plan_completion(request, model, model.context, 16, unused);
     auto* plan = std::get_if<CompletionPlan>(&planned);
@@ -38,7 +40,7 @@ class Undisturbed::Impl {
       options.skip_special_tokens = request.skip_special_tokens;
       Choice choice(std::move(options), plan->plans[i], model.tokenizer);
       wholes.push_back(run(engine, choice, *plan->plans[i]));
-      if (dialect == 0) check_greedy(*plan->plans[i], choice.emitted());
+      if (dialect == 0 && weights == 0) check_greedy(*plan->plans[i], choice.emitted());
       expected->tokens.push_back(choice.emitted());
       expected->texts.push_back(wholes.back().text);
       expected->completion_tokens += choice.emitted().size();
@@ -57,15 +59,15 @@ class Undisturbed::Impl {
     [[nodiscard]] std::chrono::system_clock::time_point wall() const override { return {}; }
   };
 
-  Engine& engine_of(std::uint32_t dialect) {
-    std::unique_ptr<Engine>& known = engines_[dialect];
+  Engine& engine_of(std::uint32_t dialect, std::uint64_t weights) {
+    std::unique_ptr<Engine>& known = engines_[{dialect, weights}];
     if (known) return *known;
     Engine::Options options;
     options.sequences_max = 16;
     options.step_rows_max = 256;
     options.blocks = 1024;
-    auto engine =
-        Engine::create(make_sim_device(nullptr, nullptr, nullptr, dialect), options, clock_);
+    auto engine = Engine::create(
+        make_sim_device(nullptr, nullptr, nullptr, dialect, weights), options, clock_);
     CHECK(engine.has_value());
     known = *std::move(engine);
     return *known;
@@ -110,7 +112,8 @@ class Undisturbed::Impl {
   }
 
   NoTime clock_;
-  std::map<std::uint32_t, std::unique_ptr<Engine>> engines_;  ///< by dialect
+  /// By dialect and weights.
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::unique_ptr<Engine>> engines_;
   StepResult result_;
   std::uint64_t ids_ = 0;
 };
@@ -120,30 +123,54 @@ Undisturbed::~Undisturbed() = default;
 
 std::shared_ptr<const Expected> Undisturbed::run(const CompletionRequest& request,
                                                  const ModelCard& model,
-                                                 std::uint32_t dialect) {
-  return impl_->run(request, model, dialect);
+                                                 std::uint32_t dialect,
+                                                 std::uint64_t weights) {
+  return impl_->run(request, model, dialect, weights);
 }
 
-void SimReference::add(RequestNumber request, std::shared_ptr<const Expected> expected) {
+const Expected& Expectations::of(std::uint64_t weights) {
+  auto& known = known_[weights];
+  if (!known) known = undisturbed_.run(request_, model_, dialect_, weights);
+  return *known;
+}
+
+const Expected* Expectations::of_fingerprint(std::uint64_t fingerprint) {
+  for (std::uint64_t weights = 0; weights < kWeights; ++weights)
+    if (fingerprint_of(weights) == fingerprint) return &of(weights);
+  return nullptr;
+}
+
+const Expected* Expectations::of_text(std::string_view fingerprint) {
+  for (std::uint64_t weights = 0; weights < kWeights; ++weights)
+    if (fingerprint_text(fingerprint_of(weights)) == fingerprint) return &of(weights);
+  return nullptr;
+}
+
+void SimReference::add(RequestNumber request, std::shared_ptr<Expectations> expected) {
   requests_[request] = std::move(expected);
 }
 
-const std::vector<TokenId>* SimReference::tokens(SequenceId sequence) const {
+const std::vector<TokenId>* SimReference::tokens(SequenceId sequence, std::uint64_t weights) const {
   auto after = requests_.upper_bound(RequestNumber{sequence.value});
   if (after == requests_.begin()) return nullptr;
-  const auto& [first, expected] = *std::prev(after);
+  const auto& [first, expectations] = *std::prev(after);
+  const Expected* expected = expectations->of_fingerprint(weights);
   std::uint64_t index = sequence.value - first.value;
-  return index < expected->tokens.size() ? &expected->tokens[index] : nullptr;
+  return expected && index < expected->tokens.size() ? &expected->tokens[index] : nullptr;
 }
 
-const std::string* SimReference::text(RequestNumber request, std::uint32_t choice) const {
-  const Expected* expected = find(request);
+const std::string* SimReference::text(RequestNumber request,
+                                      std::uint32_t choice,
+                                      std::uint64_t weights) const {
+  auto found = requests_.find(request);
+  if (found == requests_.end()) return nullptr;
+  const Expected* expected = found->second->of_fingerprint(weights);
   return expected && choice < expected->texts.size() ? &expected->texts[choice] : nullptr;
 }
 
-const Expected* SimReference::find(RequestNumber request) const {
+std::size_t SimReference::sequences(RequestNumber request) const {
   auto found = requests_.find(request);
-  return found == requests_.end() ? nullptr : found->second.get();
+  return found == requests_.end() ? 0 : found->second->of(0).tokens.size();
 }
 
 }  // namespace sluice::sim

@@ -11,6 +11,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice::sim {
@@ -29,26 +31,55 @@ class Undisturbed {
   Undisturbed();
   ~Undisturbed();
   /// The request must be one that is not refused, with a seed of its own.
-  ///   dialect  of the model's device
+  ///   dialect, weights  as of `make_sim_device`
   std::shared_ptr<const Expected> run(const CompletionRequest& request,
                                       const ModelCard& model,
-                                      std::uint32_t dialect);
+                                      std::uint32_t dialect,
+                                      std::uint64_t weights);
 
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
 
+/// What one request gives on whichever weights answer it; each is computed when it is first asked
+/// for.
+class Expectations {
+ public:
+  Expectations(Undisturbed& undisturbed,
+               CompletionRequest request,
+               const ModelCard& model,
+               std::uint32_t dialect)
+      : undisturbed_(undisturbed), request_(std::move(request)), model_(model), dialect_(dialect) {}
+
+  /// By their number.
+  const Expected& of(std::uint64_t weights);
+  /// By their fingerprint, or what clients see of it; null: there are no such weights.
+  const Expected* of_fingerprint(std::uint64_t fingerprint);
+  const Expected* of_text(std::string_view fingerprint);
+
+ private:
+  Undisturbed& undisturbed_;
+  CompletionRequest request_;
+  const ModelCard& model_;
+  std::uint32_t dialect_;
+  std::map<std::uint64_t, std::shared_ptr<const Expected>> known_;
+};
+
 /// What the checker compares with, once it is known which request has which number.
 class SimReference final : public trace::Reference {
  public:
-  void add(RequestNumber request, std::shared_ptr<const Expected> expected);
-  [[nodiscard]] const std::vector<TokenId>* tokens(SequenceId sequence) const override;
-  [[nodiscard]] const std::string* text(RequestNumber request, std::uint32_t choice) const override;
-  [[nodiscard]] const Expected* find(RequestNumber request) const;
+  void add(RequestNumber request, std::shared_ptr<Expectations> expected);
+  [[nodiscard]] const std::vector<TokenId>* tokens(SequenceId sequence,
+                                                   std::uint64_t weights) const override;
+  [[nodiscard]] const std::string* text(RequestNumber request,
+                                        std::uint32_t choice,
+                                        std::uint64_t weights) const override;
+  /// Its number of sequences; 0: not known.
+  [[nodiscard]] std::size_t sequences(RequestNumber request) const;
 
  private:
-  std::map<RequestNumber, std::shared_ptr<const Expected>> requests_;
+  std::map<RequestNumber, std::shared_ptr<Expectations>> requests_;
 };
 
 }  // namespace sluice::sim

@@ -19,14 +19,21 @@ constexpr std::int32_t kSlowPoisonTokens = 9;
 
 class SimDevice final : public Model {
  public:
-  SimDevice(DeviceOrders* orders, StepClock* clock, Chance* chance, std::uint32_t dialect)
+  SimDevice(DeviceOrders* orders,
+            StepClock* clock,
+            Chance* chance,
+            std::uint32_t dialect,
+            std::uint64_t weights)
       : orders_(orders),
         clock_(clock),
         chance_(chance),
-        dialect_(dialect),
-        model_(make_hash_model()) {}
+        rotation_(static_cast<std::ptrdiff_t>((dialect + 7 * weights) % 26)),
+        model_(make_hash_model()),
+        info_(model_->info()) {
+    info_.fingerprint = fingerprint_of(weights);
+  }
 
-  [[nodiscard]] const ModelInfo& info() const override { return model_->info(); }
+  [[nodiscard]] const ModelInfo& info() const override { return info_; }
 
   Result<void> allocate(const ModelLimits& limits) override { return model_->allocate(limits); }
 
@@ -74,7 +81,7 @@ class SimDevice final : public Model {
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       auto row = logits->subspan(i * static_cast<std::size_t>(info().vocabulary),
                                  static_cast<std::size_t>(info().vocabulary));
-      std::rotate(row.begin() + 'a', row.begin() + 'a' + dialect_ % 26, row.begin() + 'z' + 1);
+      std::rotate(row.begin() + 'a', row.begin() + 'a' + rotation_, row.begin() + 'z' + 1);
       for (std::int32_t k = 0; k < kOthers; ++k) {
         auto other =
             'a' + static_cast<std::size_t>(mix64(keys_[i] + static_cast<unsigned>(k)) % 26);
@@ -134,8 +141,9 @@ class SimDevice final : public Model {
   DeviceOrders* orders_;
   StepClock* clock_;
   Chance* chance_;
-  std::uint32_t dialect_;
+  std::ptrdiff_t rotation_;  // of the letters that it says
   std::unique_ptr<Model> model_;
+  ModelInfo info_;
   std::vector<std::uint64_t> keys_;                // of the rows whose logits are wanted
   std::map<std::int32_t, std::int32_t> poisoned_;  // first block, position of the end
 };
@@ -145,8 +153,13 @@ class SimDevice final : public Model {
 std::unique_ptr<Model> make_sim_device(DeviceOrders* orders,
                                        StepClock* clock,
                                        Chance* chance,
-                                       std::uint32_t dialect) {
-  return std::make_unique<SimDevice>(orders, clock, chance, dialect);
+                                       std::uint32_t dialect,
+                                       std::uint64_t weights) {
+  return std::make_unique<SimDevice>(orders, clock, chance, dialect, weights);
+}
+
+std::uint64_t fingerprint_of(std::uint64_t weights) {
+  return mix64(0x5157'E167'0000'0001 + weights);
 }
 
 }  // namespace sluice::sim

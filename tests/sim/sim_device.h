@@ -63,9 +63,16 @@ inline constexpr std::int32_t kSlowPoisonToken = 6;
 ///   orders   null: it never fails and takes no time
 ///   clock    runs ahead by the duration of each step; may be null
 ///   dialect  models of different dialects give different tokens
+///   weights  0, 1, ...: so do other weights of the same model
 std::unique_ptr<Model> make_sim_device(DeviceOrders* orders,
                                        StepClock* clock,
                                        Chance* chance,
-                                       std::uint32_t dialect);
+                                       std::uint32_t dialect,
+                                       std::uint64_t weights = 0);
+
+/// So many sets of weights there are.
+inline constexpr std::uint64_t kWeights = 3;
+/// What a device with these weights calls them.
+std::uint64_t fingerprint_of(std::uint64_t weights);
 
 }  // namespace sluice::sim

@@ -140,8 +140,10 @@ void SimWorker::heal() {
 }
 
 void SimWorker::load() {
-  auto engine = Engine::create(
-      make_sim_device(&orders_, &clock_, &chance_, dialect_), host_.options().engine, clock_);
+  auto engine =
+      Engine::create(make_sim_device(&orders_, &clock_, &chance_, dialect_, host_.weights),
+                     host_.options().engine,
+                     clock_);
   CHECK(engine.has_value());
   engine_ = *std::move(engine);
   say(wire::Phase{wire::Phase::Name::warm_up});

@@ -156,6 +156,7 @@ class SimHost final : public WorkerLauncher {
   [[nodiscard]] Duration load_time() const;
 
   // --- faults ------------------------------------------------------------------------------------
+  std::uint64_t weights = 0;  ///< that lie on the disk: whoever loads now gets these
   TimePoint no_spawns_until;
   TimePoint slow_loads_until;
   struct Said {

@@ -107,6 +107,7 @@ class World::Recorder final : public trace::Sink {
   std::map<LaneId, trace::Gate> gates;
   std::map<std::uint64_t, const SimClient*> clients;  ///< by request number
   std::set<std::pair<LaneId, std::uint64_t>> probes;  ///< that are leased
+  std::set<std::uint64_t> weights;                    ///< that lanes have served
   std::set<LaneId> quarantined;
   std::set<std::string> lost_models;  ///< without any lane, at some moment
   /// Clients that were convicted although they are harmless, and had bad luck enough for that.
@@ -160,9 +161,8 @@ class World::Recorder final : public trace::Sink {
     users_[stopped.lane].erase(stopped.sequence);
   }
   void note(const trace::Ended& ended) {
-    if (const Expected* expected = world_.reference_.find(ended.request))
-      for (std::uint64_t i = 0; i < expected->tokens.size(); ++i)
-        ended_at_[SequenceId{ended.request.value + i}] = world_.clock_->now();
+    for (std::uint64_t i = 0; i < world_.reference_.sequences(ended.request); ++i)
+      ended_at_[SequenceId{ended.request.value + i}] = world_.clock_->now();
     world_.environment_.after(
         kLetGo, Source::client, [this, request = ended.request] { expect_gone(request); });
     switch (ended.outcome) {
@@ -182,7 +182,9 @@ class World::Recorder final : public trace::Sink {
     if (std::exchange(admission_was_born_, true)) mark(Mark::admission_reborn);
   }
   void note(const trace::Registered&) { mark(Mark::registered_again); }
-  void note(const trace::LaneReady& ready) { quarantined.erase(ready.lane); }
+  void note(const trace::LaneReady& ready) {
+    if (weights.insert(ready.fingerprint).second && weights.size() > 1) mark(Mark::weights_changed);
+  }
   void note(const trace::WorkerLost& lost) {
     std::erase_if(running_, [&](const auto& entry) { return entry.second == lost.lane; });
     note_struck(lost);
@@ -191,6 +193,9 @@ class World::Recorder final : public trace::Sink {
   }
   void note(const trace::Quarantined& lost) {
     mark(Mark::lane_quarantined);
+    if (!world_.lanes_may_fail())
+      world_.complain("lane " + std::to_string(lost.lane.value) +
+                      " is quarantined, and nothing but kills from outside has befallen it");
     quarantined.insert(lost.lane);
     for (const auto& model : world_.models_)
       if (std::all_of(model->lanes.begin(), model->lanes.end(), [this](LaneId lane) {
@@ -222,6 +227,7 @@ class World::Recorder final : public trace::Sink {
     auto [old, is_new] = gates.try_emplace(gate.lane, gate);
     if (!is_new && old->second.closed && gate.weight == 0) mark(Mark::breaker_opened);
     if (!is_new && !old->second.closed && gate.closed) mark(Mark::breaker_closed);
+    if (gate.weight > 0 && quarantined.erase(gate.lane) > 0) mark(Mark::quarantine_left);
     if (!gate.closed && gate.weight > 0) mark(Mark::breaker_ramped);
     old->second = gate;
   }
@@ -270,7 +276,7 @@ class World::Recorder final : public trace::Sink {
     const auto& [first, client] = *std::prev(after);
     // The first prompt is the one that is poisoned.
     std::uint64_t index = id.value - first;
-    if (index >= client->expected()->tokens.size()) return {nullptr, false};
+    if (index >= client->expected()->of(0).tokens.size()) return {nullptr, false};
     return {client, client->plan().poison && index < client->plan().request.n};
   }
 
@@ -294,9 +300,8 @@ class World::Recorder final : public trace::Sink {
 
   /// Nothing of an ended request runs any more.
   void expect_gone(RequestNumber request) {
-    const Expected* expected = world_.reference_.find(request);
-    if (!expected || world_.plan_.front_may_be_late()) return;
-    for (std::uint64_t i = 0; i < expected->tokens.size(); ++i)
+    if (world_.plan_.front_may_be_late()) return;
+    for (std::uint64_t i = 0; i < world_.reference_.sequences(request); ++i)
       if (running_.contains(SequenceId{request.value + i}))
         world_.complain("sequence " + std::to_string(request.value + i) +
                         " still runs, 100 ms after its request ended");
@@ -363,6 +368,8 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   trace::Limits limits;
   limits.lane_restarts = plan_.front.lane_restarts_max;
   limits.lane_period = plan_.front.lane_restarts_period;
+  limits.quarantine_first = plan_.front.quarantine.first;
+  limits.quarantine_longest = plan_.front.quarantine.longest;
   limits.skew = Duration::zero();
   limits.tokens = plan_.front.admission.queue_tokens;
   front_->record(limits);
@@ -383,7 +390,8 @@ World::~World() = default;
 
 void World::arrive(const ClientPlan& plan) {
   const auto& model = models_.at(plan.model);
-  auto expected = undisturbed_.run(plan.request, model->card, plan.model);
+  auto expected =
+      std::make_shared<Expectations>(undisturbed_, plan.request, model->card, plan.model);
   auto client = std::make_shared<SimClient>(
       plan,
       std::move(expected),
@@ -558,21 +566,19 @@ std::string World::unrest() {
   for (const auto& [role, leases] : tables)
     if (leases > 0) return role + " holds " + std::to_string(leases) + " leases";
   for (const ChildStatus& child : front_->tree->snapshot())
-    if (child.state != ChildState::up && child.state != ChildState::quarantined)
+    if (child.state != ChildState::up)
       return child.path + " is " + std::string(to_string(child.state));
   for (const LaneStatus& lane : front_->lanes.snapshot()) {
     std::string name = "lane " + std::to_string(lane.lane.value);
-    if (lane.state == LaneStatus::State::quarantined) continue;
-    if (lane.state != LaneStatus::State::ready)
+    if (lane.state != LaneStatus::State::ready || lane.in_quarantine())
       return name + " is " + std::string(to_string(lane.state));
     auto gate = recorder_->gates.find(lane.lane);
     if (gate != recorder_->gates.end() && !gate->second.closed)
       return "the breaker of " + name + " is not closed";
   }
   for (const auto& [lane, number] : recorder_->probes)
-    if (!recorder_->quarantined.contains(lane))
-      return "probe " + std::to_string(number) + " of lane " + std::to_string(lane.value) +
-             " is leased";
+    return "probe " + std::to_string(number) + " of lane " + std::to_string(lane.value) +
+           " is leased";
   for (const auto& worker : host_->alive())
     if (worker->running() > 0)
       return "the worker of lane " + std::to_string(worker->lane()) + " runs " +
@@ -611,11 +617,11 @@ bool World::is_late(const SimClient& client) const {
   return client.ended_at() > client.asked_at() + *client.plan().request.timeout + kPatience;
 }
 
-/// A worker of this run may end, or never start, by a fault other than poison.
+/// A worker of this run may end, or never start, by a fault that is charged to its lane.
 bool World::lanes_may_fail() const {
   FaultSet harmless = *FaultSet::parse(
       "slow_steps,doubled,old_epoch,session_dies,vanish,slow_reader,poison,retry_storm,oom_once,"
-      "preempted");
+      "preempted,kill_outside,all_lanes,slow_load,new_weights");
   for (std::size_t i = 0; i < kFaults; ++i) {
     auto fault = static_cast<Fault>(i);
     if (plan_.faults.has(fault) && !harmless.has(fault)) return true;
@@ -632,6 +638,7 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   if (code == "overloaded") return narrow || faults.has(Fault::oom_always);
   if (code == "invalid_value") return narrow;
   if (code == "deadline_exceeded") return plan.request.timeout.has_value();
+  if (client.ended_with_its_weights()) return recorder_->weights.size() > 1;
   if (code == "backend_lost")
     return recorder_->lost_models.contains(models_.at(plan.model)->name) && lanes_may_fail();
   if (code == "not_ready" || code == "no_replica" || code == "breaker_open")

@@ -131,6 +131,10 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   plan.front.warm_up_timeout = 5s;
   plan.front.lane_backoff.max = 5s;
   plan.front.breaker.wait_max = 5s;
+  // Every quarantine has to be left again while the world heals.
+  plan.front.quarantine.first = chance.duration(500ms, 4s);
+  plan.front.quarantine.longest = 8s;
+  plan.front.quarantine.probation = 10s;
   plan.front.keepalive = chance.duration(500ms, 15s);
   plan.front.stream_buffer = chance.hit(0.5) ? 512 : 4096;
 

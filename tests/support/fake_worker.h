@@ -28,10 +28,12 @@ class FakeWorker {
     ready.slots = slots;
     ready.blocks = blocks;
     ready.block_tokens = 16;
-    ready.fingerprint = 42;
+    ready.fingerprint = weights;
+    ready.files = files;
     ready.level = "test";
-    ready.vocabulary = kHashVocabulary;
+    ready.vocabulary = vocabulary;
     ready.context = kHashContext;
+    ready.tokenizer = tokenizer;
     golden_ = golden_plan(kHashVocabulary, kHashContext, static_cast<std::int32_t>(blocks));
     ready.golden = golden_hash(golden_tokens());
     serves_ = true;
@@ -92,10 +94,13 @@ class FakeWorker {
   /// The process dies, as the pidfd would tell. Signal 9 is somebody else's doing, any other reason
   /// is its own.
   void die(const std::string& why = "killed by signal 9") {
-    if (std::exchange(dead_, true)) return;
-    sequences_.clear();
     WorkerExit exit{0, 9, why};
     exit.outside = why == "killed by signal 9";
+    end(std::move(exit));
+  }
+  void end(WorkerExit exit) {
+    if (std::exchange(dead_, true)) return;
+    sequences_.clear();
     if (listener_) listener_->on_exit(std::move(exit));
   }
 
@@ -153,6 +158,10 @@ class FakeWorker {
     sequences_.clear();
   }
 
+  std::uint64_t weights = 42;  ///< their fingerprint, as it tells it when it is ready
+  std::int32_t vocabulary = kHashVocabulary;
+  std::uint64_t tokenizer = 0;
+  std::vector<FileDigest> files;
   std::vector<wire::ToWorker> inbox;  ///< what the front has sent and the worker not read
   std::vector<wire::Start> starts;    ///< all that were read, but for golden prompts
   std::vector<wire::Start> probes;    ///< golden prompts that wait for an answer
@@ -215,8 +224,9 @@ class FakeWorker {
 /// Hands out fake workers and keeps them all for inspection.
 class FakeLauncher final : public WorkerLauncher {
  public:
-  Result<std::unique_ptr<WorkerLink>> launch(const WorkerSpec&,
+  Result<std::unique_ptr<WorkerLink>> launch(const WorkerSpec& spec,
                                              std::shared_ptr<WorkerListener> listener) override {
+    last_spec = spec;
     if (failures > 0) {
       --failures;
       return Error{ErrorCode::unavailable, "cannot start: no processes left"};
@@ -238,6 +248,7 @@ class FakeLauncher final : public WorkerLauncher {
 
   std::vector<std::shared_ptr<FakeWorker>> workers;
   int failures = 0;  ///< how many of the next launches fail
+  WorkerSpec last_spec;
 
  private:
   class Link final : public WorkerLink {

@@ -98,7 +98,7 @@ class FrontWorld : public VirtualTime {
     model->name = "hash";
     model->card = {"hash", kHashVocabulary, kHashContext, make_byte_tokenizer()};
     add_model(*front, model, lanes, {"sluice", {}});
-    root = spawn_supervisor(system, "root", make_tree(front), front->tree);
+    root = start_tree(system, front);
     settle();
   }
 

@@ -19,10 +19,13 @@ using ::testing::IsEmpty;
 /// What the undisturbed run gives for request 1: two tokens, "ab".
 class TwoTokens final : public Reference {
  public:
-  [[nodiscard]] const std::vector<TokenId>* tokens(SequenceId sequence) const override {
+  [[nodiscard]] const std::vector<TokenId>* tokens(SequenceId sequence,
+                                                   std::uint64_t) const override {
     return sequence.value == 1 ? &tokens_ : nullptr;
   }
-  [[nodiscard]] const std::string* text(RequestNumber request, std::uint32_t) const override {
+  [[nodiscard]] const std::string* text(RequestNumber request,
+                                        std::uint32_t,
+                                        std::uint64_t) const override {
     return request.value == 1 ? &text_ : nullptr;
   }
 
@@ -514,6 +517,38 @@ TEST_F(CheckerTest, C12FindsABreakerThatStaysOpenUnlessTheLaneIsGivenUp) {
   EXPECT_THAT(broken(), ElementsAre("C12")) << "still the one";
 }
 
+TEST_F(CheckerTest, C18FindsAnAnswerThatGoesOnWithOtherWeights) {
+  serve(1);
+  accept(2);
+  start(2, 0, 0);
+  emit(2, 0, 0, {98}, false);
+  lose(1);
+  offer(2, 1);
+  wait(1s);
+  tell(WorkerStarted{{0}, 2});
+  tell(LaneReady{{0}, 2, 2, 10, 43});
+  start(2, 1, 1, 2);
+  EXPECT_THAT(broken(), ElementsAre("C18")) << "it is started there";
+
+  emit(2, 1, 1, {99}, false);
+  EXPECT_THAT(broken(), ElementsAre("C18", "C18")) << "its tokens are taken";
+}
+
+TEST_F(CheckerTest, C18LetsWhatHasNotBegunRunOnAnyWeights) {
+  serve(1);
+  accept(2);
+  start(2, 0, 0);
+  lose(1);
+  offer(2, 1);
+  wait(1s);
+  tell(WorkerStarted{{0}, 2});
+  tell(LaneReady{{0}, 2, 2, 10, 43});
+  start(2, 1, 0, 2);
+  emit(2, 1, 0, {98}, false);
+
+  EXPECT_THAT(broken(), IsEmpty());
+}
+
 TEST_F(CheckerTest, C13FindsStartsThatAreTooCloseOnTheHost) {
   tell(WorkerStarted{{0}, 1});
   wait(250ms);
@@ -565,6 +600,51 @@ TEST_F(CheckerTest, C13TakesBackWhatAConvictHasDoneAndNoMore) {
   lose(7);
   wait(1s);
   serve(8);
+
+  EXPECT_THAT(broken(), ElementsAre("C13"));
+}
+
+TEST_F(CheckerTest, C13LetsAQuarantinedLaneBeTriedWhenItHasRestedAndTwiceAsLongTheNextTime) {
+  for (int rest : {30, 60, 120, 240, 300, 300}) {
+    tell(Quarantined{{0}, "it is given up", now_ + rest * 1s});
+    wait(rest * 1s);
+    serve(static_cast<std::uint64_t>(rest));
+    lose(static_cast<std::uint64_t>(rest));
+  }
+  EXPECT_THAT(broken(), IsEmpty());
+
+  tell(Quarantined{{0}, "it is given up", now_ + 299s});
+  EXPECT_THAT(broken(), ElementsAre("C13")) << "too short a rest after so many trials";
+  wait(298s);
+  tell(WorkerStarted{{0}, 7});
+  EXPECT_THAT(broken(), ElementsAre("C13", "C13")) << "too early";
+}
+
+TEST_F(CheckerTest, C13ForgetsAQuarantineWhenTheGateOpensOrAnOperatorRevivesTheLane) {
+  tell(Quarantined{{0}, "it is given up", now_ + 30s});
+  wait(1s);
+  tell(Revived{{0}});
+  serve(1);
+  wait(1s);
+  lose(1, false);
+  serve(2);  // somebody has shot the first one
+  tell(Gate{{0}, 1, 1.0, 2, true});
+  lose(2);
+  wait(1s);
+  serve(3);
+  EXPECT_THAT(broken(), IsEmpty());
+
+  tell(Revived{{0}});
+  EXPECT_THAT(broken(), ElementsAre("C13")) << "it lives";
+}
+
+TEST_F(CheckerTest, C13FindsASecondWorkerForATrialThatFailed) {
+  tell(Quarantined{{0}, "it is given up", now_ + 30s});
+  wait(30s);
+  serve(1);
+  lose(1);
+  wait(1s);
+  tell(WorkerStarted{{0}, 2});
 
   EXPECT_THAT(broken(), ElementsAre("C13"));
 }

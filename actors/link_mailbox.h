@@ -1,0 +1,36 @@
+// Carries what the link says to the executor's mailbox.
+#pragma once
+
+#include "actors/messages.h"
+
+#include <caf/actor_cast.hpp>
+#include <caf/send.hpp>
+
+#include <cstdint>
+#include <utility>
+
+namespace sluice {
+
+/// Hears one worker for its executor, which it holds weakly: the link must not keep an executor
+/// alive that its supervisor has given up.
+class LinkMailbox final : public WorkerListener {
+ public:
+  ///   life  goes with every message; the executor ignores those of an earlier worker
+  LinkMailbox(const caf::actor& executor, std::uint64_t life)
+      : executor_(caf::actor_cast<caf::weak_actor_ptr>(executor)), life_(life) {}
+
+  void on_message(wire::ToFront message) override { send(FromWorker{life_, std::move(message)}); }
+  void on_exit(WorkerExit exit) override { send(WorkerGone{life_, std::move(exit)}); }
+
+ private:
+  template <class Message>
+  void send(Message message) {
+    if (auto executor = caf::actor_cast<caf::actor>(executor_))
+      caf::anon_send(executor, std::move(message));
+  }
+
+  caf::weak_actor_ptr executor_;
+  std::uint64_t life_;
+};
+
+}  // namespace sluice
