@@ -1,5 +1,6 @@
 #include "actors/gateway.h"
 
+#include "actors/operator.h"
 #include "actors/probes.h"
 #include "actors/session.h"
 #include "api/errors.h"
@@ -159,15 +160,21 @@ class Gateway final : public HttpHandler {
 class ManagementGateway final : public HttpHandler {
  public:
   ManagementGateway(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options)
-      : front_(std::move(front)), options_(std::move(options)), probes_(front_, options_) {}
+      : front_(std::move(front)),
+        options_(std::move(options)),
+        probes_(front_, options_),
+        operator_(front_) {}
 
   std::optional<HttpResponse> on_head(const HttpRequest& request) override {
     std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
-    if (!answer_of(request.path))
+    bool order = Operator::owns(request.path);
+    if (!order && !answer_of(request.path))
       return to_response(errors::unknown_url("There is no " + excerpt(request.path) + " here."),
                          id);
-    if (request.method != "GET" && request.method != "HEAD") {
-      return to_response(errors::method_not_allowed(request.method, request.path, "GET, HEAD"), id);
+    bool reads = request.method == "GET" || request.method == "HEAD";
+    if (order ? request.method != "POST" : !reads) {
+      std::string_view allow = order ? "POST" : "GET, HEAD";
+      return to_response(errors::method_not_allowed(request.method, request.path, allow), id);
     }
     if (is_open(request.path)) return std::nullopt;
     auto client = options_->admin_keys.authenticate(request.header("authorization"),
@@ -178,6 +185,10 @@ class ManagementGateway final : public HttpHandler {
 
   void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
     std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
+    if (Operator::owns(request.path)) {
+      exchange->respond(operator_.act(request.path, request.body, id));
+      return;
+    }
     auto answer = answer_of(request.path);
     exchange->respond((probes_.*answer)(id));
   }
@@ -206,6 +217,7 @@ class ManagementGateway final : public HttpHandler {
   std::shared_ptr<Front> front_;
   std::shared_ptr<const GatewayOptions> options_;
   Probes probes_;
+  Operator operator_;
 };
 
 }  // namespace

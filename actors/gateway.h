@@ -35,8 +35,8 @@ std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           std::shared_ptr<Front> front,
                                           std::shared_ptr<const GatewayOptions> options);
 
-/// Serves the management port: the probes and /admin/v1/workers. Answers from cached state, without
-/// asking an actor.
+/// Serves the management port: the probes, /admin/v1/workers, /admin/v1/breakers and the orders of
+/// operators (operator.h). Answers from cached state, without asking an actor.
 std::unique_ptr<HttpHandler> make_management_gateway(std::shared_ptr<Front> front,
                                                      std::shared_ptr<const GatewayOptions> options);
 

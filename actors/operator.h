@@ -1,0 +1,36 @@
+// What an operator may do to lanes and their breakers, over the management port.
+#pragma once
+
+#include "actors/front.h"
+#include "net/http.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+/// POST /admin/v1/workers/{lane}/restart      another worker, when what runs there has ended
+///      /admin/v1/workers/{lane}/revive       a trial now, of a lane in quarantine
+///      /admin/v1/breakers/{lane}/force-open  nothing passes until it is reset
+///      /admin/v1/breakers/{lane}/reset       the lane is probed again at once
+///
+/// Bodies are those of `OperatorRequest`. An order is handed to the lane's actors: 202 says that it
+/// was given, GET /admin/v1/workers and /breakers what came of it. 404: there is no such lane; 409:
+/// the state of the lane does not allow it. Thread-safe; asks no actor.
+class Operator {
+ public:
+  explicit Operator(std::shared_ptr<Front> front) : front_(std::move(front)) {}
+
+  /// Whether a path is one of these, though its lane may not exist.
+  [[nodiscard]] static bool owns(std::string_view path);
+  /// Does what a path that it owns says.
+  [[nodiscard]] HttpResponse act(std::string_view path,
+                                 std::string_view body,
+                                 const std::string& request_id) const;
+
+ private:
+  std::shared_ptr<Front> front_;
+};
+
+}  // namespace sluice
