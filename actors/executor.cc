@@ -127,8 +127,7 @@ class Executor : public caf::event_based_actor {
   }
 
  private:
-  // --- the worker's life
-  // ---------------------------------------------------------------------------------------------
+  // --- the worker's life ------------------------------------------------------------------------
 
   void start_worker() {
     Duration wait = front_->start_bucket.take(front_->clock->now());
@@ -246,15 +245,7 @@ class Executor : public caf::event_based_actor {
     is_recorded_ = false;
     front_->record(trace::WorkerLost{
         status_.lane, worker_, verdict.blames && work_.users() > 0, verdict.charged, why});
-    status_.last_exit = why;
-    status_.pid = 0;
-    status_.phase.clear();
-    status_.doubt.clear();
-    status_.running = status_.waiting = 0;
-    status_.step_age_ms = 0;
-    status_.descriptors = status_.threads = 0;
-    status_.compute_threads = status_.compute_lost_permille = 0;
-    status_.loaded_bytes = 0;
+    status_.lose_worker(why);
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
     status_.restarts += again ? 1 : 0;
@@ -317,8 +308,7 @@ class Executor : public caf::event_based_actor {
     publish();
   }
 
-  // --- the operator
-  // ----------------------------------------------------------------------------------------------
+  // --- the operator -----------------------------------------------------------------------------
 
   /// Where others take what is new, what runs here may end; what is left after a while goes on
   /// elsewhere, like all of it where there is no other lane: a pause is shorter than that wait.
@@ -363,8 +353,7 @@ class Executor : public caf::event_based_actor {
     if (std::exchange(starting_, false)) front_->start_bucket.done();
   }
 
-  // --- the worker's clocks
-  // -------------------------------------------------------------------------------------------
+  // --- the worker's clocks ----------------------------------------------------------------------
 
   void on_watch_tick() {
     if (!link_ && !corpse_) return;
@@ -424,20 +413,11 @@ class Executor : public caf::event_based_actor {
 
   void tell_pace(TimePoint now) {
     paced_ = now;
-    auto one = step_times_.predicted(1);
-    auto many = step_times_.predicted(credit_.slots);
-    if (!one) return;
-    auto microseconds = [](Duration duration) {
-      return std::chrono::duration<double, std::micro>(duration).count();
-    };
-    double base = microseconds(*one);
-    double more =
-        many && credit_.slots > 1 ? (microseconds(*many) - base) / (credit_.slots - 1) : 0.0;
-    tell_batcher(LanePace{status_.lane, base, std::max(0.0, more)});
+    if (auto pace = step_times_.pace(credit_.slots))
+      tell_batcher(LanePace{status_.lane, pace->base_us, pace->per_row_us});
   }
 
-  // --- the gate
-  // ------------------------------------------------------------------------------------------------------
+  // --- the gate ---------------------------------------------------------------------------------
 
   void close_gate() {
     if (gate_.weight <= 0) return;
@@ -454,8 +434,7 @@ class Executor : public caf::event_based_actor {
     if (gate.weight > 0 && restarts_.quarantine().on_trial()) pass_trial();
   }
 
-  // --- what the worker says
-  // ------------------------------------------------------------------------------------------
+  // --- what the worker says ---------------------------------------------------------------------
 
   void on_worker(wire::Hello& hello) {
     if (hello.protocol != wire::kProtocolVersion) {
@@ -491,13 +470,7 @@ class Executor : public caf::event_based_actor {
     note_weights(ready);
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
     credit_ = {ready.slots, ready.blocks};
-    status_.state = LaneStatus::State::ready;
-    status_.load_failed = false;
-    status_.phase.clear();
-    status_.level = ready.level;
-    status_.weights = ready.fingerprint;
-    status_.slots = ready.slots;
-    status_.blocks = status_.blocks_free = ready.blocks;
+    status_.take(ready);
     TimePoint now = front_->clock->now();
     restarts_.healthy(now);
     vocabulary_ = ready.vocabulary;
@@ -627,18 +600,8 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Heartbeat& beat) {
-    status_.running = beat.running;
-    status_.waiting = beat.waiting;
-    status_.blocks_free = beat.blocks_free;
-    status_.steps = beat.steps;
-    status_.preemptions = beat.preemptions;
-    status_.step_age_ms = beat.step_age_ms;
-    status_.descriptors = beat.descriptors;
-    status_.threads = beat.threads;
-    status_.compute_threads = beat.compute_threads;
-    status_.compute_lost_permille = beat.compute_lost_permille;
-    if (beat.loaded_bytes > std::exchange(status_.loaded_bytes, beat.loaded_bytes))
-      phase_clock_.moved(front_->clock->now());
+    if (beat.loaded_bytes > status_.loaded_bytes) phase_clock_.moved(front_->clock->now());
+    status_.take(beat);
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
     if (!end_leak(beat)) watch_for_lost_commands(beat);
@@ -672,8 +635,7 @@ class Executor : public caf::event_based_actor {
     if (bye.code != ErrorCode::none) lose_worker(bye.message, EndCause::inside);
   }
 
-  // --- work
-  // ----------------------------------------------------------------------------------------------------------
+  // --- work -------------------------------------------------------------------------------------
 
   void on_assign(std::vector<Work>& works) {
     FAULT_POINT("executor.assign");

@@ -12,26 +12,6 @@ bool takes_work(const LaneStatus& lane) {
 
 }  // namespace
 
-std::string lane_path(LaneId lane) {
-  return "root/lanes/lane" + std::to_string(lane.value);
-}
-
-std::string_view to_string(LaneStatus::State state) {
-  switch (state) {
-    case LaneStatus::State::down:
-      return "down";
-    case LaneStatus::State::starting:
-      return "starting";
-    case LaneStatus::State::ready:
-      return "ready";
-    case LaneStatus::State::waiting:
-      return "waiting";
-    case LaneStatus::State::quarantined:
-      return "quarantined";
-  }
-  return "unknown";
-}
-
 void LaneBoard::update(const LaneStatus& status) {
   std::lock_guard guard(mutex_);
   LaneStatus& lane = lanes_[status.lane];

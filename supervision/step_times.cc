@@ -71,4 +71,17 @@ std::optional<Duration> StepTimes::predicted(std::uint32_t rows) const {
   return std::nullopt;
 }
 
+std::optional<StepTimes::Pace> StepTimes::pace(std::uint32_t rows) const {
+  auto one = predicted(1);
+  if (!one) return std::nullopt;
+  auto microseconds = [](Duration duration) {
+    return std::chrono::duration<double, std::micro>(duration).count();
+  };
+  Pace pace{microseconds(*one), 0};
+  auto many = predicted(rows);
+  if (many && rows > 1)
+    pace.per_row_us = std::max(0.0, (microseconds(*many) - pace.base_us) / (rows - 1));
+  return pace;
+}
+
 }  // namespace sluice

@@ -44,6 +44,14 @@ class StepTimes {
   /// known.
   [[nodiscard]] std::optional<Duration> predicted(std::uint32_t rows) const;
 
+  /// How long steps take as a line: with one row, and more for each further one.
+  struct Pace {
+    double base_us = 0;
+    double per_row_us = 0;  ///< >= 0
+  };
+  /// Through what is predicted for one row and for `rows`; nothing: no step is known.
+  [[nodiscard]] std::optional<Pace> pace(std::uint32_t rows) const;
+
  private:
   static constexpr std::size_t kShapes = 33;  ///< bit widths of rows
   static constexpr std::size_t kUsual = 64;

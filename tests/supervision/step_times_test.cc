@@ -129,5 +129,16 @@ TEST(StepTimes, PredictsAnUnknownShapeFromItsNeighbours) {
   EXPECT_EQ(times.predicted(1), milliseconds(10)) << "not longer than a larger one";
 }
 
+TEST(StepTimes, TellsThemAsALineThroughOneRowAndMany) {
+  StepTimes times;
+  EXPECT_FALSE(times.pace(8).has_value());
+  (void)times.record(1, milliseconds(10), kNow);
+  (void)times.record(8, milliseconds(24), kNow);
+
+  EXPECT_DOUBLE_EQ(times.pace(8)->base_us, 10'000);
+  EXPECT_DOUBLE_EQ(times.pace(8)->per_row_us, 2000);
+  EXPECT_DOUBLE_EQ(times.pace(1)->per_row_us, 0);
+}
+
 }  // namespace
 }  // namespace sluice
