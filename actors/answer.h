@@ -31,9 +31,11 @@ class Answer {
   /// now, unless its client is slow.
   ///   last  no further piece will follow: it waits for `complete`, so that they share a write
   void show(ChoiceDelta& piece, const Usage& so_far, bool last);
-  /// Writes what waits, unless the client is slow: then it waits here, bounded by the request's own
-  /// length.
+  /// Writes what waits, unless the client is slow: then it waits here, bounded by what the
+  /// sequences were granted.
   void flush();
+  /// Its client has taken all but what its socket's buffers hold: nothing waits here.
+  [[nodiscard]] bool keeps_up() const { return unsent_.empty(); }
   /// Keeps a stream alive that has been silent for longer than `Front::Options::keepalive`.
   ///   since  when the request arrived
   void attend(TimePoint now, TimePoint since);

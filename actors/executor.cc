@@ -73,6 +73,7 @@ class Executor : public caf::event_based_actor {
     return {
         [this](Assign& assign) { on_assign(assign.works); },
         [this](const Drop& drop) { on_drop(drop); },
+        [this](const Grant& grant) { on_grant(grant); },
         [this](FromWorker& from) {
           if (from.life != worker_life_) return;
           watchdog_.heard(front_->clock->now());
@@ -550,6 +551,7 @@ class Executor : public caf::event_based_actor {
         continue;
       }
       bool finished = output.finish != Finish::none;
+      LaneWork::count(*held, output);
       if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
       Epoch epoch = held->epoch;
       caf::anon_send(held->session,
@@ -620,10 +622,11 @@ class Executor : public caf::event_based_actor {
     return true;
   }
 
-  /// The link has lost or keeps a command; a lost probe is the breaker's matter.
+  /// It has not got what it was given and may run: the link has lost or keeps a command. A lost probe
+  /// is the breaker's matter.
   void watch_for_lost_commands(const wire::Heartbeat& beat) {
     bool rests = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
-    if (!idle_worker_.told(rests, work_.users() > 0, front_->clock->now())) return;
+    if (!idle_worker_.told(rests, work_.may_run(), front_->clock->now())) return;
     lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
                 EndCause::link);
   }
@@ -671,6 +674,7 @@ class Executor : public caf::event_based_actor {
       if (work.emitted) start.emitted = *work.emitted;
       start.prompt_logprobs_from = work.prompt_logprobs_from;
       start.urgency = work.class_index;
+      start.granted = work.granted;
       if (work.deadline != TimePoint::max()) {
         auto left = std::chrono::ceil<std::chrono::milliseconds>(work.deadline - now).count();
         start.time_left_ms = left;
@@ -731,6 +735,14 @@ class Executor : public caf::event_based_actor {
     bool probe = work_.find(id, epoch)->probe;
     work_.let_go(id);
     release(id, epoch, probe);
+  }
+
+  void on_grant(const Grant& grant) {
+    LaneWork::Held* held = work_.find(grant.id, grant.epoch);
+    if (!held || grant.granted <= held->granted) return;
+    held->granted = grant.granted;
+    idle_worker_.begin();
+    if (link_) link_->send(wire::Grant{grant.id, grant.epoch, grant.granted});
   }
 
   void on_peer_up(const PeerUp& peer) {

@@ -35,6 +35,7 @@ void LaneStatus::take(const wire::Ready& ready) {
 void LaneStatus::take(const wire::Heartbeat& beat) {
   running = beat.running;
   waiting = beat.waiting;
+  paused = beat.paused;
   blocks_free = beat.blocks_free;
   steps = beat.steps;
   preemptions = beat.preemptions;
@@ -51,7 +52,7 @@ void LaneStatus::lose_worker(const std::string& why) {
   pid = 0;
   phase.clear();
   doubt.clear();
-  running = waiting = 0;
+  running = waiting = paused = 0;
   step_age_ms = 0;
   descriptors = threads = 0;
   compute_threads = compute_lost_permille = 0;

@@ -57,6 +57,7 @@ struct LaneStatus {
   std::uint32_t blocks = 0;
   std::uint32_t running = 0;  ///< by the worker's own account
   std::uint32_t waiting = 0;
+  std::uint32_t paused = 0;  ///< sequences whose readers are behind
   std::uint32_t blocks_free = 0;
   std::uint64_t steps = 0;
   std::uint64_t preemptions = 0;

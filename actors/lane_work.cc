@@ -13,6 +13,8 @@ void LaneWork::take(const Work& work, std::uint64_t worker) {
   auto known = held_.find(work.id);
   if (known != held_.end()) remove(known);
   bool on_trial = work.suspicion > 0;
+  auto emitted = work.emitted ? static_cast<std::uint32_t>(work.emitted->size()) : 0U;
+  auto prompt = work.plan->prompt_logprobs ? std::max(1U, work.prompt_logprobs_from) : 0U;
   held_.emplace(work.id,
                 Held{work.epoch,
                      work.session,
@@ -21,12 +23,14 @@ void LaneWork::take(const Work& work, std::uint64_t worker) {
                      work.probe,
                      work.suspicion,
                      on_trial,
-                     work.trial_until});
+                     work.trial_until,
+                     work.granted,
+                     prompt + emitted,
+                     prompt});
   if (!work.probe) {
     users_ += 1;
     front_->running += 1;
   }
-  auto emitted = work.emitted ? static_cast<std::uint32_t>(work.emitted->size()) : 0U;
   front_->record(trace::Started{lane_,
                                 worker,
                                 work.id,
@@ -69,6 +73,22 @@ bool LaneWork::clear(SequenceId id, Held& held, std::size_t known) {
   held.on_trial = false;
   front_->record(trace::Cleared{lane_, id, held.epoch, static_cast<std::uint32_t>(known)});
   return true;
+}
+
+void LaneWork::count(Held& held, const SequenceOutput& output) {
+  // A frame may come twice, so nothing is added up.
+  auto size = [](const auto& list) { return static_cast<std::uint32_t>(list.size()); };
+  if (!output.prompt_logprobs.empty())
+    held.prompt_reported =
+        std::max(held.prompt_reported, output.prompt_first + size(output.prompt_logprobs));
+  held.reported =
+      std::max(held.reported, held.prompt_reported + output.first_index + size(output.tokens));
+}
+
+bool LaneWork::may_run() const {
+  return std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
+    return !entry.second.probe && entry.second.reported < entry.second.granted;
+  });
 }
 
 bool LaneWork::is_last_trial() const {

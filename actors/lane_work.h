@@ -26,6 +26,9 @@ class LaneWork {
     std::uint32_t suspicion = 0;  ///< workers that ended with it
     bool on_trial = false;        ///< suspected, and not cleared of that
     std::uint32_t trial_until = 0;
+    std::uint32_t granted = kNoLimit;   ///< results it may give, as of `Sequence::granted`
+    std::uint32_t reported = 0;         ///< results it has given
+    std::uint32_t prompt_reported = 0;  ///< of those, positions of the prompt
 
     /// As `Work::is_wanted`.
     [[nodiscard]] bool is_wanted() const { return !fence || fence->admits(epoch); }
@@ -48,6 +51,11 @@ class LaneWork {
   /// If `known` tokens clear it of what it is suspected of, it is no longer on trial. True: it has
   /// just been cleared.
   bool clear(SequenceId id, Held& held, std::size_t known);
+
+  /// Counts what an output of a held sequence brings.
+  static void count(Held& held, const SequenceOutput& output);
+  /// A user's sequence has not given all that was granted: its worker has something to do.
+  [[nodiscard]] bool may_run() const;
 
   /// A suspect runs here that was to run alone, and does: the end of the worker convicts it.
   [[nodiscard]] bool is_last_trial() const;

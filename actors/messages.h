@@ -40,9 +40,10 @@ struct Work {
   std::shared_ptr<const std::vector<TokenId>> emitted;  ///< null: it has not run yet
   std::uint32_t prompt_logprobs_from = 0;
   std::uint64_t weights = 0;    ///< its request has begun on these and runs on no others; 0: any
-  bool resumed = false;         ///< a lane lost it: goes to the front of its class
-  bool probe = false;           ///< the prober's golden prompt: passes the breaker's gate
-  std::optional<LaneId> avoid;  ///< it failed there by itself: another lane if there is one
+  std::uint32_t granted = kNoLimit;  ///< results its reader has room for, in all
+  bool resumed = false;              ///< a lane lost it: goes to the front of its class
+  bool probe = false;                ///< the prober's golden prompt: passes the breaker's gate
+  std::optional<LaneId> avoid;       ///< it failed there by itself: another lane if there is one
   std::uint32_t suspicion = 0;  ///< workers that ended with it; > 0: on trial (admission/poison.h)
   std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
   std::uint32_t cohort_max = 0;   ///< suspects that may run with it, itself included
@@ -119,6 +120,13 @@ struct Enqueue {
 struct Drop {
   SequenceId id;
   Epoch epoch = 0;
+};
+/// Session to executor: the reader of the sequence has room for so many results in all
+/// (`StartSequence::granted`).
+struct Grant {
+  SequenceId id;
+  Epoch epoch = 0;
+  std::uint32_t granted = 0;
 };
 /// Batcher to queue: up to `count` more may come.
 struct Pull {
@@ -395,6 +403,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::ForceOpen))
   CAF_ADD_TYPE_ID(sluice, (sluice::ResetBreaker))
   CAF_ADD_TYPE_ID(sluice, (sluice::LaneDraining))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Grant))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -446,3 +455,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ReviveLane)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ForceOpen)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ResetBreaker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneDraining)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Grant)

@@ -175,6 +175,7 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("slots", lane.slots);
     object.number("blocks", lane.blocks);
     object.number("blocks_free", lane.blocks_free);
+    object.number("paused", lane.paused);
     object.number("leases", lane.leases);
     object.number("running", lane.running);
     object.number("waiting", lane.waiting);

@@ -2,6 +2,7 @@
 
 #include "actors/answer.h"
 #include "actors/completion_plan.h"
+#include "actors/stream_credit.h"
 #include "actors/hand_over.h"
 #include "admission/poison.h"
 #include "api/choice.h"
@@ -28,6 +29,8 @@ struct SequenceState {
   Choice choice;
   std::optional<LaneId> lane = {};  ///< none: queue or batcher hold it
   bool resumed = false;             ///< it ran on a lane that was lost
+  std::uint32_t granted = kNoLimit;  ///< results its reader has room for; see StreamCredit
+  std::uint32_t told = kNoLimit;     ///< as its holder knows it
   std::uint32_t resumptions = 0;
   Suspicion suspicion = {};
   /// Workers whose ends were charged to their lanes, and of which it is suspected.
@@ -82,7 +85,7 @@ class Session : public caf::event_based_actor {
         [this](EndNow) { fail(errors::draining(), trace::Outcome::shed); },
         [this](Attend) { answer_.attend(front_->clock->now(), arrival_); },
         [this](ClientGone) { on_client_gone(); },
-        [this](ClientWritable) { answer_.flush(); },
+        [this](ClientWritable) { on_client_writable(); },
     };
   }
 
@@ -168,6 +171,9 @@ class Session : public caf::event_based_actor {
   [[nodiscard]] bool is_refused_as_poison(const CompletionPlan& plan) const {
     if (front_->poison.empty()) return false;
     return std::any_of(plan.plans.begin(), plan.plans.end(), [this](const auto& one) {
+      credit_.emplace(front_->options.stream_buffer, sequences_.size(), request_.logprobs);
+      for (SequenceState& sequence : sequences_)
+        sequence.granted = credit_->next(reported(sequence), 0);
       return front_->poison.refuses(fingerprint(*one), arrival_);
     });
   }
@@ -195,7 +201,8 @@ class Session : public caf::event_based_actor {
 
   [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
 
-  [[nodiscard]] Work work(const SequenceState& sequence) {
+  [[nodiscard]] Work work(SequenceState& sequence) {
+      record_grant(sequence);
     Work work;
     work.id = sequence.id;
     work.epoch = sequence.epoch;
@@ -211,6 +218,7 @@ class Session : public caf::event_based_actor {
     work.avoid = sequence.avoid;
     auto emitted = static_cast<std::uint32_t>(sequence.choice.emitted().size());
     if (sequence.suspicion.on_trial(emitted)) {
+    work.granted = sequence.told = sequence.granted;
       work.suspicion = sequence.suspicion.count();
       work.trial_until = sequence.suspicion.trial_until();
       work.cohort_max = sequence.suspicion.cohort_max();
@@ -238,6 +246,7 @@ class Session : public caf::event_based_actor {
     }
     sequence->lane = running.lane;
     entered_ = true;
+    tell_grant(*sequence);
   }
 
   void on_tokens(const TokensArrived& arrived) {
@@ -281,7 +290,52 @@ class Session : public caf::event_based_actor {
     if (sequence->choice.finished()) sequence->fence->close();
     if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
     if (has_delta) answer_.show(delta_, usage_, all_finished());
-    if (all_finished()) complete();
+    if (all_finished()) {
+      complete();
+    } else {
+      grant_more(*sequence);
+    }
+  }
+
+  // --- how far it may run ahead of its reader
+  // ----------------------------------------------------------------------
+
+  static std::uint32_t reported(const SequenceState& sequence) {
+    auto prompt =
+        sequence.plan->prompt_logprobs ? std::max(1U, sequence.choice.prompt_logprobs_known()) : 0U;
+    return prompt + static_cast<std::uint32_t>(sequence.choice.emitted().size());
+  }
+
+  /// As long as the client reads, its sequences may go on; whoever is not granted more pauses.
+  void grant_more(SequenceState& sequence) {
+    if (!credit_ || sequence.choice.finished() || !answer_.keeps_up()) return;
+    std::uint32_t granted = credit_->next(reported(sequence), sequence.granted);
+    if (granted == sequence.granted) return;
+    sequence.granted = granted;
+    record_grant(sequence);
+    tell_grant(sequence);
+  }
+
+  /// While nobody runs it the grant waits for whoever will.
+  void tell_grant(SequenceState& sequence) {
+    if (!sequence.lane || sequence.told == sequence.granted) return;
+    sequence.told = sequence.granted;
+    tell_executor(*sequence.lane, Grant{sequence.id, sequence.epoch, sequence.granted});
+  }
+
+  void record_grant(const SequenceState& sequence) const {
+    if (!credit_) return;
+    auto prompt = sequence.plan->prompt_logprobs
+                      ? static_cast<std::uint32_t>(sequence.plan->prompt.size())
+                      : 0U;
+    std::uint32_t tokens = sequence.granted - std::min(sequence.granted, prompt);
+    front_->record(trace::Granted{sequence.id, sequence.epoch, tokens});
+  }
+
+  void on_client_writable() {
+    answer_.flush();
+    for (SequenceState& sequence : sequences_)
+      grant_more(sequence);
   }
 
   /// From here on the whole answer comes from these weights.
@@ -610,6 +664,7 @@ void spawn_session(caf::actor_system& system,
                    std::shared_ptr<Front> front,
                    std::shared_ptr<ServedModel> model,
                    CompletionRequest request,
+  std::optional<StreamCredit> credit_;  ///< of a stream
                    std::shared_ptr<HttpExchange> exchange) {
   system.spawn<Session>(
       std::move(front), std::move(model), std::move(request), std::move(exchange));

@@ -4,6 +4,7 @@
 #include "base/ids.h"
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -38,6 +39,9 @@ struct Plan {
   std::optional<std::uint32_t> logprobs = {};  ///< alternatives reported for every generated token
   bool prompt_logprobs = false;  ///< also report the prompt's tokens (needs `logprobs`)
 };
+
+/// The number of results that are never too many; see `Sequence::granted`.
+inline constexpr std::uint32_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
 
 /// Why a sequence ended in the engine.
 enum class Finish : std::uint8_t {

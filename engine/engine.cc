@@ -72,13 +72,16 @@ class Engine::Impl {
         sampler_(model_->info().vocabulary) {}
 
   Result<void> add(StartSequence start);
+  void grant(SequenceId id, Epoch epoch, std::uint32_t granted);
   void cancel(SequenceId id, Epoch epoch);
   Result<void> step(StepResult& result, const std::function<void(std::int32_t rows)>& launching);
 
   [[nodiscard]] bool idle() const { return sequences_.empty(); }
+  [[nodiscard]] std::optional<TimePoint> rests_until() const;
   [[nodiscard]] EngineStats stats() const {
     return {.running = scheduler_.running(),
             .waiting = scheduler_.waiting(),
+            .paused = scheduler_.paused(),
             .blocks_free = pool_.free(),
             .blocks_total = pool_.total(),
             .steps = steps_,
@@ -167,6 +170,7 @@ Result<void> Engine::Impl::add(StartSequence start) {
   sequence.plan = std::move(start.plan);
   sequence.deadline = start.deadline;
   sequence.urgency = start.urgency;
+  sequence.granted = start.granted;
   auto room = static_cast<std::uint32_t>(model_->info().context - sequence.prompt_size());
   sequence.generated_max = std::min(sequence.plan.max_tokens, room);
   std::int32_t blocks = blocks_for(sequence.computed_limit());
@@ -188,9 +192,26 @@ Result<void> Engine::Impl::add(StartSequence start) {
   } else {
     sequence.blocks.reserve(static_cast<std::size_t>(blocks));
     scheduler_.add(sequence);
+    if (sequence.reported() >= sequence.granted) scheduler_.pause(sequence);
   }
   sequences_.emplace(sequence.id, std::move(owned));
   return {};
+}
+
+void Engine::Impl::grant(SequenceId id, Epoch epoch, std::uint32_t granted) {
+  auto known = sequences_.find(id);
+  if (known == sequences_.end() || known->second->epoch != epoch) return;
+  Sequence& sequence = *known->second;
+  sequence.granted = std::max(sequence.granted, granted);
+  if (sequence.reported() < sequence.granted) scheduler_.resume(sequence);
+}
+
+std::optional<TimePoint> Engine::Impl::rests_until() const {
+  if (!complete_.empty() || !scheduler_.rests()) return std::nullopt;
+  TimePoint until = TimePoint::max();
+  for (const auto& [id, sequence] : sequences_)
+    until = std::min(until, sequence->deadline);
+  return until > clock_.now() ? std::optional(until) : std::nullopt;
 }
 
 void Engine::Impl::cancel(SequenceId id, Epoch epoch) {
@@ -373,7 +394,11 @@ void Engine::Impl::read_logits(Sequence& sequence,
   }
   output.finish = finish_of(sequence);
   bool finished = output.finish != Finish::none;
-  if (finished) drop(sequence);
+  if (finished) {
+    drop(sequence);
+  } else if (sequence.reported() >= sequence.granted) {
+    scheduler_.pause(sequence);
+  }
   if (finished || !output.tokens.empty() || !output.prompt_logprobs.empty()) {
     result.outputs.push_back(std::move(output));
   } else {
@@ -450,6 +475,9 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Model> model,
 Result<void> Engine::add(StartSequence sequence) {
   return impl_->add(std::move(sequence));
 }
+void Engine::grant(SequenceId id, Epoch epoch, std::uint32_t granted) {
+  impl_->grant(id, epoch, granted);
+}
 void Engine::cancel(SequenceId id, Epoch epoch) {
   impl_->cancel(id, epoch);
 }
@@ -459,6 +487,9 @@ Result<void> Engine::step(StepResult& result,
 }
 bool Engine::idle() const {
   return impl_->idle();
+}
+std::optional<TimePoint> Engine::rests_until() const {
+  return impl_->rests_until();
 }
 EngineStats Engine::stats() const {
   return impl_->stats();

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct StartSequence {
   std::uint32_t prompt_logprobs_from = 0;  ///< prompt positions below are known already
   TimePoint deadline = TimePoint::max();   ///< on the engine's clock
   std::uint8_t urgency = 0;  ///< 0 realtime, 1 batch, 2 low: higher is preempted first
+  /// Results it may give in all, those of earlier epochs included: generated tokens and, with
+  /// `prompt_logprobs`, positions of the prompt from 0. At the limit it pauses until `grant`.
+  std::uint32_t granted = kNoLimit;
 };
 
 /// What a step gave for one sequence.
@@ -64,6 +68,7 @@ struct StepResult {
 struct EngineStats {
   std::int32_t running = 0;  ///< sequences that hold blocks
   std::int32_t waiting = 0;  ///< sequences that wait for blocks
+  std::int32_t paused = 0;   ///< sequences that have given all that was granted
   std::int32_t blocks_free = 0;
   std::int32_t blocks_total = 0;
   std::uint64_t steps = 0;
@@ -96,6 +101,9 @@ class Engine {
   /// numbers). An id that is known in an older epoch is replaced; an epoch that is not newer is
   /// ignored.
   Result<void> add(StartSequence sequence);
+  /// The reader of a sequence has room for `granted` results in all. Less than before, or another
+  /// epoch: nothing happens.
+  void grant(SequenceId id, Epoch epoch, std::uint32_t granted);
   /// Forgets a sequence before the next step; its blocks are free at once. Unknown or newer:
   /// nothing happens.
   void cancel(SequenceId id, Epoch epoch);
@@ -110,7 +118,11 @@ class Engine {
   Result<void> step(StepResult& result,
                     const std::function<void(std::int32_t rows)>& launching = {});
 
+  /// It holds no sequence.
   [[nodiscard]] bool idle() const;
+  /// The next step would have nothing to do before this time: when the first deadline of paused
+  /// sequences passes, or never; none if something can be done now.
+  [[nodiscard]] std::optional<TimePoint> rests_until() const;
   [[nodiscard]] EngineStats stats() const;
   [[nodiscard]] const ModelInfo& model() const;
   /// As `Model::is_intact`.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -39,10 +40,23 @@ void Scheduler::add(Sequence& sequence) {
   CHECK(count <= options_.step_rows_max && count <= options_.logit_rows_max);
 }
 
-void Scheduler::remove(Sequence& sequence) {
+void Scheduler::pause(Sequence& sequence) {
+  if (std::exchange(sequence.paused, true)) return;
   auto found = std::find(order_.begin(), order_.end(), &sequence);
-  CHECK(found != order_.end());
+  CHECK(found != order_.end() && sequence.rows == 0);
   order_.erase(found);
+  paused_.push_back(&sequence);
+}
+
+void Scheduler::resume(Sequence& sequence) {
+  if (!std::exchange(sequence.paused, false)) return;
+  CHECK(std::erase(paused_, &sequence) == 1);
+  sequence.progressed_step = step_;  // it did not starve
+  order_.insert(std::upper_bound(order_.begin(), order_.end(), &sequence, before), &sequence);
+}
+
+void Scheduler::remove(Sequence& sequence) {
+  CHECK(std::erase(sequence.paused ? paused_ : order_, &sequence) == 1);
   release_blocks(sequence);
 }
 
@@ -184,6 +198,8 @@ void Scheduler::pick_prefills() {
 /// need for theirs, and one block more for each of those: else it would be preempted at once.
 bool Scheduler::may_start(const Sequence& sequence, bool without_less_urgent) const {
   std::int32_t room = pool_.free();
+  for (const Sequence* other : paused_)
+    room += held(*other);
   for (const Sequence* other : order_) {
     if (other->blocks.empty()) continue;
     bool spared = other->urgency <= sequence.urgency ||
@@ -197,11 +213,14 @@ bool Scheduler::may_start(const Sequence& sequence, bool without_less_urgent) co
   return room >= blocks_known(sequence);
 }
 
-/// The rows of the next chunk: within `rows`, and needing no more than `logits` rows of logits.
+/// The rows of the next chunk: within `rows`, and needing no more than `logits` rows of logits, nor
+/// giving more results than were granted.
 std::int32_t Scheduler::chunk_for(const Sequence& sequence,
                                   std::int32_t rows,
                                   std::int32_t logits) const {
   std::int32_t most = std::min({sequence.rows_wanted(), options_.prefill_chunk, rows});
+  std::uint32_t granted = sequence.granted - std::min(sequence.granted, sequence.reported());
+  if (granted < static_cast<std::uint32_t>(logits)) logits = static_cast<std::int32_t>(granted);
   for (std::int32_t row = 0; row < most; ++row) {
     if (!sequence.wants_logits(sequence.computed + row)) continue;
     if (logits == 0) return row;
@@ -215,6 +234,11 @@ std::int32_t Scheduler::chunk_for(const Sequence& sequence,
 bool Scheduler::reserve(Sequence& sequence, std::int32_t tokens, Reach reach) {
   if (tokens <= sequence.computed) return false;
   while (blocks_for(tokens) - held(sequence) > pool_.free()) {
+    if (Sequence* idle = find_paused()) {
+      release_blocks(*idle);
+      ++preempted_;
+      continue;
+    }
     Sequence* victim = find_victim(sequence, reach);
     if (victim == nullptr) return false;
     preempt(*victim);
@@ -224,6 +248,16 @@ bool Scheduler::reserve(Sequence& sequence, std::int32_t tokens, Reach reach) {
     sequence.blocks.push_back(*pool_.allocate());
   sequence.state = Sequence::State::running;
   return true;
+}
+
+/// The paused sequence that gives its blocks up first, if any holds some.
+Sequence* Scheduler::find_paused() const {
+  Sequence* best = nullptr;
+  for (Sequence* sequence : paused_) {
+    if (sequence->blocks.empty()) continue;
+    if (best == nullptr || is_better_victim(*sequence, *best)) best = sequence;
+  }
+  return best;
 }
 
 Sequence* Scheduler::find_victim(const Sequence& wanting, Reach reach) const {

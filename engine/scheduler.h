@@ -20,6 +20,10 @@ namespace sluice {
 /// newest; that may be itself. A prefilling one takes them from less urgent classes only. The
 /// victim keeps its tokens and its place.
 ///
+/// A sequence whose reader is behind is paused: it has no part in any step, keeps its blocks while
+/// nobody else needs them, and gives them up before anybody who runs. Its place in the order is
+/// kept.
+///
 /// Progress: the first in order, the oldest of the best class, is never a victim and may take
 /// from everybody, so each step brings it on. A sequence that got nowhere for `patience_steps`
 /// joins the best class with its old place, where only older ones are before it: each sequence is
@@ -42,6 +46,9 @@ class Scheduler {
   /// Takes a sequence that wants rows and could be computed in an empty pool. It stays the caller's
   /// and must live until `remove`. Its arrival number is set.
   void add(Sequence& sequence);
+  /// Takes a sequence out of all further steps, or in again; nothing happens if it is so already.
+  void pause(Sequence& sequence);
+  void resume(Sequence& sequence);
   /// Forgets a sequence; its blocks are free.
   void remove(Sequence& sequence);
 
@@ -63,6 +70,9 @@ class Scheduler {
   [[nodiscard]] std::int32_t preempted() const { return preempted_; }
   [[nodiscard]] std::int32_t running() const;
   [[nodiscard]] std::int32_t waiting() const;
+  /// Nobody wants a row: it holds no sequence but paused ones.
+  [[nodiscard]] bool rests() const { return order_.empty(); }
+  [[nodiscard]] std::int32_t paused() const { return static_cast<std::int32_t>(paused_.size()); }
 
  private:
   /// Whose blocks may be taken.
@@ -74,6 +84,7 @@ class Scheduler {
   bool may_start(const Sequence& sequence, bool without_less_urgent) const;
   std::int32_t chunk_for(const Sequence& sequence, std::int32_t rows, std::int32_t logits) const;
   bool reserve(Sequence& sequence, std::int32_t tokens, Reach reach);
+  Sequence* find_paused() const;
   Sequence* find_victim(const Sequence& wanting, Reach reach) const;
   bool is_better_victim(const Sequence& a, const Sequence& b) const;
   void preempt(Sequence& sequence);
@@ -83,6 +94,7 @@ class Scheduler {
   Options options_;
   BlockPool& pool_;
   std::vector<Sequence*> order_;  // by urgency, then arrival; the first is never a victim
+  std::vector<Sequence*> paused_;
   std::vector<Sequence*> picked_;
   std::uint64_t arrivals_ = 0;
   std::uint64_t step_ = 0;

@@ -35,6 +35,8 @@ struct Sequence {
   std::int32_t prompt_logprobs_next =
       0;  ///< first prompt position to report; past the prompt: none
   State state = State::waiting;
+  std::uint32_t granted = kNoLimit;  ///< results the reader has room for; see `reported`
+  bool paused = false;               ///< it has reported all that was granted
 
   std::uint8_t urgency = 0;           ///< as given; the scheduler lowers it when it starves
   std::uint64_t arrival = 0;          ///< place in the order of arrivals; kept when preempted
@@ -50,6 +52,12 @@ struct Sequence {
   }
   [[nodiscard]] std::span<const TokenId> generated() const {
     return std::span(tokens).subspan(plan.prompt.size());
+  }
+  /// How many results were given so far, in this epoch and before it: generated tokens and, where
+  /// they are asked for, positions of the prompt. The engine never gives more than `granted`.
+  [[nodiscard]] std::uint32_t reported() const {
+    auto prompt = plan.prompt_logprobs ? static_cast<std::uint32_t>(prompt_logprobs_next) : 0U;
+    return prompt + static_cast<std::uint32_t>(generated().size());
   }
   /// How many of the known tokens have to be computed. Where nothing is generated the last prompt
   /// token is not: no one asks what follows it.

@@ -92,6 +92,7 @@ class Checker::Impl {
     RequestNumber request;
     Epoch epoch = 0;
     std::uint32_t emitted = 0;
+    std::optional<std::uint32_t> granted;  ///< none: as many as it has
     bool finished = false;
     std::uint32_t retries = 0;
     std::uint32_t suspected = 0;
@@ -331,6 +332,21 @@ class Checker::Impl {
     }
     sequence.emitted = emitted.first + static_cast<std::uint32_t>(emitted.ids.size());
     sequence.finished = sequence.finished || emitted.finished;
+    if (sequence.granted && sequence.emitted > *sequence.granted)
+      violate("C19",
+              name(emitted.sequence) + " has " + number(sequence.emitted) +
+                  " tokens, its reader had room for " + number(*sequence.granted));
+  }
+
+  void on(const Granted& granted) {
+    auto found = sequences_.find(granted.sequence);
+    if (found == sequences_.end()) return;
+    std::uint32_t before = found->second.granted.value_or(0);
+    if (granted.tokens < before)
+      violate("C19",
+              name(granted.sequence) + " is granted " + number(granted.tokens) +
+                  " tokens and had been granted " + number(before));
+    found->second.granted = granted.tokens;
   }
 
   /// The lane that it was started on tells what it runs. If it was started on two, its first tokens

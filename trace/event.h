@@ -85,6 +85,13 @@ struct Emitted {
   std::vector<TokenId> ids;
   bool finished = false;
 };
+/// The session grants the sequence so many generated tokens in all: its client is not further
+/// behind. Streams only; every other sequence may generate all it has.
+struct Granted {
+  SequenceId sequence;
+  Epoch epoch = 0;
+  std::uint32_t tokens = 0;
+};
 /// A test's client read this much of a choice: `text` follows what it had read before.
 struct Read {
   RequestNumber request;
@@ -247,7 +254,8 @@ using Body = std::variant<Limits,
                           Ladder,
                           Restarted,
                           Healing,
-                          End>;
+                          End,
+                          Granted>;
 
 struct Event {
   TimePoint at;

@@ -84,6 +84,12 @@ void each_field(Visit&& visit, E& event) {
   visit("ids", event.ids);
   visit("finished", event.finished);
 }
+template <Either<Granted> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("sequence", event.sequence);
+  visit("epoch", event.epoch);
+  visit("tokens", event.tokens);
+}
 template <Either<Read> E, class Visit>
 void each_field(Visit&& visit, E& event) {
   visit("request", event.request);
@@ -194,7 +200,7 @@ inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames 
     "Released",   "Offered",     "Emitted",   "Read",      "WorkerStarted", "LaneReady",
     "WorkerLost", "Quarantined", "Revived",   "Started",   "Cleared",       "Stopped",
     "Gate",       "Probe",       "Suspected", "Convicted", "Ladder",        "Restarted",
-    "Healing",    "End",
+    "Healing",    "End",         "Granted",
 };
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {

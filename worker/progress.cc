@@ -46,6 +46,7 @@ wire::Heartbeat Progress::at(TimePoint now) const {
   beat.running = static_cast<std::uint32_t>(stats_.running);
   beat.waiting = static_cast<std::uint32_t>(stats_.waiting);
   beat.blocks_free = static_cast<std::uint32_t>(stats_.blocks_free);
+  beat.paused = static_cast<std::uint32_t>(stats_.paused);
   beat.preemptions = stats_.preemptions;
   beat.compute_threads = stats_.compute.threads;
   beat.compute_lost_permille = lost_permille_;

@@ -24,6 +24,7 @@ enum class Type : std::uint8_t {
   start = 1,
   cancel = 2,
   stop = 3,
+  grant = 4,
   hello = 16,
   phase = 17,
   ready = 18,
@@ -83,7 +84,7 @@ void write(MsgpackWriter& out, const Start& start) {
   const Plan& plan = start.plan;
   const SamplingParams& sampling = plan.sampling;
   std::string scratch;
-  out.array(14).u64(static_cast<unsigned>(Type::start)).u64(start.id.value).u64(start.epoch);
+  out.array(15).u64(static_cast<unsigned>(Type::start)).u64(start.id.value).u64(start.epoch);
   out.bytes(raw(plan.prompt)).bytes(raw(start.emitted));
   out.u64(plan.max_tokens).u64(plan.min_tokens).bytes(raw(plan.stop_tokens));
   out.array(10);
@@ -97,7 +98,12 @@ void write(MsgpackWriter& out, const Start& start) {
   else
     out.nil();
   out.boolean(plan.prompt_logprobs).u64(start.prompt_logprobs_from);
-  out.i64(start.time_left_ms).u64(start.urgency);
+  out.i64(start.time_left_ms).u64(start.urgency).u64(start.granted);
+}
+
+void write(MsgpackWriter& out, const Grant& grant) {
+  out.array(4).u64(static_cast<unsigned>(Type::grant)).u64(grant.id.value).u64(grant.epoch);
+  out.u64(grant.granted);
 }
 
 void write(MsgpackWriter& out, const Cancel& cancel) {
@@ -163,11 +169,11 @@ void write(MsgpackWriter& out, const Failed& failed) {
 }
 
 void write(MsgpackWriter& out, const Heartbeat& beat) {
-  out.array(13).u64(static_cast<unsigned>(Type::heartbeat));
+  out.array(14).u64(static_cast<unsigned>(Type::heartbeat));
   out.u64(beat.steps).u64(beat.running).u64(beat.waiting).u64(beat.blocks_free);
   out.u64(beat.preemptions).i64(beat.step_age_ms).u64(beat.step_rows);
   out.u64(beat.descriptors).u64(beat.threads).u64(beat.loaded_bytes);
-  out.u64(beat.compute_threads).u64(beat.compute_lost_permille);
+  out.u64(beat.compute_threads).u64(beat.compute_lost_permille).u64(beat.paused);
 }
 
 void write(MsgpackWriter& out, const Bye& bye) {
@@ -296,6 +302,7 @@ Start read_start(MsgpackCursor& in) {
   start.prompt_logprobs_from = in.u32("prompt_logprobs_from");
   start.time_left_ms = in.i64("time_left_ms");
   start.urgency = static_cast<std::uint8_t>(in.u64("urgency", UINT8_MAX));
+  start.granted = in.u32("granted");
   return start;
 }
 
@@ -384,6 +391,7 @@ Heartbeat read_heartbeat(MsgpackCursor& in) {
   beat.loaded_bytes = in.u64("loaded_bytes");
   beat.compute_threads = in.u32("compute_threads");
   beat.compute_lost_permille = in.u32("compute_lost_permille");
+  beat.paused = in.u32("paused");
   return beat;
 }
 
@@ -432,8 +440,16 @@ Result<ToWorker> decode_to_worker(std::string_view payload) {
         };
         switch (type) {
           case static_cast<std::uint64_t>(Type::start):
-            needs(13);
+            needs(14);
             return read_start(in);
+          case static_cast<std::uint64_t>(Type::grant): {
+            needs(3);
+            Grant grant;
+            grant.id.value = in.u64("id");
+            grant.epoch = in.u32("epoch");
+            grant.granted = in.u32("granted");
+            return grant;
+          }
           case static_cast<std::uint64_t>(Type::cancel): {
             needs(2);
             Cancel cancel;
@@ -479,7 +495,7 @@ Result<ToFront> decode_to_front(std::string_view payload) {
             needs(4);
             return read_failed(in);
           case static_cast<std::uint64_t>(Type::heartbeat):
-            needs(12);
+            needs(13);
             return read_heartbeat(in);
           case static_cast<std::uint64_t>(Type::bye): {
             needs(2);

@@ -19,7 +19,7 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
@@ -35,6 +35,13 @@ struct Start {
   std::uint32_t prompt_logprobs_from = 0;
   std::int64_t time_left_ms = 0;  ///< 0: no deadline
   std::uint8_t urgency = 0;
+  std::uint32_t granted = kNoLimit;  ///< results it may give in all before it pauses
+};
+/// The reader of a sequence has room for so many results in all (`StartSequence::granted`).
+struct Grant {
+  SequenceId id;
+  Epoch epoch = 0;
+  std::uint32_t granted = 0;
 };
 struct Cancel {
   SequenceId id;
@@ -44,7 +51,7 @@ struct Cancel {
 struct Stop {
   bool now = false;
 };
-using ToWorker = std::variant<Start, Cancel, Stop>;
+using ToWorker = std::variant<Start, Cancel, Stop, Grant>;
 
 // --- worker to front
 // -------------------------------------------------------------------------------------------------
@@ -101,6 +108,7 @@ struct Heartbeat {
   std::uint32_t compute_threads = 0;  ///< that take part in steps now; 0: none of ours compute
   /// Of the latest quarter of a second of computing: waiting for a thread, or without a core.
   std::uint32_t compute_lost_permille = 0;
+  std::uint32_t paused = 0;  ///< sequences that have given all that was granted
 };
 /// Last words before an orderly exit or a failed start.
 struct Bye {

@@ -1,12 +1,19 @@
 #include "worker/serve.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace sluice {
 namespace {
 
-/// When sequences wait and nothing can run, the engine is asked again after this long.
-constexpr int kStuckWaitMs = 1;
+constexpr Duration kWaitMax = std::chrono::hours(1);
+
+/// For `WorkerChannel::receive`: -1 is for ever.
+int in_ms(Duration wait) {
+  if (wait == Duration::max()) return -1;
+  return static_cast<int>(
+      std::chrono::ceil<std::chrono::milliseconds>(std::min(wait, kWaitMax)).count());
+}
 
 }  // namespace
 
@@ -14,7 +21,7 @@ WorkerEnd serve(WorkerChannel& channel, WorkerLoop& loop) {
   std::vector<wire::ToWorker> commands;
   std::vector<wire::ToFront> out;
   for (;;) {
-    auto open = channel.receive(loop.idle() ? -1 : loop.stuck() ? kStuckWaitMs : 0, commands);
+    auto open = channel.receive(in_ms(loop.may_wait()), commands);
     if (!open) {
       channel.send(wire::Bye{open.error().code, open.error().message});
       return WorkerEnd::link_broken;

@@ -10,6 +10,9 @@ namespace {
 /// A time left that is longer counts as none: the sum with now must not overflow.
 constexpr std::int64_t kTimeLeftMsMax = std::int64_t{1000} * 86'400'000;
 
+/// When sequences wait and nothing can run, the engine is asked again after this long.
+constexpr Duration kStuckWait = std::chrono::milliseconds(1);
+
 StartSequence sequence_of(wire::Start start, TimePoint now) {
   StartSequence sequence;
   sequence.id = start.id;
@@ -21,6 +24,7 @@ StartSequence sequence_of(wire::Start start, TimePoint now) {
     sequence.deadline =
         now + std::chrono::milliseconds(std::max<std::int64_t>(start.time_left_ms, 0));
   sequence.urgency = start.urgency;
+  sequence.granted = start.granted;
   return sequence;
 }
 
@@ -32,6 +36,13 @@ wire::Failed failed(SequenceId id, Epoch epoch, const Error& why) {
 
 WorkerLoop::WorkerLoop(Engine& engine, const Clock& clock, Progress& progress, Faults* faults)
     : engine_(engine), clock_(clock), progress_(progress), faults_(faults) {}
+
+Duration WorkerLoop::may_wait() const {
+  if (engine_.idle()) return Duration::max();
+  if (auto until = engine_.rests_until())
+    return *until == TimePoint::max() ? Duration::max() : *until - clock_.now();
+  return stuck_ ? kStuckWait : Duration::zero();
+}
 
 std::optional<WorkerEnd> WorkerLoop::turn(std::vector<wire::ToWorker>& commands,
                                           std::vector<wire::ToFront>& out) {
@@ -81,6 +92,10 @@ void WorkerLoop::on(wire::Start& start, std::vector<wire::ToFront>& out) {
   if (!added) out.push_back(failed(id, epoch, added.error()));
 }
 
+void WorkerLoop::on(const wire::Grant& grant, std::vector<wire::ToFront>& /*out*/) {
+  engine_.grant(grant.id, grant.epoch, grant.granted);
+}
+
 void WorkerLoop::on(const wire::Cancel& cancel, std::vector<wire::ToFront>& /*out*/) {
   if (faults_ != nullptr) faults_->on_cancel(cancel);
   engine_.cancel(cancel.id, cancel.epoch);
@@ -94,7 +109,8 @@ void WorkerLoop::on(const wire::Stop& stop, std::vector<wire::ToFront>& /*out*/)
 /// Says what the injected faults make of the turn. Whether the worker ends of a lost device.
 bool WorkerLoop::misbehave(std::vector<wire::ToFront>& out, bool lost) {
   faults_->on_messages(engine_.model().vocabulary, out);
-  lost = lost || (faults_->lost_unnoticed() && engine_.idle());
+  bool rests = engine_.idle() || engine_.rests_until();
+  lost = lost || (faults_->lost_unnoticed() && rests);
   if (!lost || !faults_->outlives_device()) return lost;
   for (auto [id, epoch] : faults_->unfinished()) {
     out.push_back(failed(id, epoch, {ErrorCode::device_lost, "the device is lost"}));

@@ -44,9 +44,13 @@ class WorkerLoop {
   [[nodiscard]] bool idle() const { return engine_.idle(); }
   /// Sequences wait and none could run: the next turn may come a moment later.
   [[nodiscard]] bool stuck() const { return stuck_; }
+  /// How long there is nothing to do if no command comes: for ever when idle, until a deadline when
+  /// all readers are behind, a moment when stuck.
+  [[nodiscard]] Duration may_wait() const;
 
  private:
   void on(wire::Start& start, std::vector<wire::ToFront>& out);
+  void on(const wire::Grant& grant, std::vector<wire::ToFront>& out);
   void on(const wire::Cancel& cancel, std::vector<wire::ToFront>& out);
   void on(const wire::Stop& stop, std::vector<wire::ToFront>& out);
   bool step(std::vector<wire::ToFront>& out);

@@ -21,6 +21,7 @@ class TwoLanes : public FrontWorld {
   TwoLanes() : FrontWorld(2, many_restarts()) {}
   static Front::Options many_restarts() {
     Front::Options options;
+    options.stream_buffer = 8192;
     options.lane_restarts_max = 1000;
     options.request_timeout = std::chrono::hours(24);  // the random schedule moves time as it likes
     return options;
@@ -272,6 +273,140 @@ TEST_F(SessionTest, PausesAStreamWhoseReaderIsSlow) {
 
   EXPECT_EQ(client->pieces.size(), 2U);
   EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 5));
+}
+
+class SlowReader : public FrontWorld {
+ protected:
+  SlowReader() : FrontWorld(1, small_buffers()) {}
+  static Front::Options small_buffers() {
+    Front::Options options;
+    options.stream_buffer = 4096;
+    return options;
+  }
+  /// A stream whose client has stopped reading after its first event.
+  std::shared_ptr<FakeExchange> ask_and_stop(const std::string& prompt,
+                                             std::uint32_t tokens,
+                                             std::uint32_t n = 1) {
+    auto request = completion(prompt, tokens);
+    request.stream = true;
+    request.n = n;
+    auto client = ask(request);
+    launcher->alive()[0]->step();
+    settle();
+    client->unsent = front->options.stream_buffer + 1;
+    return client;
+  }
+};
+
+TEST_F(SlowReader, PausesGenerationAndLetsItGoOnByteForByte) {
+  bring_up();
+  auto client = ask_and_stop("slow", 200);
+
+  run_to_end();
+  std::size_t given = launcher->alive()[0]->tokens_given;
+  EXPECT_LE(given, 1 + 4096 / 256) << "the buffer once more, and no token beyond";
+  EXPECT_EQ(launcher->alive()[0]->paused(), 1U);
+  for (int i = 0; i < 100 && !client->ended; ++i) {
+    client->become_writable();
+    settle();
+    client->unsent = front->options.stream_buffer + 1;
+    run_to_end();
+  }
+
+  EXPECT_TRUE(client->ended);
+  EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 200));
+  expect_idle();
+}
+
+TEST_F(SlowReader, IsNoReasonToRestartAWorkerThatRests) {
+  bring_up();
+  auto client = ask_and_stop("slow", 200);
+  run_to_end();
+
+  advance(std::chrono::seconds(20));
+
+  EXPECT_EQ(launcher->workers.size(), 1U);
+  EXPECT_FALSE(client->ended);
+  client->become_writable();
+  settle();
+  run_to_end();
+  EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 200));
+}
+
+TEST_F(SlowReader, StaysPausedWhenItsWorkerDies) {
+  bring_up();
+  auto client = ask_and_stop("slow", 200);
+  run_to_end();
+  std::size_t given = launcher->alive()[0]->tokens_given;
+
+  launcher->alive()[0]->die();
+  settle();
+  bring_up();
+  run_to_end();
+
+  ASSERT_EQ(launcher->workers.size(), 2U);
+  ASSERT_EQ(launcher->workers[1]->starts.size(), 1U);
+  EXPECT_EQ(launcher->workers[1]->starts[0].emitted.size(), given);
+  EXPECT_EQ(launcher->workers[1]->starts[0].granted, given);
+  EXPECT_EQ(launcher->workers[1]->tokens_given, 0U);
+  client->become_writable();
+  settle();
+  run_to_end();
+  EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 200));
+  expect_idle();
+}
+
+TEST_F(SlowReader, IsGrantedByTheNextLaneWhatItReadMeanwhile) {
+  bring_up();
+  auto client = ask_and_stop("slow", 200);
+  run_to_end();
+
+  launcher->alive()[0]->die();
+  settle();
+  client->become_writable();  // while no lane runs it
+  settle();
+  bring_up();
+  run_to_end();
+
+  EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 200));
+  expect_idle();
+}
+
+TEST_F(SlowReader, StillHasADeadline) {
+  bring_up();
+  auto client = ask_and_stop("slow", 200);
+  run_to_end();
+
+  advance(front->options.request_timeout + std::chrono::seconds(1));
+
+  EXPECT_TRUE(client->ended);
+  EXPECT_THAT(client->answer.body, HasSubstr("deadline_exceeded"));
+}
+
+TEST_F(SlowReader, SharesItsBufferAmongItsChoices) {
+  bring_up();
+  auto client = ask_and_stop("many", 200, 4);
+
+  run_to_end();
+
+  EXPECT_LE(launcher->alive()[0]->tokens_given, 4 + 4096U / 256);
+  EXPECT_EQ(launcher->alive()[0]->paused(), 4U);
+}
+
+TEST_F(SlowReader, LosesAWorkerThatRestsAlthoughItWasGrantedMore) {
+  bring_up();
+  auto client = ask_and_stop("slow", 200);
+  run_to_end();
+
+  client->become_writable();
+  settle();
+  launcher->alive()[0]->inbox.clear();  // the grant is lost
+  advance(std::chrono::seconds(3));
+  bring_up();
+  run_to_end();
+
+  EXPECT_EQ(launcher->workers.size(), 2U);
+  EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 200));
 }
 
 TEST_F(SessionTest, GoesOnByteForByteWhenTheWorkerDies) {
@@ -536,7 +671,14 @@ TEST_P(RandomKills, ChangeNoByteOfAnyStream) {
       ++kills;
     } else if (dice < 40 && !alive.empty()) {
       alive[random() % alive.size()]->step();
-    } else if (dice < 42) {
+    } else if (dice < 44) {
+      // A client stops reading, or goes on.
+      FakeExchange& client = *clients[random() % clients.size()];
+      if (client.unsent == 0)
+        client.unsent = front->options.stream_buffer + 1;
+      else
+        client.become_writable();
+    } else if (dice < 46) {
       for (const auto& worker : alive) {
         if (worker->starts.empty() && worker->running() == 0) {
           worker->hello();

@@ -541,6 +541,121 @@ TEST_F(EngineTest, PreemptsTheLessUrgentForTheUrgent) {
   EXPECT_EQ(said[2].tokens, greedy(prompt(20), 10));
 }
 
+// --- readers that are behind ---
+
+TEST_F(EngineTest, GivesNoMoreThanWasGranted) {
+  auto sequence = start(1, prompt(20), 12);
+  sequence.granted = 5;
+  ASSERT_TRUE(engine->add(std::move(sequence)));
+  for (int i = 0; i < 20; ++i)
+    step();
+
+  EXPECT_EQ(said[1].tokens, greedy(prompt(20), 5));
+  EXPECT_FALSE(engine->idle());
+  EXPECT_EQ(engine->stats().paused, 1);
+  EXPECT_EQ(engine->stats().running, 0);
+  EXPECT_EQ(engine->rests_until(), TimePoint::max());
+  EXPECT_EQ(engine->stats().steps, 6U) << "it computes nothing while it waits";
+
+  engine->grant(SequenceId{1}, 1, 8);
+  EXPECT_EQ(engine->rests_until(), std::nullopt);
+  for (int i = 0; i < 20; ++i)
+    step();
+  EXPECT_EQ(said[1].tokens, greedy(prompt(20), 8));
+
+  engine->grant(SequenceId{1}, 1, 100);
+  run();
+  EXPECT_EQ(said[1].tokens, greedy(prompt(20), 12));
+}
+
+TEST_F(EngineTest, TakesNoGrantBackAndNoneOfAnotherEpoch) {
+  auto sequence = start(1, prompt(4), 12);
+  sequence.granted = 3;
+  ASSERT_TRUE(engine->add(std::move(sequence)));
+  engine->grant(SequenceId{1}, 1, 2);
+  engine->grant(SequenceId{1}, 0, 9);
+  engine->grant(SequenceId{1}, 2, 9);
+  engine->grant(SequenceId{7}, 1, 9);
+  for (int i = 0; i < 10; ++i)
+    step();
+
+  EXPECT_EQ(said[1].tokens, greedy(prompt(4), 3));
+}
+
+TEST_F(EngineTest, PausesAResumedSequenceThatHasAllItWasGranted) {
+  auto sequence = start(1, prompt(20), 12);
+  sequence.emitted = greedy(prompt(20), 6);
+  sequence.granted = 6;
+  first_index[1] = 6;
+  ASSERT_TRUE(engine->add(std::move(sequence)));
+  for (int i = 0; i < 5; ++i)
+    step();
+  EXPECT_EQ(engine->stats().steps, 0U);
+  EXPECT_EQ(engine->stats().blocks_free, engine->stats().blocks_total);
+
+  engine->grant(SequenceId{1}, 1, 12);
+  run();
+  auto all = greedy(prompt(20), 12);
+  EXPECT_EQ(said[1].tokens, std::vector<TokenId>(all.begin() + 6, all.end()));
+}
+
+TEST_F(EngineTest, CountsThePromptsLogProbabilitiesAgainstTheGrant) {
+  auto sequence = start(1, prompt(40), 4);
+  sequence.plan.logprobs = 1;
+  sequence.plan.prompt_logprobs = true;
+  sequence.granted = 10;
+  ASSERT_TRUE(engine->add(std::move(sequence)));
+  for (std::uint32_t granted = 10; granted < 44; granted += 7) {
+    engine->grant(SequenceId{1}, 1, granted);
+    for (int i = 0; i < 8; ++i)
+      step();
+    EXPECT_EQ(1 + said[1].prompt_logprobs.size() + said[1].tokens.size(), granted);
+  }
+  engine->grant(SequenceId{1}, 1, 44);
+  run();
+
+  EXPECT_EQ(said[1].prompt_logprobs.size(), 39U);
+  EXPECT_EQ(said[1].tokens, greedy(prompt(40), 4));
+}
+
+TEST_F(EngineTest, GivesThePausedUpAtItsDeadlineAndForgetsItWhenCancelled) {
+  for (std::uint64_t id : {1, 2}) {
+    auto sequence = start(id, prompt(20), 12);
+    sequence.granted = 2;
+    if (id == 1) sequence.deadline = clock.now() + std::chrono::seconds(1);
+    ASSERT_TRUE(engine->add(std::move(sequence)));
+  }
+  for (int i = 0; i < 10; ++i)
+    step();
+  EXPECT_EQ(engine->rests_until(), clock.now() + std::chrono::seconds(1));
+
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_EQ(engine->rests_until(), std::nullopt);
+  step();
+  ASSERT_TRUE(failed.contains(1));
+  EXPECT_EQ(failed.at(1).error.code, ErrorCode::deadline_exceeded);
+  engine->cancel(SequenceId{2}, 1);
+  run();
+}
+
+TEST_F(EngineTest, ComputesThePausedAgainWhenItsBlocksWereNeeded) {
+  open({.sequences_max = 4, .step_rows_max = 32, .prefill_chunk = 16, .blocks = 4});
+  auto sequence = start(1, prompt(30), 20);
+  sequence.granted = 4;
+  ASSERT_TRUE(engine->add(std::move(sequence)));
+  for (int i = 0; i < 10; ++i)
+    step();
+  ASSERT_TRUE(engine->add(start(2, prompt(30), 30)));
+  for (int i = 0; i < 100 && said[2].finish == Finish::none; ++i)
+    step();
+  EXPECT_EQ(said[2].tokens, greedy(prompt(30), 30));
+  EXPECT_GT(engine->stats().preemptions, 0U);
+
+  engine->grant(SequenceId{1}, 1, 20);
+  run();
+  EXPECT_EQ(said[1].tokens, greedy(prompt(30), 20));
+}
+
 // --- a device without memory --------------------------------------------------------------------
 
 TEST_F(EngineTest, TriesAStepThatFoundNoMemoryAgainWithHalfOfItsRows) {

@@ -72,7 +72,9 @@ class Bench {
     }
     ASSERT_EQ(pool.used(), used);
     ASSERT_EQ(pool.free() + used, pool.total());
-    ASSERT_EQ(picked.empty(), live.empty());
+    bool rests = std::all_of(
+        live.begin(), live.end(), [](const auto& entry) { return entry.second->paused; });
+    ASSERT_EQ(picked.empty(), rests);
   }
 
   BlockPool pool;
@@ -250,6 +252,67 @@ TEST_F(FullPool, LeavesAVictimItsTokensAndItsPlace) {
   EXPECT_EQ(victim.computed, 0);
   EXPECT_TRUE(victim.blocks.empty());
   EXPECT_GT(first.rows_wanted(), 0);
+}
+
+TEST_F(FullPool, TakesFromThePausedBeforeAnybodyWhoRuns) {
+  bench.add(1, 60);
+  Sequence& paused = bench.add(30, 40, 0);
+  bench.step();
+  bench.step();
+  bench.scheduler.pause(paused);
+  ASSERT_FALSE(paused.blocks.empty());
+
+  bench.add(4, 60, 2);
+  for (int i = 0; i < 58 && !paused.blocks.empty(); ++i)
+    bench.step();
+
+  EXPECT_TRUE(paused.blocks.empty());
+  EXPECT_EQ(paused.preemptions, 0) << "it lost nothing that it could use";
+  for (const auto& [id, sequence] : bench.live)
+    EXPECT_EQ(sequence->preemptions, 0);
+}
+
+TEST(Scheduler, KeepsABlockOfThePausedWhileThereIsRoom) {
+  Bench bench(small(), 8);
+  Sequence& first = bench.add(20, 30);
+  Sequence& second = bench.add(20, 30);
+  bench.step();
+  bench.step();
+  std::int32_t computed = first.computed;
+  std::size_t blocks = first.blocks.size();
+
+  bench.scheduler.pause(first);
+  bench.scheduler.pause(first);
+  for (int i = 0; i < 10; ++i)
+    bench.step();
+
+  EXPECT_EQ(bench.scheduler.paused(), 1);
+  EXPECT_EQ(bench.scheduler.running(), 1);
+  EXPECT_EQ(first.computed, computed);
+  EXPECT_EQ(first.blocks.size(), blocks);
+  EXPECT_EQ(second.generated().size(), 11U);
+
+  bench.scheduler.resume(first);
+  bench.scheduler.resume(first);
+  ASSERT_EQ(bench.scheduler.pick().front(), &first) << "its place was kept";
+  EXPECT_EQ(first.rows, 1);
+}
+
+TEST(Scheduler, LetsAPromptStartInTheBlocksOfThePaused) {
+  Bench bench(small(), 4);
+  Sequence& paused = bench.add(40, 8);
+  bench.step();
+  bench.step();
+  bench.step();
+  bench.scheduler.pause(paused);
+
+  bench.add(1, 2);
+  bench.add(40, 8);
+  for (int i = 0; i < 6; ++i)
+    bench.step();
+
+  EXPECT_TRUE(paused.blocks.empty());
+  EXPECT_EQ(bench.scheduler.waiting(), 0);
 }
 
 TEST_F(FullPool, GivesAnUrgentPromptTheBlocksOfALessUrgentOne) {

@@ -162,7 +162,7 @@ class Server:
 
     def running(self):
         """Sequences that hold a place in a worker or wait for one there."""
-        return sum(lane["running"] + lane["waiting"] for lane in self.lanes())
+        return sum(lane["running"] + lane["waiting"] + lane["paused"] for lane in self.lanes())
 
     def wait_idle(self, deadline=10):
         """Until no request is left: neither in a worker, nor leased to one, nor in the front."""

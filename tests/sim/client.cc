@@ -224,10 +224,17 @@ void SimClient::pour(std::size_t bytes) {
 void SimClient::drain() {
   if (draining_ || unsent_ == 0) return;
   draining_ = true;
-  ports_.environment.after(50ms, Source::client, [this] {
+  Duration wait = 50ms;
+  if (plan_.rests_after > 0 && taken_ >= plan_.rests_after && !hurried_) {
+    taken_ = 0;
+    wait += plan_.rests_for;
+  }
+  ports_.environment.after(wait, Source::client, [this] {
     draining_ = false;
     std::size_t taken = hurried_ ? unsent_ : plan_.bytes_per_second / 20;
-    unsent_ -= std::min(unsent_, std::max<std::size_t>(1, taken));
+    taken = std::min(unsent_, std::max<std::size_t>(1, taken));
+    unsent_ -= taken;
+    taken_ += taken;
     if (paused_ && unsent_ < ports_.stream_buffer / 2) {
       paused_ = false;
       if (writable_) writable_();

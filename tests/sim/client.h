@@ -27,7 +27,9 @@ struct ClientPlan {
   TimePoint arrival;
   std::optional<Duration> vanishes_after;
   std::size_t bytes_per_second = 0;  ///< it reads so slowly; 0: at once
-  std::uint32_t retries = 0;         ///< how often it asks again, at once, when it is refused
+  std::size_t rests_after = 0;       ///< having read so many bytes it reads nothing for a while
+  Duration rests_for = Duration::zero();
+  std::uint32_t retries = 0;  ///< how often it asks again, at once, when it is refused
   bool poison = false;
   bool convicted = false;  ///< it was convicted when it asked before
 };
@@ -68,6 +70,8 @@ class SimClient final : public HttpExchange {
   [[nodiscard]] std::optional<RequestNumber> number() const { return number_; }
   [[nodiscard]] End end() const { return end_; }
   [[nodiscard]] bool over() const { return end_ != End::none; }
+  /// More waits for it than a stream's buffer holds.
+  [[nodiscard]] bool behind() const { return unsent_ > ports_.stream_buffer && !over(); }
   /// Of a failed one: the error's code and the status.
   [[nodiscard]] const std::string& code() const { return code_; }
   [[nodiscard]] int status() const { return status_; }
@@ -113,6 +117,7 @@ class SimClient final : public HttpExchange {
   std::size_t finished_ = 0;
   bool cut_ = false;  ///< a choice ended at the deadline with what there was
   std::size_t unsent_ = 0;
+  std::size_t taken_ = 0;  ///< since it last rested
   std::function<void()> gone_;
   std::function<void()> writable_;
 };

@@ -45,6 +45,8 @@ enum class Mark : std::uint8_t {
   actor_restarted,
   stream_paused,
   preempted,
+  generation_paused,
+  resumed_paused,
   two_models,
   harmless_convicted,
   admission_restarted_often,  ///< more than three times in a run, as those that follow
@@ -88,6 +90,8 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCo
     "actor_restarted",
     "stream_paused",
     "preempted",
+    "generation_paused",
+    "resumed_paused",
     "two_models",
     "harmless_convicted",
     "admission_restarted_often",

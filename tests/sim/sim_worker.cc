@@ -16,6 +16,7 @@ namespace {
 
 constexpr Duration kBeatEvery = 50ms;
 constexpr std::size_t kHistoryKept = 64;
+constexpr Duration kStuckWait = 1ms;
 
 /// The front's end of a simulated worker.
 class SimLink final : public WorkerLink {
@@ -186,13 +187,17 @@ void SimWorker::poll() {
     }
     commands_.push_back(*std::move(command));
   }
-  if (commands_.empty() && loop_->idle()) return;
+  if (Duration wait = loop_->may_wait(); commands_.empty() && wait > kStuckWait) {
+    if (wait != Duration::max()) work_after(wait, [this] { poll(); });
+    return;
+  }
   std::uint64_t preempted = engine_->stats().preemptions;
   before_step_ = progress_.at(clock_.now());
   orders_.rows = 0;
   auto how = loop_->turn(commands_, out_);
   Duration took = clock_.stop();
   if (engine_->stats().preemptions > preempted) mark(Mark::preempted);
+  if (engine_->stats().paused > 0) mark(Mark::generation_paused);
   before_step_.running = static_cast<std::uint32_t>(engine_->stats().running);
   before_step_.waiting = static_cast<std::uint32_t>(engine_->stats().waiting);
   step_since_ = host_.environment().now();
@@ -202,7 +207,7 @@ void SimWorker::poll() {
     work_after(took, [this] { end({0, 11, "killed by signal 11", false, false}); });
     return;
   }
-  if (took == Duration::zero() && loop_->stuck()) took = 1ms;
+  if (took == Duration::zero() && loop_->stuck()) took = kStuckWait;
   if (took == Duration::zero()) return step_done(how);
   work_after(took, [this, how] { step_done(how); });
 }
@@ -274,7 +279,7 @@ void SimWorker::end(WorkerExit exit) {
 std::size_t SimWorker::running() const {
   if (!serves()) return 0;
   EngineStats stats = engine_->stats();
-  return static_cast<std::size_t>(stats.running + stats.waiting);
+  return static_cast<std::size_t>(stats.running + stats.waiting + stats.paused);
 }
 
 // --- the host ------------------------------------------------------------------------------------

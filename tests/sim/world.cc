@@ -130,6 +130,23 @@ class World::Recorder final : public trace::Sink {
         return mark(Mark::offered_as_retry);
     }
   }
+  void note(const trace::Emitted& emitted) {
+    auto after = clients.upper_bound(emitted.sequence.value);
+    if (after == clients.begin()) return;
+    const SimClient& client = *std::prev(after)->second;
+    std::size_t& tokens = behind_[std::prev(after)->first];
+    tokens = client.behind() ? tokens + emitted.ids.size() : 0;
+    // Its sequences were granted as much as fills the buffer once more, or two each, when it was
+    // not behind yet. Tokens of which nothing is shown yet, a part of a character or what may become
+    // a stop string, do not wait for it: some more for each.
+    constexpr std::size_t kEventBytes = 256;
+    std::size_t sequences = client.expected()->tokens.size();
+    std::size_t most = 2 * (world_.plan_.front.stream_buffer / kEventBytes) + 12 * sequences + 8;
+    if (tokens > most)
+      world_.complain(client.name() + " is behind, and " + std::to_string(tokens) +
+                      " tokens were taken for it meanwhile");
+  }
+  void note(const trace::Granted& granted) { granted_[granted.sequence] = granted.tokens; }
   void note(const trace::Started& started) {
     auto offered = epochs_.find(started.sequence);
     if (offered != epochs_.end() && started.epoch < offered->second)
@@ -142,6 +159,9 @@ class World::Recorder final : public trace::Sink {
       expect_open(started);
       expect_wanted(started);
     }
+    auto granted = granted_.find(started.sequence);
+    if (started.emitted > 0 && granted != granted_.end() && started.emitted >= granted->second)
+      mark(Mark::resumed_paused);
     auto after = clients.upper_bound(started.sequence.value);
     if (started.emitted == 0 || after == clients.begin()) return;
     mark(Mark::resumed_with_tokens);
@@ -323,6 +343,8 @@ class World::Recorder final : public trace::Sink {
   std::map<std::string, std::uint32_t> restarts_;  ///< of the tree's children, by path
   std::map<SequenceId, TimePoint> ended_at_;       ///< their requests
   std::map<SequenceId, Epoch> epochs_;             ///< of the last offers
+  std::map<SequenceId, std::uint32_t> granted_;
+  std::map<std::uint64_t, std::size_t> behind_;  ///< tokens taken for a client that was behind
   bool admission_was_born_ = false;
 };
 

@@ -86,6 +86,10 @@ ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan
     plan.vanishes_after = chance.duration(1ms, 2s);
   if (world.faults.has(Fault::slow_reader) && chance.hit(0.3))
     plan.bytes_per_second = chance.between(500, 8000);
+  if (plan.bytes_per_second > 0 && chance.hit(0.5)) {
+    plan.rests_after = chance.between(200, 4000);
+    plan.rests_for = chance.duration(100ms, 3s);
+  }
   if (world.faults.has(Fault::retry_storm)) plan.retries = chance.between32(1, 5);
   if (world.faults.has(Fault::poison) && chance.hit(0.15)) {
     plan.poison = true;

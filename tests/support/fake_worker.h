@@ -45,7 +45,9 @@ class FakeWorker {
     if (!serves_ || stopped) return;
     wire::Heartbeat beat;
     // A real one would have taken what the test has not made it read yet.
-    beat.running = static_cast<std::uint32_t>(sequences_.size() + inbox.size() + probes.size());
+    beat.paused = static_cast<std::uint32_t>(paused());
+    beat.running =
+        static_cast<std::uint32_t>(sequences_.size() - paused() + inbox.size() + probes.size());
     beat.step_age_ms = step_age_ms;
     beat.step_rows = step_age_ms > 0 ? 1 : 0;
     beat.descriptors = descriptors;
@@ -78,12 +80,15 @@ class FakeWorker {
     }
   }
 
-  /// Takes what the front has sent, then computes one token for every sequence. False: nothing ran.
+  /// Takes what the front has sent, then computes one token for every sequence that was granted
+  /// one. False: nothing ran.
   bool step() {
     take_commands();
     wire::Tokens tokens;
     for (Sequence& sequence : sequences_)
-      tokens.outputs.push_back(advance(sequence));
+      if (sequence.start.emitted.size() < sequence.start.granted)
+        tokens.outputs.push_back(advance(sequence));
+    tokens_given += tokens.outputs.size();
     std::erase_if(sequences_, [](const Sequence& sequence) { return sequence.finished; });
     if (tokens.outputs.empty()) return false;
     if (before_send) before_send(tokens);
@@ -132,6 +137,10 @@ class FakeWorker {
         std::erase_if(sequences_,
                       [&](const Sequence& old) { return old.start.id == sequence.start.id; });
         sequences_.push_back(std::move(sequence));
+      } else if (auto* grant = std::get_if<wire::Grant>(&command)) {
+        for (Sequence& sequence : sequences_)
+          if (sequence.start.id == grant->id && sequence.start.epoch == grant->epoch)
+            sequence.start.granted = std::max(sequence.start.granted, grant->granted);
       } else if (auto* cancel = std::get_if<wire::Cancel>(&command)) {
         cancels.push_back(*cancel);
         std::erase_if(sequences_, [&](const Sequence& sequence) {
@@ -144,6 +153,13 @@ class FakeWorker {
   [[nodiscard]] bool dead() const { return dead_; }
   [[nodiscard]] bool serves() const { return serves_; }
   [[nodiscard]] std::size_t running() const { return sequences_.size(); }
+  /// Those of them that have given all they were granted.
+  [[nodiscard]] std::size_t paused() const {
+    return static_cast<std::size_t>(
+        std::count_if(sequences_.begin(), sequences_.end(), [](const Sequence& sequence) {
+          return sequence.start.emitted.size() >= sequence.start.granted;
+        }));
+  }
   /// True if it runs a sequence of which `which` is true.
   template <class Which>
   [[nodiscard]] bool runs(Which which) const {
@@ -170,6 +186,7 @@ class FakeWorker {
   bool stopped = false;           ///< as SIGSTOP does: neither heartbeats nor answers
   bool unkillable = false;        ///< as one that sits in the kernel
   std::size_t unread_bytes = 0;   ///< as its link tells them
+  std::size_t tokens_given = 0;   ///< by all sequences together
   std::int64_t step_age_ms = 0;   ///< as its heartbeat tells it
   std::uint32_t descriptors = 0;  ///< as its heartbeat tells them
   std::uint32_t threads = 0;

@@ -118,6 +118,30 @@ TEST_F(CheckerTest, FindsNothingInAWholeLifeWithALostWorker) {
   EXPECT_EQ(checker_.remembered(), 1U) << "only the lane lives";
 }
 
+TEST_F(CheckerTest, C19FindsTokensForWhichTheReaderHadNoRoom) {
+  accept(2);
+  tell(Granted{{2}, 0, 2});
+  emit(2, 0, 0, {1, 2}, false);
+  ASSERT_THAT(broken(), IsEmpty());
+
+  emit(2, 0, 2, {3}, false);
+  EXPECT_THAT(broken(), ElementsAre("C19"));
+  tell(Granted{{2}, 0, 4});
+  emit(2, 0, 3, {4}, false);
+  EXPECT_THAT(broken(), ElementsAre("C19"));
+}
+
+TEST_F(CheckerTest, C19FindsAGrantThatIsTakenBack) {
+  accept(2);
+  tell(Granted{{2}, 0, 3});
+  tell(Granted{{2}, 1, 3});
+  ASSERT_THAT(broken(), IsEmpty());
+
+  tell(Granted{{2}, 1, 2});
+
+  EXPECT_THAT(broken(), ElementsAre("C19"));
+}
+
 TEST_F(CheckerTest, C1FindsASecondEnd) {
   accept(1);
   end(1, Outcome::cancelled);

@@ -135,7 +135,15 @@ TEST(WorkerProtocol, TellsNoLogprobsFromNone) {
   EXPECT_EQ(through_to_worker(Start{}).plan.logprobs, std::nullopt);
 }
 
-TEST(WorkerProtocol, CarriesCancelAndStop) {
+TEST(WorkerProtocol, CarriesGrantCancelAndStop) {
+  Grant grant = through_to_worker(Grant{SequenceId{9}, 4, 4'000'000'000});
+  EXPECT_EQ(grant.id, SequenceId{9});
+  EXPECT_EQ(grant.epoch, 4u);
+  EXPECT_EQ(grant.granted, 4'000'000'000u);
+  Start limited;
+  limited.granted = 5;
+  EXPECT_EQ(through_to_worker(limited).granted, 5u);
+  EXPECT_EQ(through_to_worker(Start{}).granted, kNoLimit);
   Cancel cancel = through_to_worker(Cancel{SequenceId{9}, 4});
   EXPECT_EQ(cancel.id, SequenceId{9});
   EXPECT_EQ(cancel.epoch, 4u);
@@ -201,7 +209,8 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
                                               .threads = 10,
                                               .loaded_bytes = 11'000'000'000,
                                               .compute_threads = 12,
-                                              .compute_lost_permille = 13});
+                                              .compute_lost_permille = 13,
+                                              .paused = 14});
 
   EXPECT_EQ(beat.steps, 1'000'000'000'000u);
   EXPECT_EQ(beat.running, 3u);
@@ -215,6 +224,7 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
   EXPECT_EQ(beat.loaded_bytes, 11'000'000'000u);
   EXPECT_EQ(beat.compute_threads, 12u);
   EXPECT_EQ(beat.compute_lost_permille, 13u);
+  EXPECT_EQ(beat.paused, 14u);
 }
 
 TEST(WorkerProtocol, CarriesOutputsWithAndWithoutLogprobs) {
@@ -315,10 +325,11 @@ TEST(WorkerProtocol, NamesTheFieldThatIsWrong) {
 
   std::string too_large;
   MsgpackWriter(too_large)
-      .array(13)
+      .array(14)
       .u64(21)
       .u64(1)
       .u64(std::uint64_t{1} << 32)
+      .u64(0)
       .u64(0)
       .u64(0)
       .u64(0)
@@ -385,6 +396,7 @@ TEST(WorkerProtocol, RefusesAnArrayThatPromisesMoreThanThereIs) {
 std::vector<std::string> payloads_to_worker() {
   return {payload_of(ToWorker(full_start())),
           payload_of(ToWorker(Start{})),
+          payload_of(ToWorker(Grant{SequenceId{1}, 2, 300})),
           payload_of(ToWorker(Cancel{SequenceId{1}, 2})),
           payload_of(ToWorker(Stop{true}))};
 }

@@ -119,6 +119,34 @@ TEST_F(WorkerLoopTest, ReusesTheMemoryOfTheOutputs) {
   EXPECT_EQ(std::get<wire::Tokens>(out.at(0)).outputs.at(0).tokens.data(), memory);
 }
 
+TEST_F(WorkerLoopTest, RestsWhenAllItHasIsPausedUntilAGrantOrADeadline) {
+  serve_hash();
+  auto first = start_of(1, {1, 2}, 10);
+  first.granted = 2;
+  auto second = start_of(2, {1, 2}, 10);
+  second.granted = 2;
+  second.time_left_ms = 500;
+  turn({first, second});
+  EXPECT_EQ(loop->may_wait(), Duration::zero());
+  turn();
+  EXPECT_EQ(loop->may_wait(), std::chrono::milliseconds(500));
+  EXPECT_EQ(progress.at(clock.now()).paused, 2U);
+  EXPECT_EQ(progress.at(clock.now()).running, 0U);
+
+  clock.advance(std::chrono::milliseconds(500));
+  turn();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(std::get<wire::Failed>(out[0]).code, ErrorCode::deadline_exceeded);
+  EXPECT_EQ(loop->may_wait(), Duration::max());
+
+  turn({wire::Grant{SequenceId{1}, 0, 3}});
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(std::get<wire::Tokens>(out[0]).outputs[0].first_index, 2U);
+  EXPECT_EQ(loop->may_wait(), Duration::max());
+  turn({wire::Cancel{SequenceId{1}, 0}});
+  EXPECT_TRUE(loop->idle());
+}
+
 TEST_F(WorkerLoopTest, EndsWithLastWordsWhenStoppedAndWithoutThemWhenTheDeviceIsLost) {
   serve_hash();
   EXPECT_EQ(turn({start_of(1, {1}, 50), wire::Stop{true}}), WorkerEnd::stopped);
