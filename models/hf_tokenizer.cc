@@ -39,7 +39,8 @@ class HfTokenizer final : public Tokenizer {
   [[nodiscard]] std::size_t token_bytes_max() const override { return token_bytes_max_; }
   [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text,
                                                     bool add_special,
-                                                    bool parse_special) const override;
+                                                    bool parse_special,
+                                                    const EncodeLimit& limit) const override;
   [[nodiscard]] std::string_view bytes(TokenId id) const override {
     return has(id) ? std::string_view(entries_[static_cast<std::size_t>(id)].bytes)
                    : std::string_view();
@@ -69,6 +70,7 @@ class HfTokenizer final : public Tokenizer {
 
   Result<void> encode_text(std::string_view text,
                            bool parse_special,
+                           const EncodeLimit& limit,
                            Bpe::Workspace& space,
                            std::vector<TokenId>& ids) const;
 
@@ -336,6 +338,7 @@ void HfTokenizer::bound_token_bytes() {
 
 Result<void> HfTokenizer::encode_text(std::string_view text,
                                       bool parse_special,
+                                      const EncodeLimit& limit,
                                       Bpe::Workspace& space,
                                       std::vector<TokenId>& ids) const {
   std::string normal;
@@ -347,23 +350,26 @@ Result<void> HfTokenizer::encode_text(std::string_view text,
   }
   std::vector<TextSection> sections;
   normalized_.split(text, parse_special, sections);
-  TextPieces cut;
+  std::optional<Error> reached;
   for (const TextSection& section : sections) {
     if (section.id >= 0) {
       ids.push_back(section.id);
       continue;
     }
-    Result<void> done = pre_tokenizer_.apply(section.text, cut);
-    if (!done) return done;
-    for (std::string_view piece : cut.pieces)
+    Result<void> done = pre_tokenizer_.apply(section.text, [&](std::string_view piece) {
       bpe_.encode_word(piece, space, ids);
+      return !(reached = limit.reached(ids.size()));
+    });
+    if (!done) return done;
+    if (reached) return *reached;
   }
   return {};
 }
 
 Result<std::vector<TokenId>> HfTokenizer::encode(std::string_view text,
                                                  bool add_special,
-                                                 bool parse_special) const {
+                                                 bool parse_special,
+                                                 const EncodeLimit& limit) const {
   std::size_t valid = valid_utf8_prefix(text);
   if (valid < text.size())
     return Error{ErrorCode::invalid_argument,
@@ -378,9 +384,10 @@ Result<std::vector<TokenId>> HfTokenizer::encode(std::string_view text,
     if (section.id >= 0) {
       ids.push_back(section.id);
     } else {
-      Result<void> done = encode_text(section.text, parse_special, space, ids);
+      Result<void> done = encode_text(section.text, parse_special, limit, space, ids);
       if (!done) return done.error();
     }
+    if (auto reached = limit.reached(ids.size())) return *reached;
   }
   if (add_special) ids.insert(ids.end(), affixes_.after.begin(), affixes_.after.end());
   return ids;

@@ -3,6 +3,7 @@
 #include "models/json_fields.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace sluice {
@@ -125,95 +126,99 @@ Result<void> PreTokenizer::add_split(const json::object& entry, const std::strin
   return {};
 }
 
-Result<void> PreTokenizer::cut(const Stage& stage,
-                               std::string_view piece,
-                               std::vector<std::string_view>& out) {
-  std::vector<TextSpan> matches;
-  if (stage.literal) {
-    for (std::size_t at = 0; (at = piece.find(stage.wanted, at)) != std::string_view::npos;
-         at += stage.wanted.size())
-      matches.push_back({at, at + stage.wanted.size()});
-  } else {
-    Result<void> found = stage.regex.find_all(piece, matches);
-    if (!found) return found;
-  }
-  // The whole piece as a row of parts, each a match or not.
-  std::vector<std::pair<TextSpan, bool>> parts;
-  std::size_t from = 0;
-  for (const TextSpan& match : matches) {
-    if (from != match.begin) parts.push_back({{from, match.begin}, stage.invert});
-    parts.push_back({match, !stage.invert});
-    from = match.end;
-  }
-  if (from != piece.size()) parts.push_back({{from, piece.size()}, stage.invert});
-  // Join them as the behaviour says.
-  std::vector<TextSpan> joined;
-  bool was_match = false;
-  auto to_previous = [&](bool joins, TextSpan part) {
-    if (joins && !joined.empty()) {
-      joined.back().end = part.end;
-    } else {
-      joined.push_back(part);
+/// Joins the parts of a piece, each of which is a match or not, as a behaviour says, and gives them
+/// on as soon as it is clear that nothing more joins them.
+class PreTokenizer::Joiner {
+ public:
+  /// `give` takes the bytes [begin, end) of the piece; false: no further one is wanted.
+  using Give = std::function<bool(const TextSpan&)>;
+  Joiner(Behavior behavior, Give give) : behavior_(behavior), give_(std::move(give)) {}
+
+  bool push(const TextSpan& part, bool is_match) {
+    bool was_match = std::exchange(was_match_, is_match);
+    switch (behavior_) {
+      case Behavior::isolated:
+        return give(part);
+      case Behavior::removed:
+        return is_match || give(part);
+      case Behavior::merged_with_previous:
+        return add(part, is_match && !was_match);
+      case Behavior::contiguous:
+        return add(part, is_match == was_match);
+      case Behavior::merged_with_next:
+        return add(part, !is_match && was_match);
     }
+    return true;
+  }
+  bool finish() { return !pending_ || give(*std::exchange(pending_, std::nullopt)); }
+
+ private:
+  bool give(const TextSpan& part) { return part.begin == part.end || give_(part); }
+  bool add(const TextSpan& part, bool joins) {
+    if (joins && pending_) {
+      pending_->end = part.end;
+      return true;
+    }
+    bool more = finish();
+    pending_ = part;
+    return more;
+  }
+
+  Behavior behavior_;
+  Give give_;
+  std::optional<TextSpan> pending_;
+  bool was_match_ = false;
+};
+
+/// Cuts a piece at the matches of a stage; the next stage has each part at once.
+/// False: no further piece is wanted.
+Result<bool> PreTokenizer::cut(std::size_t index,
+                               std::string_view piece,
+                               const Visit& visit) const {
+  const Stage& stage = stages_[index];
+  Result<bool> passed = true;
+  Joiner joiner(stage.behavior, [&](const TextSpan& part) {
+    passed = pass(index + 1, piece.substr(part.begin, part.end - part.begin), visit);
+    return passed && *passed;
+  });
+  std::size_t from = 0;
+  bool more = true;
+  auto on_match = [&](const TextSpan& match) {
+    if (from != match.begin) more = joiner.push({from, match.begin}, stage.invert);
+    more = more && joiner.push(match, !stage.invert);
+    from = match.end;
+    return more;
   };
-  switch (stage.behavior) {
-    case Behavior::isolated:
-      for (const auto& [part, is_match] : parts)
-        joined.push_back(part);
-      break;
-    case Behavior::removed:
-      for (const auto& [part, is_match] : parts) {
-        if (!is_match) joined.push_back(part);
-      }
-      break;
-    case Behavior::merged_with_previous:
-      for (const auto& [part, is_match] : parts) {
-        to_previous(is_match && !was_match, part);
-        was_match = is_match;
-      }
-      break;
-    case Behavior::contiguous:
-      for (const auto& [part, is_match] : parts) {
-        to_previous(is_match == was_match, part);
-        was_match = is_match;
-      }
-      break;
-    case Behavior::merged_with_next:
-      for (std::size_t i = parts.size(); i-- > 0;) {
-        bool is_match = parts[i].second;
-        if (is_match && !was_match && !joined.empty()) {
-          joined.back().begin = parts[i].first.begin;
-        } else {
-          joined.push_back(parts[i].first);
-        }
-        was_match = is_match;
-      }
-      std::reverse(joined.begin(), joined.end());
-      break;
+  if (stage.literal) {
+    for (std::size_t at = 0; more && (at = piece.find(stage.wanted, at)) != std::string_view::npos;
+         at += stage.wanted.size())
+      on_match({at, at + stage.wanted.size()});
+  } else {
+    Result<void> found = stage.regex.find_each(piece, on_match);
+    if (!found) return found.error();
   }
-  for (const TextSpan& span : joined) {
-    if (span.begin < span.end) out.push_back(piece.substr(span.begin, span.end - span.begin));
-  }
-  return {};
+  if (more && from != piece.size()) more = joiner.push({from, piece.size()}, stage.invert);
+  if (more) joiner.finish();
+  return passed;
 }
 
-Result<void> PreTokenizer::apply(std::string_view text, TextPieces& out) const {
-  out.pieces.assign(1, text);
-  std::vector<std::string_view> next;
-  for (const Stage& stage : stages_) {
-    if (stage.add_prefix_space) {
-      for (std::string_view& piece : out.pieces) {
-        if (piece.front() != ' ') piece = out.owned.emplace_back(" " + std::string(piece));
-      }
-    }
-    if (!stage.cuts) continue;
-    next.clear();
-    for (std::string_view piece : out.pieces) {
-      Result<void> done = cut(stage, piece, next);
-      if (!done) return done;
-    }
-    out.pieces.swap(next);
+/// Gives a piece to the stage of that index, or to the visitor behind the last one.
+Result<bool> PreTokenizer::pass(std::size_t index,
+                                std::string_view piece,
+                                const Visit& visit) const {
+  if (index == stages_.size()) return visit(piece);
+  const Stage& stage = stages_[index];
+  std::string spaced;
+  if (stage.add_prefix_space && piece.front() != ' ') {
+    spaced = " ";
+    piece = spaced.append(piece);
   }
+  return stage.cuts ? cut(index, piece, visit) : pass(index + 1, piece, visit);
+}
+
+Result<void> PreTokenizer::apply(std::string_view text, const Visit& visit) const {
+  Result<bool> passed = pass(0, text, visit);
+  if (!passed) return passed.error();
   return {};
 }
 

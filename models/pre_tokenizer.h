@@ -6,18 +6,13 @@
 
 #include <boost/json/value.hpp>
 
-#include <deque>
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sluice {
-
-/// The pieces of a text; they point into the text, or into `owned` where a space was put before.
-struct TextPieces {
-  std::vector<std::string_view> pieces;
-  std::deque<std::string> owned;
-};
 
 /// A sequence of cuts, the last of which is ByteLevel. Immutable.
 class PreTokenizer {
@@ -30,8 +25,11 @@ class PreTokenizer {
   /// True if parts of a text can vanish.
   [[nodiscard]] bool removes() const;
 
-  /// Cuts a non-empty valid text. Errors: internal (the regex engine's limits).
-  Result<void> apply(std::string_view text, TextPieces& out) const;
+  /// Takes the pieces of a text one by one; false: no further one is wanted.
+  using Visit = std::function<bool(std::string_view piece)>;
+  /// Cuts a non-empty valid text. However long it is, no more than one piece of each step is
+  /// remembered. Errors: internal (the regex engine's limits).
+  Result<void> apply(std::string_view text, const Visit& visit) const;
 
  private:
   /// What becomes of a match: a piece of its own, nothing, the end of the piece before, the start
@@ -50,9 +48,9 @@ class PreTokenizer {
 
   Result<void> add(const boost::json::value& entry, const std::string& place, int depth);
   Result<void> add_split(const boost::json::object& entry, const std::string& place);
-  static Result<void> cut(const Stage& stage,
-                          std::string_view piece,
-                          std::vector<std::string_view>& out);
+  class Joiner;
+  Result<bool> pass(std::size_t index, std::string_view piece, const Visit& visit) const;
+  Result<bool> cut(std::size_t index, std::string_view piece, const Visit& visit) const;
 
   std::vector<Stage> stages_;
 };

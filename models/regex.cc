@@ -172,6 +172,14 @@ Result<Regex> Regex::compile(std::string_view pattern) {
 }
 
 Result<void> Regex::find_all(std::string_view text, std::vector<TextSpan>& matches) const {
+  return find_each(text, [&matches](const TextSpan& match) {
+    matches.push_back(match);
+    return true;
+  });
+}
+
+Result<void> Regex::find_each(std::string_view text,
+                              const std::function<bool(const TextSpan&)>& visit) const {
   std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data(
       pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
   CHECK(data != nullptr);
@@ -200,7 +208,7 @@ Result<void> Regex::find_all(std::string_view text, std::vector<TextSpan>& match
         ++from;
       continue;
     }
-    matches.push_back(match);
+    if (!visit(match)) break;
     any = true;
     from = last_end = match.end;
   }

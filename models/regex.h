@@ -4,6 +4,7 @@
 #include "base/result.h"
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,9 @@ class Regex {
   ///   text   valid UTF-8
   /// Errors: internal (the engine's limits on work and memory).
   Result<void> find_all(std::string_view text, std::vector<TextSpan>& matches) const;
+  /// The same one by one, as long as `visit` returns true.
+  Result<void> find_each(std::string_view text,
+                         const std::function<bool(const TextSpan&)>& visit) const;
 
  private:
   struct Impl;

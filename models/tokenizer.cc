@@ -24,12 +24,14 @@ class ByteTokenizer final : public Tokenizer {
 
   [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text,
                                                     bool /*add_special*/,
-                                                    bool /*parse_special*/) const override {
+                                                    bool /*parse_special*/,
+                                                    const EncodeLimit& limit) const override {
     std::size_t valid = valid_utf8_prefix(text);
     if (valid < text.size())
       return Error{ErrorCode::invalid_argument,
                    "text is not UTF-8 at byte " + std::to_string(valid) + " of " +
                        std::to_string(text.size())};
+    if (auto reached = limit.reached(text.size())) return *reached;
     std::vector<TokenId> ids;
     ids.reserve(text.size());
     for (char c : text)
@@ -60,6 +62,15 @@ class ByteTokenizer final : public Tokenizer {
 };
 
 }  // namespace
+
+std::optional<Error> EncodeLimit::reached(std::size_t tokens) const {
+  if (tokens > tokens_max)
+    return Error{ErrorCode::resource_exhausted,
+                 "the text has more than " + std::to_string(tokens_max) + " tokens"};
+  if (stopped != nullptr && stopped->load(std::memory_order_relaxed))
+    return Error{ErrorCode::cancelled, "nobody wants the tokens any more"};
+  return std::nullopt;
+}
 
 std::shared_ptr<const Tokenizer> make_byte_tokenizer() {
   return std::make_shared<ByteTokenizer>();

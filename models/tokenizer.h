@@ -4,7 +4,10 @@
 #include "base/ids.h"
 #include "base/result.h"
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +15,15 @@
 #include <vector>
 
 namespace sluice {
+
+/// When to give a text up before its end.
+struct EncodeLimit {
+  std::size_t tokens_max = std::numeric_limits<std::size_t>::max();
+  const std::atomic<bool>* stopped = nullptr;  ///< another thread wants the ids no longer
+
+  /// None as long as `tokens` are within the limit.
+  [[nodiscard]] std::optional<Error> reached(std::size_t tokens) const;
+};
 
 /// Immutable after loading; any number of threads may use it at once.
 class Tokenizer {
@@ -34,10 +46,16 @@ class Tokenizer {
   /// The ids of a valid UTF-8 text.
   ///   add_special    put the BOS (or whatever the post-processor says) around it
   ///   parse_special  recognise special tokens spelled in the text; otherwise they are plain text
-  /// Errors: invalid_argument (not UTF-8), internal (the regex engine's limits).
-  [[nodiscard]] virtual Result<std::vector<TokenId>> encode(std::string_view text,
-                                                            bool add_special,
-                                                            bool parse_special) const = 0;
+  ///   limit          looked at from word to word
+  /// Work: O(n log n) for a word of n bytes, otherwise linear. Memory: beside the ids some 40 bytes
+  /// for each byte of the longest word.
+  /// Errors: invalid_argument (not UTF-8), internal (the regex engine's limits), resource_exhausted
+  /// (more than `tokens_max`), cancelled.
+  [[nodiscard]] virtual Result<std::vector<TokenId>> encode(
+      std::string_view text,
+      bool add_special,
+      bool parse_special,
+      const EncodeLimit& limit = {}) const = 0;
 
   /// The bytes one id stands for (not always whole characters); a special token gives its name.
   /// Ids without an entry give nothing.

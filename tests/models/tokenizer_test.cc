@@ -88,7 +88,10 @@ class PieceTokenizer final : public Tokenizer {
   [[nodiscard]] std::optional<TokenId> bos() const override { return {}; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return none_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return 64; }
-  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view, bool, bool) const override {
+  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view,
+                                                    bool,
+                                                    bool,
+                                                    const EncodeLimit&) const override {
     return none_;
   }
   [[nodiscard]] std::string_view bytes(TokenId id) const override {
@@ -307,6 +310,31 @@ TEST_F(TokenizerFile, RefusesATextThatIsNotUtf8) {
 
   ASSERT_FALSE(ids);
   EXPECT_EQ(ids.error().message, "text is not UTF-8 at byte 1 of 2");
+}
+
+TEST_F(TokenizerFile, GivesUpATextWithMoreTokensThanAreWanted) {
+  auto tokenizer = loaded();
+  std::string text;
+  for (int i = 0; i < 100; ++i)
+    text += "ab ";
+
+  auto most = tokenizer->encode(text, false, false, {.tokens_max = 200});
+  auto many = tokenizer->encode(text, false, false, {.tokens_max = 199});
+
+  ASSERT_TRUE(most);
+  EXPECT_EQ(most->size(), 200U);
+  ASSERT_FALSE(many);
+  EXPECT_EQ(many.error().code, ErrorCode::resource_exhausted);
+}
+
+TEST_F(TokenizerFile, GivesUpATextThatNobodyWantsAnyMore) {
+  auto tokenizer = loaded();
+  std::atomic<bool> stopped{true};
+
+  auto ids = tokenizer->encode("ab ab ab", false, false, {.stopped = &stopped});
+
+  ASSERT_FALSE(ids);
+  EXPECT_EQ(ids.error().code, ErrorCode::cancelled);
 }
 
 TEST_F(TokenizerFile, CollectsTheEndsOfAllFiles) {
