@@ -58,13 +58,14 @@ bool Acceptor::accept_one() {
       ::accept4(socket_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (accepted < 0) {
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      if (events_.make_room()) return true;
       use_spare();
       pause();
       return false;
     }
     return errno == EINTR || errno == ECONNABORTED || errno == EPROTO;
   }
-  if (is_near_limit(accepted)) {
+  if (is_near_limit(accepted) && !events_.make_room()) {
     events_.exhausted(accepted);
     pause();
     return false;

@@ -13,14 +13,17 @@
 
 namespace sluice {
 
-/// Owns a listening socket on a loop. It stops accepting for a moment when nine tenths of the
-/// process' descriptors are in use, and keeps a spare one so that even without any left a client
-/// can be told. Everything on the loop's thread.
+/// Owns a listening socket on a loop. When nine tenths of the process' descriptors are in use, a
+/// new connection takes the place of an idle one; where there is none, it stops accepting for a
+/// moment. It keeps a spare one so that even without any left a client can be told. Everything on
+/// the loop's thread.
 class Acceptor {
  public:
   struct Events {
     /// A new connection; the socket is the receiver's.
     std::function<void(int socket, const std::string& host, std::uint16_t port)> accepted;
+    /// Descriptors run out: close a connection that nobody uses. False: there is none.
+    std::function<bool()> make_room;
     /// There is no room for this one; the receiver answers it and closes it at once.
     std::function<void(int socket)> exhausted;
   };

@@ -17,6 +17,31 @@ namespace sluice {
 using HttpHeaders =
     std::vector<std::pair<std::string, std::string>>;  ///< in the order of arrival; names as sent
 
+/// What one request's body, and whatever is made of it, has of the memory for bodies. It returns
+/// when this is destroyed. One thread at a time.
+class BodyShare {
+ public:
+  virtual ~BodyShare() = default;
+  /// It holds so many bytes from now on. False: there is no room for more, nothing has changed.
+  [[nodiscard]] virtual bool resize(std::size_t bytes) = 0;
+  /// The body is complete: from now on nobody takes its memory away.
+  virtual void complete() = 0;
+};
+
+/// The memory that all bodies together may have. Thread-safe; no call waits.
+class BodyMemory {
+ public:
+  virtual ~BodyMemory() = default;
+  /// The share of a request that begins, without any bytes so far. Null: there is no room for it.
+  ///   address   of the client
+  ///   expected  bytes of its body; 0: not known
+  ///   give_way  others need the room more: the body is to be given up. On any thread, and possibly
+  ///             when the share is gone
+  virtual std::shared_ptr<BodyShare> open(const std::string& address,
+                                          std::uint64_t expected,
+                                          std::function<void()> give_way) = 0;
+};
+
 /// A request line and its headers, after the gate: framing is sound, limits hold.
 struct HttpRequest {
   std::string method;  ///< "GET"
@@ -30,8 +55,9 @@ struct HttpRequest {
   bool has_framing = false;  ///< Content-Length (0 too) or chunked was given
   std::optional<std::uint64_t> content_length;
   bool expects_continue = false;
-  std::string body;    ///< complete when `on_request` is called
-  TimePoint received;  ///< when the headers were complete
+  std::string body;                   ///< complete when `on_request` is called
+  std::shared_ptr<BodyShare> memory;  ///< of the body; null if nobody counts it
+  TimePoint received;                 ///< when the headers were complete
 
   /// The value of the first header of that name (any case), or none.
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
@@ -48,7 +74,7 @@ struct HttpResponse {
 
 /// A request that never reached a handler's code: what the gate, a limit or a time-out says.
 struct HttpFault {
-  int status = 400;     ///< 400, 408, 413, 414, 431, 501, 503, 505
+  int status = 400;     ///< 400, 408, 413, 414, 429, 431, 501, 503, 505
   std::string code;     ///< "invalid_header", "request_timeout", "request_too_large", ...
   std::string message;  ///< a sentence for people
   /// X-Request-Id and Origin of the request as they were sent and not yet judged, where they were readable; otherwise
@@ -106,7 +132,9 @@ struct HttpOptions {
   std::size_t header_count_max = 100;
   std::size_t header_value_bytes_max = std::size_t{8} << 10;
   std::size_t body_bytes_max = std::size_t{8} << 20;
-  std::size_t connections_max = 2048;           ///< of one listener over all its loops
+  std::shared_ptr<BodyMemory> body_memory = {};  ///< of all bodies together; null: no limit
+  /// Of one listener over all its loops. At the limit the oldest idle one makes room for a new one.
+  std::size_t connections_max = 2048;
   std::size_t connections_per_address_max = 0;  ///< 0: no limit
   std::size_t pipelined_max = 16;
   std::size_t pipelined_bytes_max = std::size_t{64} << 10;

@@ -17,12 +17,13 @@ namespace {
 
 constexpr std::size_t kSliceBytes = std::size_t{128} << 10;  ///< of one write, to see progress
 constexpr std::size_t kKeptBytes = std::size_t{64} << 10;    ///< capacity worth keeping
-constexpr std::size_t kBodyReserve = std::size_t{64} << 10;  ///< before a byte has come
+constexpr std::size_t kHeldFreely = std::size_t{4} << 10;    ///< of what waits for its turn
 /// More than the sockets of both sides hold (Linux: up to 32 MiB to receive, 4 to send): a client
 /// that looks for an answer between two writes finds it before a reset can destroy it.
 constexpr std::size_t kLingerBytes = std::size_t{64} << 20;
 constexpr Duration kLingerTime = std::chrono::seconds(2);
-constexpr Duration kFirstRequestOfDrain = std::chrono::seconds(1);
+/// A new connection's first request may be on its way for so long.
+constexpr Duration kFirstRequest = std::chrono::seconds(1);
 
 uv_stream_t* stream(uv_tcp_t* socket) {
   return reinterpret_cast<uv_stream_t*>(socket);
@@ -55,6 +56,7 @@ bool HttpConnection::open(int socket) {
     return false;
   }
   deadline_ = now() + options().first_byte_timeout;
+  idle_place_ = home_->next_idle_place();
   start_reading();
   return true;
 }
@@ -85,8 +87,9 @@ void HttpConnection::start_reading() {
   const int rc = uv_read_start(
       stream(&socket_),
       [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-        auto& loop = static_cast<HttpConnection*>(handle->data)->home_->loop();
-        *buffer = uv_buf_init(loop.read_buffer(), EventLoop::Impl::kReadBufferBytes);
+        auto* connection = static_cast<HttpConnection*>(handle->data);
+        *buffer = uv_buf_init(connection->home_->loop().read_buffer(),
+                              static_cast<unsigned>(connection->read_bytes_max()));
       },
       [](uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
         auto* connection = static_cast<HttpConnection*>(stream->data);
@@ -124,6 +127,14 @@ void HttpConnection::on_bytes(std::string_view bytes) {
   }
 }
 
+/// While a request runs no more is read than may wait.
+std::size_t HttpConnection::read_bytes_max() const {
+  if (state_ != State::running && state_ != State::flushing)
+    return EventLoop::Impl::kReadBufferBytes;
+  const std::size_t most = std::max(options().pipelined_bytes_max, in_.size() + 1);
+  return std::min(most - in_.size(), EventLoop::Impl::kReadBufferBytes);
+}
+
 void HttpConnection::on_end(bool clean) {
   reading_ = false;  // libuv stops by itself
   if (state_ == State::flushing && clean) {
@@ -145,11 +156,23 @@ void HttpConnection::hold(std::string_view bytes) {
     heads_scanned_ = found + kHeadEnd.size();
   }
   heads_scanned_ = std::max(heads_scanned_, in_.size() - std::min<std::size_t>(in_.size(), 3));
-  if (in_.size() >= options().pipelined_bytes_max || waiting_heads_ >= options().pipelined_max) {
+  if (!may_hold_more() || in_.size() >= options().pipelined_bytes_max ||
+      waiting_heads_ >= options().pipelined_max) {
     stop_reading();
   } else {
     start_reading();
   }
+}
+
+/// What waits for its turn counts as bodies do, but for a little.
+bool HttpConnection::may_hold_more() {
+  if (in_.size() <= kHeldFreely || !options().body_memory) return true;
+  if (!held_share_) {
+    held_share_ = options().body_memory->open(address_, 0, [] {});
+    if (!held_share_) return false;
+    held_share_->complete();
+  }
+  return held_share_->resize(in_.size());
 }
 
 void HttpConnection::consume(std::string_view arrived) {
@@ -171,6 +194,7 @@ void HttpConnection::consume(std::string_view arrived) {
   in_.erase(0, parse(in_));
   parsing_ = false;
   heads_scanned_ = waiting_heads_ = 0;
+  held_share_.reset();
   if (state_ == State::running || state_ == State::flushing) {
     hold({});
   } else if (state_ < State::running) {
@@ -189,6 +213,7 @@ std::size_t HttpConnection::parse(std::string_view bytes) {
         // An empty line alone begins no request.
         if (rest.empty() || rest == "\r" || rest == "\r\n") return used;
         state_ = State::head;
+        note_idle(false);
         deadline_ = now() + options().header_timeout;
         break;
       case State::head: {
@@ -206,22 +231,15 @@ std::size_t HttpConnection::parse(std::string_view bytes) {
         break;
       }
       case State::body: {
-        const auto step = parser_->parse_body(rest, request_->body, options().body_bytes_max);
+        const HttpBody::Step step = body_.feed(rest, *parser_, *request_, options());
         used += step.consumed;
-        body_bytes_ += step.consumed;
-        if (step.state == HttpParser::Body::more) return used;
-        if (step.state == HttpParser::Body::done) {
-          dispatch();
-          break;
+        if (step.fault) {
+          fail(of_request(*step.fault));
+          return bytes.size();
         }
-        fail(step.state == HttpParser::Body::too_large
-                 ? make_fault(413,
-                              "request_too_large",
-                              "the request's body is larger than " +
-                                  std::to_string(options().body_bytes_max) + " bytes")
-                 : make_fault(
-                       400, "invalid_header", "the chunks of the request's body are malformed"));
-        return bytes.size();
+        if (!step.done) return used;
+        dispatch();
+        break;
       }
       case State::running:
       case State::flushing:
@@ -247,21 +265,22 @@ void HttpConnection::begin_request(std::string_view head, bool body_arrived) {
   if (auto refusal = home_->handler().on_head(*request_)) {
     return refuse_request(std::move(*refusal));
   }
-  if (request_->content_length.value_or(0) > options().body_bytes_max) {
-    return fail(make_fault(413,
-                           "request_too_large",
-                           "the request's body has " + std::to_string(*request_->content_length) +
-                               " bytes, the limit is " + std::to_string(options().body_bytes_max)));
+  std::function<void()> give_way;
+  if (request_->has_body && options().body_memory) {
+    if (!self_) self_ = std::make_shared<HttpConnection*>(this);
+    give_way = [self = self_, mailbox = home_->loop().mailbox()] {
+      mailbox->post([self] {
+        if (*self != nullptr) (*self)->give_way();
+      });
+    };
   }
+  if (auto refusal = body_.begin(*request_, options(), address_, std::move(give_way), now()))
+    return fail(of_request(std::move(*refusal)));
   request_->has_body ? await_body(body_arrived) : dispatch();
 }
 
 void HttpConnection::await_body(bool body_arrived) {
   state_ = State::body;
-  body_begin_ = now();
-  body_bytes_ = 0;
-  request_->body.reserve(static_cast<std::size_t>(
-      std::min<std::uint64_t>(request_->content_length.value_or(0), kBodyReserve)));
   if (request_->expects_continue && !body_arrived) {
     out_.append("HTTP/1.1 100 Continue\r\n\r\n");
     flush();
@@ -286,12 +305,16 @@ void HttpConnection::refuse_request(HttpResponse response) {
 }
 
 /// A fault of the request whose head has been read, or of one that has none yet.
-HttpFault HttpConnection::make_fault(int status, const char* code, std::string message) const {
-  HttpFault fault{status, code, std::move(message), ""};
+HttpFault HttpConnection::of_request(HttpFault fault) const {
   if (!request_) return fault;
   fault.request_id = request_->header("x-request-id").value_or("");
   fault.origin = request_->header("origin").value_or("");
   return fault;
+}
+
+/// Others need the memory of the body that is being read.
+void HttpConnection::give_way() {
+  if (state_ == State::body) fail(of_request(HttpBody::no_memory()));
 }
 
 void HttpConnection::fail(const HttpFault& fault) {
@@ -368,6 +391,7 @@ void HttpConnection::abort() {
 void HttpConnection::finish_answer() {
   detach();
   request_.reset();
+  body_.end();
   state_ = State::flushing;
   flush();
 }
@@ -381,6 +405,8 @@ void HttpConnection::answer_sent() {
   }
   state_ = State::idle;
   served_ = true;
+  note_idle(true);
+  idle_place_ = home_->next_idle_place();
   deadline_ = now() + options().idle_timeout;
   if (parsing_) return;
   if (in_.empty()) {
@@ -395,6 +421,7 @@ void HttpConnection::linger() {
   deadline_ = now() + kLingerTime;
   dropped_ = 0;
   if (!parsing_) release(in_);
+  held_share_.reset();
   auto* request = new uv_shutdown_t;
   const int rc =
       uv_shutdown(request, stream(&socket_), [](uv_shutdown_t* done, int) { delete done; });
@@ -503,7 +530,11 @@ void HttpConnection::close(bool reset) {
 void HttpConnection::close_socket(bool reset) {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  note_idle(false);
   request_.reset();
+  body_.end();
+  held_share_.reset();
+  if (self_) *self_ = nullptr;
   const auto closed = [](uv_handle_t* handle) {
     auto* connection = static_cast<HttpConnection*>(handle->data);
     connection->home_->remove(connection);
@@ -521,15 +552,23 @@ void HttpConnection::close_socket(bool reset) {
 void HttpConnection::close_if_idle() {
   if (state_ != State::idle || !in_.empty()) return;
   if (served_) return close();
-  // The first request of a new connection may be on its way; a moment is enough for it.
-  deadline_ = std::min(deadline_, now() + kFirstRequestOfDrain);
+  // A moment is enough for the first request of a new connection.
+  deadline_ = std::min(deadline_, now() + kFirstRequest);
 }
 
 // ---- Time
 
-TimePoint HttpConnection::body_deadline() const {
-  const auto earned = std::chrono::seconds(body_bytes_ / options().body_bytes_per_second_min);
-  return body_begin_ + options().body_timeout + earned;
+std::optional<std::uint64_t> HttpConnection::idle_place() const {
+  if (state_ != State::idle || !in_.empty()) return std::nullopt;
+  const TimePoint accepted = deadline_ - options().first_byte_timeout;
+  if (!served_ && now() - accepted < kFirstRequest) return std::nullopt;
+  return idle_place_;
+}
+
+/// Other loops see how many connections could make room.
+void HttpConnection::note_idle(bool idle) {
+  if (refused_ || std::exchange(idle_counted_, idle) == idle) return;
+  idle ? ++home_->shared().idle : --home_->shared().idle;
 }
 
 void HttpConnection::check_deadlines(TimePoint now) {
@@ -537,7 +576,7 @@ void HttpConnection::check_deadlines(TimePoint now) {
   // A client that reads nothing would keep what is queued for ever.
   if (write_deadline_ <= now) return close(true);
   const auto timed_out = [this](const char* what) {
-    fail(make_fault(408, "request_timeout", what));
+    fail(of_request({408, "request_timeout", what, ""}));
   };
   switch (state_) {
     case State::idle:
@@ -547,7 +586,7 @@ void HttpConnection::check_deadlines(TimePoint now) {
       if (deadline_ <= now) timed_out("the request's headers did not arrive in time");
       return;
     case State::body:
-      if (body_deadline() <= now) timed_out("the request's body did not arrive in time");
+      if (body_.deadline(options()) <= now) timed_out("the request's body did not arrive in time");
       return;
     case State::lingering:
       if (deadline_ <= now) close();

@@ -3,6 +3,7 @@
 
 #include "net/header_gate.h"
 #include "net/http.h"
+#include "net/http_body.h"
 #include "net/http_exchange.h"
 #include "net/http_loop.h"
 #include "net/http_parser.h"
@@ -12,6 +13,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,6 +45,10 @@ class HttpConnection final : public RoundTask {
   // Called by the loop's shared part.
   void check_deadlines(TimePoint now);
   void close_if_idle();
+  /// Its place in the order in which connections of the loop began to wait for a request; none: it
+  /// does not wait, or its first one may well be on its way.
+  [[nodiscard]] std::optional<std::uint64_t> idle_place() const;
+  [[nodiscard]] const std::string& address() const { return address_; }
   /// Closes the socket, with a reset where the answer is cut; a running exchange is told that its
   /// client is gone.
   void close(bool reset = false);
@@ -69,6 +75,8 @@ class HttpConnection final : public RoundTask {
   void on_bytes(std::string_view bytes);
   void on_end(bool clean);
   void hold(std::string_view bytes);
+  bool may_hold_more();
+  [[nodiscard]] std::size_t read_bytes_max() const;
   void consume(std::string_view arrived);
   std::size_t parse(std::string_view bytes);
   void begin_request(std::string_view head, bool body_arrived);
@@ -79,7 +87,8 @@ class HttpConnection final : public RoundTask {
 
   // Answering.
   void refuse_request(HttpResponse response);
-  [[nodiscard]] HttpFault make_fault(int status, const char* code, std::string message) const;
+  [[nodiscard]] HttpFault of_request(HttpFault fault) const;
+  void give_way();
   void fail(const HttpFault& fault);
   void answer(HttpResponse response);
   void finish_answer();
@@ -96,7 +105,7 @@ class HttpConnection final : public RoundTask {
   [[nodiscard]] std::size_t unsent() const { return out_.size() + sending_.size() - sent_; }
   [[nodiscard]] const HttpOptions& options() const { return home_->options(); }
   [[nodiscard]] TimePoint now() const { return home_->loop().now(); }
-  [[nodiscard]] TimePoint body_deadline() const;
+  void note_idle(bool idle);
   void release_memory();
 
   std::shared_ptr<HttpLoop> home_;
@@ -117,13 +126,19 @@ class HttpConnection final : public RoundTask {
   bool refused_ = false;
   bool served_ = false;  ///< a request, at least
   bool cold_ = false;    ///< idle since the last sweep
+  bool idle_counted_ = false;
+  std::uint64_t idle_place_ = 0;
 
   std::string in_;                 ///< arrived and not yet parsed
   std::size_t heads_scanned_ = 0;  ///< of `in_`, for `waiting_heads_`
   std::size_t waiting_heads_ = 0;  ///< ends of heads in `in_` while a request runs
   HeaderGate gate_;
   std::unique_ptr<HttpParser> parser_;
-  std::unique_ptr<HttpRequest> request_;  ///< being read
+  std::unique_ptr<HttpRequest> request_;   ///< being read
+  HttpBody body_;                          ///< of `request_`
+  std::shared_ptr<BodyShare> held_share_;  ///< of `in_`, while much waits there
+  /// For whoever asks it to give way: null when it is gone.
+  std::shared_ptr<HttpConnection*> self_;
   std::shared_ptr<ExchangeState> exchange_;
 
   std::string out_;       ///< to be written
@@ -133,8 +148,6 @@ class HttpConnection final : public RoundTask {
   uv_write_t write_{};
 
   TimePoint deadline_;  ///< idle, head, lingering
-  TimePoint body_begin_;
-  std::size_t body_bytes_ = 0;  ///< arrived
   TimePoint write_deadline_ = TimePoint::max();
   std::size_t dropped_ = 0;  ///< while lingering
 };

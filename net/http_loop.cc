@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <optional>
 #include <utility>
 
 namespace sluice {
@@ -16,6 +17,8 @@ namespace {
 
 /// Refused connections that are read until their client closes, so that it can see the answer.
 constexpr std::size_t kLingeringRefusalsMax = 128;
+/// Idle connections that are closed when there is no place left: these at most.
+constexpr std::size_t kClosedAtOnce = 8;
 
 const HttpFault& overloaded() {
   static const HttpFault fault{503, "overloaded", "the server has too many connections", ""};
@@ -35,20 +38,20 @@ Duration sweep_period(const HttpOptions& options) {
 
 }  // namespace
 
-bool HttpListenerState::enter(const std::string& address) {
-  if (connections.fetch_add(1) >= options.connections_max) {
+HttpListenerState::Entry HttpListenerState::enter(const std::string& address, bool beyond) {
+  if (connections.fetch_add(1) >= options.connections_max + (beyond ? loops.size() : 0)) {
     connections.fetch_sub(1);
-    return false;
+    return Entry::full;
   }
-  if (options.connections_per_address_max == 0) return true;
+  if (options.connections_per_address_max == 0) return Entry::entered;
   const std::lock_guard lock(mutex_);
   std::size_t& count = by_address_[address];
   if (count >= options.connections_per_address_max) {
     connections.fetch_sub(1);
-    return false;
+    return Entry::address_full;
   }
   ++count;
-  return true;
+  return Entry::entered;
 }
 
 void HttpListenerState::leave(const std::string& address) {
@@ -65,7 +68,7 @@ HttpLoop::HttpLoop(EventLoop& loop, std::shared_ptr<HttpListenerState> shared)
 void HttpLoop::adopt(int socket, const std::string& address, std::uint16_t port) {
   const bool bracketed = address.find(':') != std::string::npos;
   std::string peer = (bracketed ? "[" + address + "]" : address) + ":" + std::to_string(port);
-  if (shared_->enter(address)) {
+  if (enter(address)) {
     ++shared_->accepted;
     HttpConnection::start(shared_from_this(), socket, address, std::move(peer));
     return;
@@ -76,6 +79,51 @@ void HttpLoop::adopt(int socket, const std::string& address, std::uint16_t port)
     return;
   }
   HttpConnection::refuse(shared_from_this(), socket, std::move(peer), overloaded());
+}
+
+/// Whoever is idle for longest makes room for a new connection.
+bool HttpLoop::enter(const std::string& address) {
+  using Entry = HttpListenerState::Entry;
+  Entry entry = shared_->enter(address);
+  if (entry == Entry::full) {
+    // Some at once, for each look at all connections costs time.
+    const bool here = close_idle(kClosedAtOnce);
+    if (here || make_others_close()) entry = shared_->enter(address, !here);
+  } else if (entry == Entry::address_full) {
+    // Of the other loops' connections none can be counted on, but the next attempt may find room.
+    if (close_idle(1, &address))
+      entry = shared_->enter(address);
+    else
+      make_others_close(&address);
+  }
+  return entry == Entry::entered;
+}
+
+/// False: no other loop has an idle connection either.
+bool HttpLoop::make_others_close(const std::string* address) {
+  if (shared_->idle.load() == 0) return false;
+  std::optional<std::string> only;
+  if (address != nullptr) only = *address;
+  for (const auto& [mailbox, other] : shared_->loops) {
+    mailbox->post([other = other, only] {
+      if (auto loop = other.lock()) loop->close_idle(1, only ? &*only : nullptr);
+    });
+  }
+  return true;
+}
+
+bool HttpLoop::close_idle(std::size_t most, const std::string* address) {
+  std::vector<std::pair<std::uint64_t, HttpConnection*>> idle;
+  for (HttpConnection* connection : connections_) {
+    if (address != nullptr && connection->address() != *address) continue;
+    if (auto place = connection->idle_place()) idle.emplace_back(*place, connection);
+  }
+  most = std::min(most, idle.size());
+  const auto end = idle.begin() + static_cast<std::ptrdiff_t>(most);
+  std::partial_sort(idle.begin(), end, idle.end());
+  for (auto each = idle.begin(); each != end; ++each)
+    each->second->close();
+  return most > 0;
 }
 
 void HttpLoop::turn_away(int socket) {

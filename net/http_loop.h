@@ -13,19 +13,24 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice {
 
 class HttpConnection;
+class HttpLoop;
 
 /// Shared by all loops of a listener. Thread-safe.
 struct HttpListenerState {
   HttpListenerState(HttpOptions all_options, HttpHandler& all_handler)
       : options(std::move(all_options)), handler(all_handler) {}
 
-  /// Takes a place for a connection from `address`; false over a limit.
-  bool enter(const std::string& address);
+  /// Whether a connection found a place.
+  enum class Entry : std::uint8_t { entered, full, address_full };
+  /// Takes a place for a connection from `address`.
+  ///   beyond  a few more than the limit may enter: others are on their way out
+  Entry enter(const std::string& address, bool beyond = false);
   void leave(const std::string& address);
 
   const HttpOptions options;
@@ -34,6 +39,9 @@ struct HttpListenerState {
   std::atomic<std::size_t> lingering_refusals{0};
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::size_t> idle{0};  ///< connections that wait for their next request
+  /// All loops of the listener, to be reached from each of them. Set before the first connection.
+  std::vector<std::pair<std::shared_ptr<LoopMailbox>, std::weak_ptr<HttpLoop>>> loops;
 
  private:
   std::mutex mutex_;
@@ -50,6 +58,9 @@ class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
   void adopt(int socket, const std::string& address, std::uint16_t port);
   /// Tells the client that there is no room, waits for nothing, and closes the socket.
   void turn_away(int socket);
+  /// Closes the connections that have been idle for longest, of one address if one is named.
+  /// False: none was idle.
+  bool close_idle(std::size_t most, const std::string* address = nullptr);
   /// Closes idle connections; the others close after their answer.
   void drain();
   /// Closes all connections at once; their clients' exchanges are told.
@@ -61,11 +72,14 @@ class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
   [[nodiscard]] EventLoop::Impl& loop() { return loop_.impl(); }
   [[nodiscard]] HttpHeadWriter& heads() { return heads_; }
   [[nodiscard]] bool draining() const { return draining_; }
+  [[nodiscard]] std::uint64_t next_idle_place() { return ++idle_places_; }
 
   void add(HttpConnection* connection);
   void remove(HttpConnection* connection);
 
  private:
+  bool enter(const std::string& address);
+  bool make_others_close(const std::string* address = nullptr);
   void sweep();
 
   EventLoop& loop_;
@@ -73,6 +87,7 @@ class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
   HttpHeadWriter heads_;
   std::vector<HttpConnection*> connections_;  ///< each knows its index
   std::unique_ptr<EventLoop::Timer> timer_;
+  std::uint64_t idle_places_ = 0;
   bool draining_ = false;
   bool closed_ = false;
 };

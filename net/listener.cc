@@ -27,6 +27,7 @@ struct Part {
         {.accepted = [http = http](int accepted,
                                    const std::string& host,
                                    std::uint16_t port) { http->adopt(accepted, host, port); },
+         .make_room = [http = http] { return http->close_idle(1); },
          .exhausted =
              [http = http](int accepted) {
                ++http->shared().refused;
@@ -68,11 +69,13 @@ class Listener final : public HttpListener {
            HttpHandler& handler)
       : address_(bound_address(sockets.front())),
         shared_(std::make_shared<HttpListenerState>(std::move(options), handler)) {
-    for (std::size_t i = 0; i < loops.size(); ++i) {
-      parts_.push_back(std::make_unique<Part>(*loops[i], shared_));
-      parts_.back()->mailbox->post(
-          [part = parts_.back().get(), socket = sockets[i]] { part->open(socket); });
+    for (EventLoop* loop : loops) {
+      parts_.push_back(std::make_unique<Part>(*loop, shared_));
+      shared_->loops.emplace_back(parts_.back()->mailbox, parts_.back()->http);
     }
+    for (std::size_t i = 0; i < loops.size(); ++i)
+      parts_[i]->mailbox->post(
+          [part = parts_[i].get(), socket = sockets[i]] { part->open(socket); });
   }
   ~Listener() override { close(); }
 

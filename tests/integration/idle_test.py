@@ -14,7 +14,7 @@ IDLE_S = 5
 
 @pytest.fixture(scope="module")
 def server():
-    with serve("--max-connections", 2 * CONNECTIONS) as server:
+    with serve("--max-connections", 2 * CONNECTIONS, "--max-connections-per-address", 2 * CONNECTIONS) as server:
         complete(server, prompt="It was", max_tokens=8)
         yield server
 

@@ -5,8 +5,8 @@ import http.client
 
 import pytest
 
-from raw_http import Wire, assert_error, exchange, head, post
-from sluice_server import complete, in_parallel, request, serve
+from raw_http import Wire, assert_error, exchange, post
+from sluice_server import complete, in_parallel, open_descriptors, request, serve, wait_until
 
 LONG = {"prompt": "Once upon a time", "max_tokens": 200, "ignore_eos": True, "seed": 1}
 
@@ -57,17 +57,18 @@ def test_a_request_for_more_choices_than_the_server_can_ever_hold_is_a_bad_reque
 
 
 def test_a_connection_over_the_limit_is_told_so_and_the_others_are_not_touched():
-    with serve("--model", "hash=hash", "--max-connections", 8) as server:
+    with serve("--model", "hash=hash", "--max-connections", 8, "--max-connections-per-address", 8) as server:
+        idle = open_descriptors(server.pid)
         wires = [Wire(server.http) for _ in range(8)]
-        for wire in wires:
-            wire.send(head("GET", "/health"))
-            assert wire.response().status == 200
+        for wire in wires:  # idle ones would make room
+            wire.send(post({"prompt": "x", "max_tokens": 1})[:-1])
+        wait_until(lambda: open_descriptors(server.pid) >= idle + 8, "all are connected")
 
         with Wire(server.http) as ninth:
             assert_error(ninth.response(), 503, "overloaded")
             ninth.assert_closed()
         for wire in wires:
-            wire.send(post({"prompt": "x", "max_tokens": 1}))
+            wire.send(b"}")
             assert wire.response().status == 200
             wire.socket.close()
         assert request(server.management, "GET", "/health")[0] == 200

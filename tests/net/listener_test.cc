@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,37 @@ using std::chrono::milliseconds;
 using Exchange = ScriptedHandler::Exchange;
 
 constexpr const char* kGet = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+constexpr const char* kWait = "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n";
+
+/// A server that answers all but kWait, whose exchanges it keeps in `running`.
+class WaitingServer : public HttpServer {
+ public:
+  WaitingServer() {
+    handler.request = [this](HttpRequest request, Exchange exchange) {
+      if (request.path == "/wait") return running.put(std::move(exchange));
+      exchange->respond({});
+    };
+  }
+  ~WaitingServer() { stop(); }
+
+  /// A connection whose request runs on.
+  TcpClient busy() {
+    auto client = connect();
+    client.send(kWait);
+    kept.push_back(*running.take());
+    return client;
+  }
+  /// A connection that has had its answer and waits for the next request.
+  TcpClient idle() {
+    auto client = connect();
+    client.send(kGet);
+    EXPECT_EQ(client.receive_response().status, 200);
+    return client;
+  }
+
+  Box<Exchange> running;
+  std::vector<Exchange> kept;
+};
 
 TEST(ListenAddress, ParsesAddressesWithPorts) {
   const auto v4 = ListenAddress::parse("127.0.0.1:8000");
@@ -148,15 +180,11 @@ TEST(HttpListener, SaysWhenAnAddressIsNotOfThisMachine) {
 }
 
 TEST(HttpListener, TellsConnectionsOverTheLimitAndTakesOthersLater) {
-  HttpServer server;
+  WaitingServer server;
   server.options.connections_max = 2;
   server.start(2);
-  auto first = server.connect();
-  auto second = server.connect();
-  for (auto* client : {&first, &second}) {
-    client->send(kGet);
-    EXPECT_EQ(client->receive_response().status, 200);
-  }
+  auto first = server.busy();
+  auto second = server.busy();
 
   auto third = server.connect();
   third.send(kGet);
@@ -176,17 +204,61 @@ TEST(HttpListener, TellsConnectionsOverTheLimitAndTakesOthersLater) {
   EXPECT_EQ(status, 200);
 }
 
+TEST(HttpListener, GivesThePlaceOfTheOldestIdleConnectionToANewOne) {
+  WaitingServer server;
+  server.options.connections_max = 10;
+  server.start();
+  auto busy = server.busy();
+  std::vector<TcpClient> idle;
+  for (int i = 0; i < 9; ++i)
+    idle.push_back(server.idle());
+
+  auto next = server.idle();
+
+  // Eight are closed at once, the oldest ones; the youngest idle one stays.
+  EXPECT_TRUE(idle.front().closes_silently());
+  idle.back().send(kGet);
+  EXPECT_EQ(idle.back().receive_response().status, 200);
+  server.kept.front()->respond({});
+  EXPECT_EQ(busy.receive_response().status, 200);
+  EXPECT_EQ(server.listener().stats().refused, 0U);
+}
+
+TEST(HttpListener, GivesThePlaceOfAnIdleConnectionOfAnotherLoopToANewOne) {
+  WaitingServer server;
+  server.options.connections_max = 4;
+  server.start(4);
+  std::vector<TcpClient> clients;
+
+  for (int i = 0; i < 200; ++i)
+    clients.push_back(server.idle());
+
+  EXPECT_EQ(server.listener().stats().refused, 0U);
+}
+
 TEST(HttpListener, BoundsTheConnectionsOfOneAddress) {
-  HttpServer server;
+  WaitingServer server;
   server.options.connections_per_address_max = 1;
   server.start();
-  auto first = server.connect();
-  first.send(kGet);
-  EXPECT_EQ(first.receive_response().status, 200);
+  auto first = server.busy();
 
   auto second = server.connect();
 
   EXPECT_EQ(second.receive_response().status, 503);
+}
+
+TEST(HttpListener, GivesThePlaceOfAnIdleConnectionOfItsAddressToANewOne) {
+  WaitingServer server;
+  server.options.connections_per_address_max = 2;
+  server.start();
+  auto busy = server.busy();
+  auto idle = server.idle();
+
+  auto next = server.idle();
+
+  EXPECT_TRUE(idle.closes_silently());
+  next.send(kGet);
+  EXPECT_EQ(next.receive_response().status, 200);
 }
 
 /// Lowers the limit of open descriptors for a test.
@@ -211,7 +283,7 @@ int lowest_free() {
 }
 
 TEST(HttpListener, StopsAcceptingNearTheLimitOfDescriptorsAndRecovers) {
-  HttpServer server;
+  WaitingServer server;
   server.start();
   const DescriptorLimit limit(static_cast<rlim_t>(lowest_free()) + 40);
   std::vector<TcpClient> clients;
@@ -221,8 +293,10 @@ TEST(HttpListener, StopsAcceptingNearTheLimitOfDescriptorsAndRecovers) {
   for (int i = 0; i < 20 && status == 200; ++i) {
     clients.push_back(server.connect());
     ASSERT_TRUE(clients.back().connected());
-    clients.back().send(kGet);
-    status = clients.back().receive_response().status;
+    clients.back().send(kWait);
+    auto exchange = server.running.take(milliseconds(500));
+    if (!exchange) status = clients.back().receive_response().status;
+    if (exchange) server.kept.push_back(std::move(*exchange));
   }
   EXPECT_EQ(status, 503);
   EXPECT_GT(clients.size(), 5U);
@@ -237,12 +311,29 @@ TEST(HttpListener, StopsAcceptingNearTheLimitOfDescriptorsAndRecovers) {
   EXPECT_EQ(status, 200);
 }
 
-TEST(HttpListener, TellsAClientByItsSpareDescriptorWhenThereIsNoneLeft) {
-  HttpServer server;
+TEST(HttpListener, GivesTheDescriptorOfAnIdleConnectionToANewOne) {
+  WaitingServer server;
   server.start();
-  auto warm = server.connect();
-  warm.send(kGet);
-  EXPECT_EQ(warm.receive_response().status, 200);  // the listener has its spare one
+  const DescriptorLimit limit(static_cast<rlim_t>(lowest_free()) + 40);
+  auto busy = server.busy();
+
+  // Two descriptors each: idle ones that stayed would use them up.
+  std::deque<TcpClient> clients;
+  for (int i = 0; i < 60; ++i) {
+    clients.push_back(server.idle());
+    if (clients.size() > 10) clients.pop_front();
+  }
+  std::vector<TcpClient> more;
+  for (int i = 0; i < 7; ++i)
+    more.push_back(server.idle());
+
+  EXPECT_EQ(server.listener().stats().refused, 0U);
+}
+
+TEST(HttpListener, TellsAClientByItsSpareDescriptorWhenThereIsNoneLeft) {
+  WaitingServer server;
+  server.start();
+  auto warm = server.busy();  // the listener has its spare one
   const std::uint16_t port = server.port();
   const DescriptorLimit limit(static_cast<rlim_t>(lowest_free()) + 10);
   std::vector<int> taken;
@@ -257,7 +348,7 @@ TEST(HttpListener, TellsAClientByItsSpareDescriptorWhenThereIsNoneLeft) {
 
   EXPECT_EQ(client.receive_response().status, 503);
   // Connections that exist go on.
-  warm.send(kGet);
+  server.kept.front()->respond({});
   EXPECT_EQ(warm.receive_response().status, 200);
   for (const int fd : taken)
     ::close(fd);
