@@ -84,10 +84,27 @@ class PulseMark {
     return last == 0 ? Duration::zero()
                      : std::max(Duration::zero(), now.time_since_epoch() - Duration(last));
   }
+  /// An actor took so long to answer, or has not answered for so long.
+  void waited(Duration time, TimePoint now) {
+    if (now - window_begun_ >= kWindow) {
+      window_begun_ = now;
+      before_ = slowest_.exchange(0);
+    }
+    slowest_ = std::max<Duration::rep>(slowest_, time.count());
+  }
+  /// The longest of the last half to whole minute.
+  [[nodiscard]] Duration slowest() const {
+    return Duration(std::max<Duration::rep>(slowest_, before_));
+  }
   std::atomic<std::uint32_t> stuck{0};  ///< actors that do not answer
 
  private:
+  static constexpr Duration kWindow = std::chrono::seconds(30);
+
   std::atomic<Duration::rep> last_{0};
+  std::atomic<Duration::rep> slowest_{0};  ///< of this window
+  std::atomic<Duration::rep> before_{0};   ///< of the one before
+  TimePoint window_begun_;                 ///< the pulse's own
 };
 
 /// Lives as long as the actor system. All members may be used from any actor.

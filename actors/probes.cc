@@ -16,9 +16,6 @@ std::int64_t milliseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
-/// A front whose actors have not been run for so long makes no progress.
-constexpr Duration kPulseMax = std::chrono::seconds(3);
-
 /// Writes one JSON object, member by member.
 class ObjectWriter {
  public:
@@ -103,7 +100,7 @@ HttpResponse Probes::health(const std::string& request_id) const {
   // The one thing of the actors that counts: that they are run. Workers are not the front.
   Duration pulse = front_->pulse.age(now);
   info.loops.push_back({"actors", milliseconds(pulse)});
-  info.stalled = info.stalled || pulse > kPulseMax;
+  info.stalled = info.stalled || pulse > options_->stall;
   for (const LaneStatus& lane : front_->lanes.snapshot()) {
     if (lane.state == LaneStatus::State::ready)
       info.engines.push_back({lane.model, lane.running, lane.step_age_ms});
@@ -175,10 +172,10 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("slots", lane.slots);
     object.number("blocks", lane.blocks);
     object.number("blocks_free", lane.blocks_free);
-    object.number("paused", lane.paused);
     object.number("leases", lane.leases);
     object.number("running", lane.running);
     object.number("waiting", lane.waiting);
+    object.number("paused", lane.paused);
     object.number("steps", lane.steps);
     object.number("preemptions", lane.preemptions);
     object.number("step_age_ms", lane.step_age_ms);
@@ -198,6 +195,12 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("restarts", child.restarts);
     object.text("last_reason", child.last_reason);
   });
+  body += ",\"pulse\":";
+  {
+    ObjectWriter object(body);
+    object.number("stuck", front_->pulse.stuck.load());
+    object.number("slowest_answer_ms", milliseconds(front_->pulse.slowest()));
+  }
   body += ",\"requests\":";
   {
     const FrontCounters& counters = front_->counters;

@@ -85,6 +85,7 @@ class Pulse : public caf::event_based_actor {
       Target& target = targets_[i];
       if (!target.handle) continue;
       if (target.waiting) {
+        front_->pulse.waited(now - target.since, now);
         if (!target.stuck && now - target.since > front_->options.pulse_alarm) {
           target.stuck = true;
           front_->pulse.stuck += 1;
@@ -103,6 +104,8 @@ class Pulse : public caf::event_based_actor {
     if (pong.target >= targets_.size()) return;
     Target& target = targets_[pong.target];
     if (!target.waiting || target.asked != pong.number) return;
+    TimePoint now = front_->clock->now();
+    front_->pulse.waited(now - target.since, now);
     if (target.stuck)
       spdlog::warn("{} answers again, after {} ms", target.role, age(target, front_->clock->now()));
     settle(target);

@@ -79,14 +79,41 @@ TEST_F(PulseTest, FailsHealthWhenTheActorsAreNotRun) {
   advance(seconds(1));
   ASSERT_EQ(probes.health("id").status, 200);
 
-  scheduler.clock().current_time += milliseconds(2900);
-  EXPECT_EQ(probes.health("id").status, 200);
-  scheduler.clock().current_time += milliseconds(200);
+  scheduler.clock().current_time += seconds(60) - milliseconds(300);
+  EXPECT_EQ(probes.health("id").status, 200) << "a busy machine is no stall";
+  scheduler.clock().current_time += milliseconds(600);
   EXPECT_EQ(probes.health("id").status, 503);
   EXPECT_THAT(probes.health("id").body, HasSubstr("\"stalled\""));
 
   advance(milliseconds(200));
   EXPECT_EQ(probes.health("id").status, 200);
+}
+
+TEST_F(PulseTest, CallsAStallWhatTheOptionSays) {
+  auto options = std::make_shared<GatewayOptions>();
+  options->stall = seconds(5);
+  Probes impatient(front, options);
+  advance(seconds(1));
+
+  scheduler.clock().current_time += seconds(5) + milliseconds(300);
+
+  EXPECT_EQ(impatient.health("id").status, 503);
+  EXPECT_EQ(probes.health("id").status, 200);
+}
+
+TEST_F(PulseTest, RemembersTheSlowestAnswerForAWhile) {
+  advance(seconds(1));
+  EXPECT_LT(front->pulse.slowest(), milliseconds(300));
+
+  silence("queue.hash");
+  advance(seconds(2));
+  EXPECT_GE(front->pulse.slowest(), milliseconds(1500));
+
+  front->tree->registry().announce_down("queue.hash", 1000, false, "replaced");
+  advance(seconds(20));
+  EXPECT_GE(front->pulse.slowest(), milliseconds(1500));
+  advance(seconds(60));
+  EXPECT_LT(front->pulse.slowest(), milliseconds(300));
 }
 
 TEST_F(PulseTest, ComesBackAndDoesNotMakeHealthLieMeanwhile) {
