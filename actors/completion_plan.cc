@@ -11,6 +11,9 @@
 namespace sluice {
 namespace {
 
+/// A text is counted to its end only if it has no more tokens than so many contexts.
+constexpr std::size_t kCountedContexts = 8;
+
 /// One prompt as tokens and, for `echo`, as text.
 struct TokenizedPrompt {
   std::vector<TokenId> tokens;
@@ -24,7 +27,8 @@ std::string prompt_name(const CompletionRequest& request, std::size_t i) {
 std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& request,
                                                  std::size_t i,
                                                  const ModelCard& model,
-                                                 std::int32_t context) {
+                                                 std::int32_t context,
+                                                 const std::atomic<bool>* stopped) {
   const Tokenizer& tokenizer = *model.tokenizer;
   TokenizedPrompt result;
   if (const auto* text = std::get_if<std::string>(&request.prompts[i])) {
@@ -34,10 +38,20 @@ std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& reques
       return errors::context_length_exceeded(
           static_cast<std::uint64_t>(context), tokens_min, request.max_tokens.value_or(0), tokenizer.token_bytes_max() > 1);
     }
-    auto ids = tokenizer.encode(*text, true, true);
+    // Of a text that is far too long nobody needs the exact number of tokens.
+    EncodeLimit limit;
+    if (!request.truncate_prompt_tokens)
+      limit.tokens_max = kCountedContexts * static_cast<std::size_t>(context);
+    limit.stopped = stopped;
+    auto ids = tokenizer.encode(*text, true, true, limit);
+    if (!ids && ids.error().code == ErrorCode::resource_exhausted) {
+      return errors::context_length_exceeded(static_cast<std::uint64_t>(context),
+                                             limit.tokens_max + 1,
+                                             request.max_tokens.value_or(0));
+    }
     if (!ids) return errors::invalid_value(prompt_name(request, i), ids.error().message);
     result.tokens = std::move(*ids);
-    result.text = *text;
+    if (request.echo) result.text = *text;
     if (result.tokens.empty()) {
       // An empty prompt without a BOS leaves nothing to start from.
       if (tokenizer.bos()) {
@@ -85,7 +99,8 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
                                                        const ModelCard& model,
                                                        std::int32_t context,
                                                        std::uint32_t default_max_tokens,
-                                                       Random& random) {
+                                                       Random& random,
+                                                       const std::atomic<bool>* stopped) {
   for (const auto& [id, bias] : request.sampling.logit_bias) {
     if (id < 0 || id >= model.vocabulary) {
       return errors::invalid_value("logit_bias." + std::to_string(id),
@@ -117,7 +132,7 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
   auto room = static_cast<std::uint64_t>(context);
   CompletionPlan result;
   for (std::size_t p = 0; p < request.prompts.size(); ++p) {
-    auto tokenized = tokenize(request, p, model, context);
+    auto tokenized = tokenize(request, p, model, context, stopped);
     if (auto* error = std::get_if<ApiError>(&tokenized)) return std::move(*error);
     auto& prompt = std::get<TokenizedPrompt>(tokenized);
     std::uint64_t prompt_tokens = prompt.tokens.size();
@@ -145,9 +160,19 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
     }
     result.prompt_tokens += prompt_tokens;
     result.total_tokens_max += request.n * (prompt_tokens + wanted);
-    result.echo_texts.push_back(request.echo ? std::move(prompt.text) : std::string());
+    if (request.echo)
+      result.echo_texts.push_back(std::make_shared<const std::string>(std::move(prompt.text)));
   }
   return result;
+}
+
+std::size_t CompletionPlan::bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& plan : plans)
+    bytes += plan->prompt.size() * sizeof(TokenId);
+  for (const auto& text : echo_texts)
+    bytes += text->size();
+  return bytes;
 }
 
 std::uint64_t plan_fingerprint(std::string_view model, const Plan& plan) {

@@ -6,6 +6,8 @@
 #include "base/random.h"
 #include "models/registry.h"
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,12 +21,19 @@ namespace sluice {
 /// + i.
 struct CompletionPlan {
   std::vector<std::shared_ptr<const Plan>> plans;
-  std::vector<std::string> echo_texts;  ///< per prompt; empty without `echo`
-  std::uint64_t prompt_tokens = 0;      ///< once per prompt
-  std::uint64_t total_tokens_max = 0;   ///< prompt and output over all choices
+  /// Per prompt, shared by its choices; none without `echo`.
+  std::vector<std::shared_ptr<const std::string>> echo_texts;
+  std::uint64_t prompt_tokens = 0;     ///< once per prompt
+  std::uint64_t total_tokens_max = 0;  ///< prompt and output over all choices
+
+  /// The memory that tokens and texts of the prompts take.
+  [[nodiscard]] std::size_t bytes() const;
 };
 
-/// Draws up the plans. `context`: tokens a sequence may have in all.
+/// Draws up the plans.
+///   context  tokens a sequence may have in all
+///   stopped  set by another thread when nobody wants the plans any more: it returns soon, and what
+///            it returns does not matter
 /// Pure but for `random`, which gives the seed when the client named none.
 /// The error is what the client sees: a token or bias outside the vocabulary, a context that is too
 /// short.
@@ -32,7 +41,8 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
                                                        const ModelCard& model,
                                                        std::int32_t context,
                                                        std::uint32_t default_max_tokens,
-                                                       Random& random);
+                                                       Random& random,
+                                                       const std::atomic<bool>* stopped = nullptr);
 
 /// A number for what a plan asks a worker to compute: equal requests have equal ones. The seed does
 /// not count, because a client need not give one.

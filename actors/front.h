@@ -70,6 +70,7 @@ struct FrontCounters {
   std::atomic<std::uint64_t> resumed{0};  ///< sequences offered again after their holder was lost
   std::atomic<std::uint64_t> weights_changed{0};  ///< times that a model's weights were replaced
   std::atomic<std::int64_t> sessions{0};          ///< alive
+  std::atomic<std::int64_t> reading{0};           ///< in the background, before their sessions
 };
 
 /// What the pulse leaves for /health, which asks no actor.

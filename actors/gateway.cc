@@ -1,8 +1,8 @@
 #include "actors/gateway.h"
 
+#include "actors/intake.h"
 #include "actors/operator.h"
 #include "actors/probes.h"
-#include "actors/session.h"
 #include "api/errors.h"
 #include "api/head_check.h"
 #include "api/router.h"
@@ -15,18 +15,15 @@
 namespace sluice {
 namespace {
 
-std::int64_t unix_seconds(const Clock& clock) {
-  return std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count();
-}
-
 class Gateway final : public HttpHandler {
  public:
   Gateway(caf::actor_system& system,
           std::shared_ptr<Front> front,
-          std::shared_ptr<const GatewayOptions> options)
-      : system_(system),
-        front_(std::move(front)),
+          std::shared_ptr<const GatewayOptions> options,
+          WorkPool& pool)
+      : front_(std::move(front)),
         options_(std::move(options)),
+        intake_(system, front_, options_->limits, pool),
         probes_(front_, options_) {}
 
   std::optional<HttpResponse> on_head(const HttpRequest& request) override {
@@ -53,9 +50,11 @@ class Gateway final : public HttpHandler {
       return;
     }
     switch (pass.match.rule->route) {
-      case Route::completions:
-        complete(request, pass.client, std::move(exchange));
+      case Route::completions: {
+        std::string id = request_id(request);
+        intake_.take(std::move(request), pass.client.rights, std::move(id), std::move(exchange));
         return;
+      }
       case Route::models:
         exchange->respond(json_response(200, list_models(), request_id(request)));
         return;
@@ -81,48 +80,6 @@ class Gateway final : public HttpHandler {
  private:
   [[nodiscard]] std::string request_id(const HttpRequest& request) const {
     return choose_request_id(request.header("X-Request-Id"), *front_->random);
-  }
-
-  void complete(const HttpRequest& request,
-                const Client& client,
-                std::shared_ptr<HttpExchange> exchange) {
-    std::string id = request_id(request);
-    auto context = RequestContext::of(request,
-                                      id,
-                                      options_->limits,
-                                      client.rights,
-                                      unix_seconds(*front_->clock),
-                                      *front_->random);
-    auto parsed = parse_completion(request.body, context);
-    if (auto* error = std::get_if<ApiError>(&parsed)) {
-      exchange->respond(to_response(*error, id));
-      return;
-    }
-    auto& completion = std::get<CompletionRequest>(parsed);
-    auto model = front_->find_model(completion.model);
-    if (!model) {
-      exchange->respond(to_response(errors::model_not_found(completion.model.value_or("")), id));
-      return;
-    }
-    if (front_->lanes.all_quarantined(model->name)) {
-      Duration wait = front_->lanes.until_trial(model->name, front_->clock->now());
-      exchange->respond(to_response(errors::no_replica(model->name, wait), id));
-      return;
-    }
-    if (model->weights.last() == 0) {  // no lane has ever been ready
-      exchange->respond(to_response(errors::not_ready(model->name), id));
-      return;
-    }
-    // A short outage is waited for in the queue; into a long one nobody is let blindly.
-    Duration dark = front_->lanes.dark_for(model->name, front_->clock->now());
-    if (dark >= front_->options.outage_patience) {
-      // As long again as it has lasted so far, for want of a better guess.
-      auto seconds = std::chrono::ceil<std::chrono::seconds>(dark).count();
-      auto retry = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 60));
-      exchange->respond(to_response(errors::breaker_open(model->name, retry), id));
-      return;
-    }
-    spawn_session(system_, front_, std::move(model), std::move(completion), std::move(exchange));
   }
 
   [[nodiscard]] ListedModel listing(const ServedModel& model) const {
@@ -151,9 +108,9 @@ class Gateway final : public HttpHandler {
     return json_response(200, model_body(listing(*model)), id);
   }
 
-  caf::actor_system& system_;
   std::shared_ptr<Front> front_;
   std::shared_ptr<const GatewayOptions> options_;
+  Intake intake_;
   Probes probes_;
 };
 
@@ -224,8 +181,9 @@ class ManagementGateway final : public HttpHandler {
 
 std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           std::shared_ptr<Front> front,
-                                          std::shared_ptr<const GatewayOptions> options) {
-  return std::make_unique<Gateway>(system, std::move(front), std::move(options));
+                                          std::shared_ptr<const GatewayOptions> options,
+                                          WorkPool& pool) {
+  return std::make_unique<Gateway>(system, std::move(front), std::move(options), pool);
 }
 
 std::unique_ptr<HttpHandler> make_management_gateway(

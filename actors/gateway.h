@@ -4,6 +4,7 @@
 #include "actors/front.h"
 #include "api/keys.h"
 #include "api/openai.h"
+#include "base/work_pool.h"
 #include "net/event_loop.h"
 #include "net/http.h"
 
@@ -26,14 +27,16 @@ struct GatewayOptions {
   std::string build;
   std::vector<std::pair<std::string, const EventLoop*>>
       loops;                                  ///< for /health; outlive the gateway
-  Duration stall = std::chrono::seconds(60);  ///< a loop silent for longer is stuck
+  Duration stall = std::chrono::seconds(60);  ///< a loop or actors silent for longer are stuck
 };
 
 /// Serves the data port: the OpenAI interface, and the probes. Called on loop threads; nothing in
 /// it waits.
+///   pool  for what takes long; used by its calls alone, and gone before the actors end
 std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           std::shared_ptr<Front> front,
-                                          std::shared_ptr<const GatewayOptions> options);
+                                          std::shared_ptr<const GatewayOptions> options,
+                                          WorkPool& pool);
 
 /// Serves the management port: the probes, /admin/v1/workers, /admin/v1/breakers and the orders of
 /// operators (operator.h). Answers from cached state, without asking an actor.

@@ -1,9 +1,8 @@
 #include "actors/session.h"
 
 #include "actors/answer.h"
-#include "actors/completion_plan.h"
-#include "actors/stream_credit.h"
 #include "actors/hand_over.h"
+#include "actors/stream_credit.h"
 #include "admission/poison.h"
 #include "api/choice.h"
 #include "api/errors.h"
@@ -29,9 +28,9 @@ struct SequenceState {
   Choice choice;
   std::optional<LaneId> lane = {};  ///< none: queue or batcher hold it
   bool resumed = false;             ///< it ran on a lane that was lost
+  std::uint32_t resumptions = 0;
   std::uint32_t granted = kNoLimit;  ///< results its reader has room for; see StreamCredit
   std::uint32_t told = kNoLimit;     ///< as its holder knows it
-  std::uint32_t resumptions = 0;
   Suspicion suspicion = {};
   /// Workers whose ends were charged to their lanes, and of which it is suspected.
   std::vector<std::pair<LaneId, std::uint64_t>> blamed_on = {};
@@ -47,14 +46,16 @@ class Session : public caf::event_based_actor {
   Session(caf::actor_config& config,
           std::shared_ptr<Front> front,
           std::shared_ptr<ServedModel> model,
-          CompletionRequest request,
+          SessionStart start,
           std::shared_ptr<HttpExchange> exchange)
       : caf::event_based_actor(config),
         front_(std::move(front)),
         model_(std::move(model)),
-        request_(std::move(request)),
+        request_(std::move(start.request)),
+        plan_(std::move(start.plan)),
+        memory_(std::move(start.memory)),
         answer_(front_, model_, request_, std::move(exchange)),
-        arrival_(front_->clock->now()) {
+        arrival_(start.arrival) {
     front_->counters.sessions += 1;
     // A handler that throws ends this session, and on_exit gives the client its one answer.
     set_exception_handler([this](std::exception_ptr& thrown) -> caf::error {
@@ -111,6 +112,7 @@ class Session : public caf::event_based_actor {
     front_->counters.sessions -= 1;
     answer_.close();
     sequences_.clear();
+    memory_.reset();
   }
 
  private:
@@ -119,13 +121,23 @@ class Session : public caf::event_based_actor {
 
   /// False: the request was answered already.
   bool start() {
-    auto planned = plan_completion(
-        request_, model_->card, model_->context(), model_->default_max_tokens, *front_->random);
-    if (auto* error = std::get_if<ApiError>(&planned)) {
-      answer_.fail(*error);
+    if (!plan_) {
+      auto planned = plan_completion(
+          request_, model_->card, model_->context(), model_->default_max_tokens, *front_->random);
+      if (auto* error = std::get_if<ApiError>(&planned)) {
+        answer_.fail(*error);
+        return false;
+      }
+      plan_ = std::get<CompletionPlan>(std::move(planned));
+    }
+    // From here on the tokens are what is kept of the prompts.
+    const CompletionPlan plan = *std::exchange(plan_, std::nullopt);
+    std::vector<Prompt>().swap(request_.prompts);
+    if (memory_ && !memory_->resize(plan.bytes())) {
+      answer_.fail(
+          errors::overloaded(1, "The prompts of other requests fill the memory there is."));
       return false;
     }
-    auto& plan = std::get<CompletionPlan>(planned);
     if (is_refused_as_poison(plan)) {
       front_->counters.poisoned += 1;
       answer_.fail(errors::poison_request());
@@ -142,7 +154,7 @@ class Session : public caf::event_based_actor {
       Choice::Options options;
       options.index = static_cast<std::uint32_t>(i);
       options.echo = request_.echo;
-      options.echo_text = plan.echo_texts[i / request_.n];
+      if (request_.echo) options.echo_text = plan.echo_texts[i / request_.n];
       options.stop = request_.stop;
       options.include_stop = request_.include_stop;
       options.skip_special_tokens = request_.skip_special_tokens;
@@ -159,6 +171,9 @@ class Session : public caf::event_based_actor {
       if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, ClientGone{});
     });
     if (request_.stream) {
+      credit_.emplace(front_->options.stream_buffer, sequences_.size(), request_.logprobs);
+      for (SequenceState& sequence : sequences_)
+        sequence.granted = credit_->next(reported(sequence), 0);
       answer_.exchange().on_writable([self] {
         if (auto session = caf::actor_cast<caf::actor>(self))
           caf::anon_send(session, ClientWritable{});
@@ -171,9 +186,6 @@ class Session : public caf::event_based_actor {
   [[nodiscard]] bool is_refused_as_poison(const CompletionPlan& plan) const {
     if (front_->poison.empty()) return false;
     return std::any_of(plan.plans.begin(), plan.plans.end(), [this](const auto& one) {
-      credit_.emplace(front_->options.stream_buffer, sequences_.size(), request_.logprobs);
-      for (SequenceState& sequence : sequences_)
-        sequence.granted = credit_->next(reported(sequence), 0);
       return front_->poison.refuses(fingerprint(*one), arrival_);
     });
   }
@@ -187,6 +199,7 @@ class Session : public caf::event_based_actor {
     for (SequenceState& sequence : sequences_) {
       if (sequence.choice.finished()) continue;
       front_->record(trace::Offered{number_, sequence.id, sequence.epoch, why});
+      record_grant(sequence);
       submit.works.push_back(work(sequence));
     }
     std::vector<Work> lease_only(1);
@@ -202,8 +215,8 @@ class Session : public caf::event_based_actor {
   [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
 
   [[nodiscard]] Work work(SequenceState& sequence) {
-      record_grant(sequence);
     Work work;
+    work.granted = sequence.told = sequence.granted;
     work.id = sequence.id;
     work.epoch = sequence.epoch;
     work.fence = sequence.fence;
@@ -218,7 +231,6 @@ class Session : public caf::event_based_actor {
     work.avoid = sequence.avoid;
     auto emitted = static_cast<std::uint32_t>(sequence.choice.emitted().size());
     if (sequence.suspicion.on_trial(emitted)) {
-    work.granted = sequence.told = sequence.granted;
       work.suspicion = sequence.suspicion.count();
       work.trial_until = sequence.suspicion.trial_until();
       work.cohort_max = sequence.suspicion.cohort_max();
@@ -642,13 +654,16 @@ class Session : public caf::event_based_actor {
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
-  CompletionRequest request_;
+  CompletionRequest request_;           ///< without its prompts, once they are tokens
+  std::optional<CompletionPlan> plan_;  ///< until the sequences have it
+  std::shared_ptr<BodyShare> memory_;   ///< of the prompts, as text or as tokens
   Answer answer_;
   TimePoint arrival_;
   TimePoint deadline_;
   RequestNumber number_;
   AdmissionController::Demand demand_;
   std::vector<SequenceState> sequences_;
+  std::optional<StreamCredit> credit_;  ///< of a stream
   Usage usage_;
   ChoiceDelta delta_;                               ///< of the output at hand
   trace::Outcome outcome_ = trace::Outcome::error;  ///< until it is known better
@@ -663,11 +678,9 @@ class Session : public caf::event_based_actor {
 void spawn_session(caf::actor_system& system,
                    std::shared_ptr<Front> front,
                    std::shared_ptr<ServedModel> model,
-                   CompletionRequest request,
-  std::optional<StreamCredit> credit_;  ///< of a stream
+                   SessionStart start,
                    std::shared_ptr<HttpExchange> exchange) {
-  system.spawn<Session>(
-      std::move(front), std::move(model), std::move(request), std::move(exchange));
+  system.spawn<Session>(std::move(front), std::move(model), std::move(start), std::move(exchange));
 }
 
 }  // namespace sluice

@@ -66,7 +66,7 @@ Choice::Choice(Options options,
       prompt_detokenizer_(std::move(tokenizer), true),
       stops_(std::move(options_.stop), options_.include_stop),
       echo_pending_(options_.echo) {
-  if (options_.echo) decoded_ = count_code_points(options_.echo_text);
+  if (options_.echo) decoded_ = count_code_points(*options_.echo_text);
 }
 
 Choice::Verdict Choice::accept(const SequenceOutput& output, ChoiceDelta& delta, bool& has_delta) {
@@ -159,7 +159,8 @@ ChoiceDelta::Logprob Choice::describe(TokenId id,
 
 void Choice::show(std::string text, ChoiceDelta& delta) {
   if (echo_pending_) {
-    text.insert(0, options_.echo_text);
+    text.insert(0, *options_.echo_text);
+    options_.echo_text.reset();
     echo_pending_ = false;
   }
   shown_ += count_code_points(text);
@@ -179,7 +180,7 @@ void Choice::finish(Finish why, std::string& text, ChoiceDelta& delta) {
     delta.stop_reason = *stops_.matched();
     // Tokens that lie wholly behind the end of the text are not shown.
     std::size_t end = shown_ + count_code_points(text) +
-                      (echo_pending_ ? count_code_points(options_.echo_text) : 0);
+                      (echo_pending_ ? count_code_points(*options_.echo_text) : 0);
     std::erase_if(waiting_, [&](const Entry& entry) { return entry.logprob.text_offset >= end; });
   } else {
     text += stops_.push(detokenizer_.finish());

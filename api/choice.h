@@ -41,7 +41,8 @@ class Choice {
  public:
   struct Options {
     std::uint32_t index = 0;  ///< of the choice in the response
-    std::string echo_text;    ///< shown before the first token (with `echo`)
+    /// Shown before the first token, with `echo`; shared by the choices of a prompt.
+    std::shared_ptr<const std::string> echo_text;
     bool echo = false;
     std::vector<std::string> stop;
     bool include_stop = false;

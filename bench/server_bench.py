@@ -132,7 +132,8 @@ def main():
         figures = measure_requests(server, before, arguments.rounds, arguments.seconds, arguments.connections)
         figures["idle_cpu_percent"] = measure_idle_cpu(server, arguments.idle_seconds)
     # A fresh server: the load above has already grown the heap of the other one.
-    with sluice_server.serve(*options) as server:
+    all_of_one_address = ("--max-connections-per-address", arguments.idle_connections + 1000)
+    with sluice_server.serve(*options, *all_of_one_address) as server:
         figures["idle_connections_mib"] = measure_idle_connections(server, arguments.idle_connections)
 
     print_line("one-token completions", figures["completions_per_second"], "/s", figures["health_per_second"])

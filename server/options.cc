@@ -264,6 +264,25 @@ void add_serve(CLI::App& command, ServeOptions& options) {
             1,
             1'000'000,
             "Open connections of each port");
+  add_count(command,
+            "--max-connections-per-address",
+            options.connections_per_address_max,
+            0,
+            1'000'000,
+            "Of those, from one client's address; 0: half");
+  add_size(command,
+           "--body-memory",
+           options.body_memory,
+           0,
+           std::uint64_t{1} << 40,
+           "Memory for the bodies and prompts of all requests, e.g. 96MiB; 0: that, or twice "
+           "--max-body");
+  add_duration(command,
+               "--health-stall",
+               options.health_stall,
+               seconds(1),
+               hours(24),
+               "/health fails when a loop or the actors make no progress for so long");
   add_size(command,
            "--max-body",
            options.body_bytes_max,

@@ -44,7 +44,10 @@ struct ServeOptions {
   std::uint32_t default_max_tokens = 16;
   std::size_t queue_capacity = 1024;
   std::size_t connections_max = 2048;
+  std::size_t connections_per_address_max = 0;  ///< 0: half of `connections_max`
   std::size_t body_bytes_max = std::size_t{8} << 20;
+  std::size_t body_memory = 0;  ///< of all bodies and prompts; 0: 96 MiB, more for larger bodies
+  Duration health_stall = std::chrono::seconds(60);
   Duration keep_alive_timeout = std::chrono::seconds(120);
   std::vector<std::string> allowed_hosts;
   std::vector<std::string> allowed_origins;  ///< of the data port

@@ -1,10 +1,12 @@
 #include "server/serve.h"
 
 #include "actors/application.h"
+#include "actors/body_memory.h"
 #include "actors/gateway.h"
 #include "api/access_guard.h"
 #include "base/fault_point.h"
 #include "base/random.h"
+#include "base/work_pool.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
 #include "server/cpu_budget.h"
@@ -15,6 +17,7 @@
 
 #include "trace/log.h"
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -102,6 +105,7 @@ class Server {
     if (!data) return entrance_error(data.error());
     auto management = make_management_entrance(options_);
     if (!management) return entrance_error(management.error());
+    if (auto error = make_body_budget()) return error;
     if (auto error = start_loops()) return error;
     if (auto error = make_models()) return error;
     config_ = make_actor_config(options_.scheduler_threads ? options_.scheduler_threads
@@ -135,7 +139,11 @@ class Server {
 
   [[nodiscard]] bool failed() const { return application_->failed(); }
   [[nodiscard]] std::string address() const { return data_.front()->address().to_string(); }
-  [[nodiscard]] std::int64_t sessions() const { return front_->counters.sessions; }
+  /// Requests that have no answer yet.
+  [[nodiscard]] std::int64_t sessions() const {
+    std::int64_t reading = front_->counters.reading;  // first, for they become sessions
+    return reading + front_->counters.sessions;
+  }
   /// Of all data addresses together.
   [[nodiscard]] ListenerStats clients() const {
     ListenerStats all;
@@ -163,6 +171,7 @@ class Server {
   void stop() {
     for (const auto& listener : data_)
       listener->close();
+    pool_.reset();  // its work is for clients that are gone now
     if (application_) application_->stop();
     if (management_) management_->close();
     application_.reset();
@@ -185,6 +194,19 @@ class Server {
   static StartError entrance_error(const Error& error) {
     bool usage = error.code == ErrorCode::invalid_argument;
     return {usage ? ExitCode::usage : ExitCode::invalid_input, error.message};
+  }
+
+  std::optional<StartError> make_body_budget() {
+    ByteBudget::Options budget;
+    std::uint64_t body = options_.body_bytes_max;
+    budget.total = options_.body_memory ? options_.body_memory : std::max(budget.total, 2 * body);
+    body_budget_ = ByteBudget::create(budget);
+    if (body_budget_->largest() >= body) return std::nullopt;
+    return StartError{ExitCode::usage,
+                      fmt::format("--body-memory {} leaves {} bytes for one body, --max-body is {}",
+                                  options_.body_memory,
+                                  body_budget_->largest(),
+                                  body)};
   }
 
   std::optional<StartError> start_loops() {
@@ -275,6 +297,7 @@ class Server {
     gateway->limits.default_timeout = options_.request_timeout;
     gateway->limits.max_timeout = std::max(gateway->limits.max_timeout, options_.request_timeout);
     gateway->body_bytes_max = options_.body_bytes_max;
+    gateway->stall = options_.health_stall;
     gateway->version = kVersion;
     gateway->git = kGitCommit;
     gateway->build = kBuildType;
@@ -284,17 +307,22 @@ class Server {
       loops.push_back(loop.get());
     }
     gateway->loops.emplace_back("workers", worker_loop_.get());
-    gateway_ = make_gateway(*system_, front_, gateway);
+    pool_ = make_work_pool({});
+    gateway_ = make_gateway(*system_, front_, gateway, *pool_);
     management_gateway_ = make_management_gateway(front_, gateway);
     HttpOptions http;
     http.server_name = std::string("sluice/") + kVersion;
     http.body_bytes_max = options_.body_bytes_max;
     http.connections_max = options_.connections_max;
+    http.connections_per_address_max = options_.connections_per_address_max
+                                           ? options_.connections_per_address_max
+                                           : std::max<std::size_t>(1, options_.connections_max / 2);
     http.idle_timeout = options_.keep_alive_timeout;
     std::vector<std::unique_ptr<HttpListener>> opened;
     auto error = open_all(management, {management_loop_.get()}, http, *management_gateway_, opened);
     if (error) return error;
     management_ = std::move(opened.front());
+    http.body_memory = make_body_memory(body_budget_, clock_);
     return open_all(data, loops, http, *gateway_, data_);
   }
 
@@ -325,6 +353,8 @@ class Server {
   std::shared_ptr<Front> front_;
   std::unique_ptr<caf::actor_system_config> config_;
   std::unique_ptr<caf::actor_system> system_;
+  std::shared_ptr<ByteBudget> body_budget_;
+  std::unique_ptr<WorkPool> pool_;
   std::unique_ptr<HttpHandler> gateway_;
   std::unique_ptr<HttpHandler> management_gateway_;
   std::vector<std::unique_ptr<AccessGuard>> guards_;  ///< of all listeners
@@ -375,6 +405,8 @@ class LastClient {
   std::uint64_t accepted_ = 0;
 };
 
+/// Blocks of this size and more are mapped by themselves.
+constexpr int kMappedBytes = 256 << 10;
 constexpr Duration kPoll = std::chrono::milliseconds(20);
 constexpr Duration kLastWords = std::chrono::seconds(1);
 
@@ -455,6 +487,9 @@ ExitCode drain(
 
 int serve(const ServeOptions& options) {
   Signals signals;
+  // Bodies and long prompts go back to the system as soon as they are not needed any more. Left to
+  // itself the threshold follows the largest block that was ever freed, and they stay.
+  ::mallopt(M_MMAP_THRESHOLD, kMappedBytes);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("sluice"));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   Server server(options);

@@ -85,7 +85,7 @@ TEST_F(CompletionPlanTest, KeepsTheLastTokensOfATruncatedPrompt) {
   CompletionPlan plan = planned(request);
 
   EXPECT_THAT(plan.plans[0]->prompt, ElementsAre('e', 'f'));
-  EXPECT_EQ(plan.echo_texts[0], "ef");
+  EXPECT_EQ(*plan.echo_texts[0], "ef");
 }
 
 TEST_F(CompletionPlanTest, FillsTheContextToItsLastTokenAndNotBeyond) {

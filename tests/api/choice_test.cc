@@ -204,7 +204,7 @@ TEST_F(ChoiceTest, HoldsAHalfCharacterAndReplacesItAtTheEnd) {
 TEST_F(ChoiceTest, ShowsThePromptFirstWhenItIsToBeEchoed) {
   Choice::Options options;
   options.echo = true;
-  options.echo_text = "Say: ";
+  options.echo_text = std::make_shared<const std::string>("Say: ");
   make(options);
 
   give(0, bytes("hi"), Finish::length);
@@ -264,7 +264,7 @@ TEST_F(ChoiceTest, AddsTheSampledTokenToTheAlternativesItIsNotAmong) {
 TEST_F(ChoiceTest, DescribesThePromptsTokensOnceAndTheFirstWithoutProbability) {
   Choice::Options options;
   options.echo = true;
-  options.echo_text = "abc";
+  options.echo_text = std::make_shared<const std::string>("abc");
   Plan plan;
   plan.prompt = bytes("abc");
   plan.logprobs = 0;

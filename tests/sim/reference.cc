@@ -34,7 +34,7 @@ class Undisturbed::Impl {
       Choice::Options options;
       options.index = static_cast<std::uint32_t>(i);
       options.echo = request.echo;
-      options.echo_text = plan->echo_texts[i / request.n];
+      if (request.echo) options.echo_text = plan->echo_texts[i / request.n];
       options.stop = request.stop;
       options.include_stop = request.include_stop;
       options.skip_special_tokens = request.skip_special_tokens;

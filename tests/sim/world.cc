@@ -428,7 +428,7 @@ void World::arrive(const ClientPlan& plan) {
                        [this](const SimClient& refused) { ask_again(refused); },
                        front_->options.stream_buffer});
   clients_.push_back(client);
-  spawn_session(system_, front_, model, plan.request, client);
+  spawn_session(system_, front_, model, {plan.request, {}, nullptr, clock_->now()}, client);
   if (plan.vanishes_after) {
     environment_.after(*plan.vanishes_after, Source::client, [client] {
       if (!client->over()) mark(Fault::vanish);

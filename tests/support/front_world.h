@@ -155,7 +155,8 @@ class FrontWorld : public VirtualTime {
     clients.push_back(client);
     request.id = "cmpl-" + std::to_string(clients.size());
     request.request_id = "req-" + std::to_string(clients.size());
-    spawn_session(system, front, model, std::move(request), client);
+    spawn_session(
+        system, front, model, {std::move(request), {}, memory, front->clock->now()}, client);
     settle();
     return client;
   }
@@ -195,6 +196,7 @@ class FrontWorld : public VirtualTime {
   std::shared_ptr<ServedModel> model;
   caf::actor root;
   std::vector<std::shared_ptr<FakeExchange>> clients;
+  std::shared_ptr<BodyShare> memory;  ///< of the next request
 };
 
 inline CompletionRequest completion(std::string prompt, std::uint32_t max_tokens) {

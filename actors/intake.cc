@@ -1,0 +1,173 @@
+#include "actors/intake.h"
+
+#include "actors/completion_plan.h"
+#include "actors/session.h"
+#include "api/errors.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+#include <variant>
+
+namespace sluice {
+namespace {
+
+/// JSON up to this size is parsed on the loop: about a millisecond.
+constexpr std::size_t kParsedAtOnce = std::size_t{256} << 10;
+/// Texts up to this size, all prompts of a request together, are tokenized by their session.
+constexpr std::size_t kTokenizedAtOnce = std::size_t{16} << 10;
+/// What is longer must not hold up what is not.
+constexpr std::size_t kLengthy = std::size_t{256} << 10;
+
+std::int64_t unix_seconds(const Clock& clock) {
+  return std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count();
+}
+
+std::size_t text_bytes(const CompletionRequest& request) {
+  std::size_t bytes = 0;
+  for (const Prompt& prompt : request.prompts)
+    if (const auto* text = std::get_if<std::string>(&prompt)) bytes += text->size();
+  return bytes;
+}
+
+}  // namespace
+
+/// One request on its way to a session.
+struct Intake::Pending {
+  explicit Pending(std::shared_ptr<Front> its_front) : front(std::move(its_front)) {}
+  ~Pending() {
+    if (in_background) front->counters.reading -= 1;
+  }
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
+
+  std::shared_ptr<Front> front;
+  HttpRequest http;
+  ClientRights rights;
+  std::string id;
+  std::shared_ptr<HttpExchange> exchange;
+  CompletionRequest request;
+  std::shared_ptr<ServedModel> model;
+  TimePoint arrival;
+  std::shared_ptr<std::atomic<bool>> gone;  ///< the client is; null: nobody looks
+  bool in_background = false;
+
+  [[nodiscard]] bool is_forgotten() const { return gone && *gone; }
+  void refuse(const ApiError& error) const { exchange->respond(to_response(error, id)); }
+};
+
+void Intake::take(HttpRequest request,
+                  const ClientRights& rights,
+                  std::string id,
+                  std::shared_ptr<HttpExchange> exchange) {
+  auto pending = std::make_shared<Pending>(front_);
+  pending->arrival = front_->clock->now();
+  pending->http = std::move(request);
+  pending->rights = rights;
+  pending->id = std::move(id);
+  pending->exchange = std::move(exchange);
+  std::size_t bytes = pending->http.body.size();
+  bytes > kParsedAtOnce ? later(pending, bytes, &Intake::parse) : parse(pending);
+}
+
+/// Does the step in the background, where the request stays from then on.
+void Intake::later(const std::shared_ptr<Pending>& pending,
+                   std::size_t bytes,
+                   void (Intake::*step)(const std::shared_ptr<Pending>&) const) const {
+  if (!pending->in_background) {
+    pending->in_background = true;
+    front_->counters.reading += 1;
+    pending->gone = std::make_shared<std::atomic<bool>>(false);
+    pending->exchange->on_gone([gone = pending->gone] { *gone = true; });
+    auto length = bytes > kLengthy ? WorkPool::Length::lengthy : WorkPool::Length::brief;
+    bool taken = pool_.submit(length, [this, pending, step] {
+      if (!pending->is_forgotten()) (this->*step)(pending);
+    });
+    if (!taken) pending->refuse(errors::overloaded(1, "Too many long prompts wait to be read."));
+    return;
+  }
+  if (!pending->is_forgotten()) (this->*step)(pending);
+}
+
+void Intake::parse(const std::shared_ptr<Pending>& pending) const {
+  auto context = RequestContext::of(pending->http,
+                                    pending->id,
+                                    limits_,
+                                    pending->rights,
+                                    unix_seconds(*front_->clock),
+                                    *front_->random);
+  auto parsed = parse_completion(pending->http.body, context);
+  std::string().swap(pending->http.body);
+  if (auto* error = std::get_if<ApiError>(&parsed)) {
+    pending->refuse(*error);
+    return;
+  }
+  pending->request = std::get<CompletionRequest>(std::move(parsed));
+  if (is_refused(*pending)) return;
+  std::size_t bytes = text_bytes(pending->request);
+  if (bytes > kTokenizedAtOnce) {
+    later(pending, bytes, &Intake::plan);
+    return;
+  }
+  spawn_session(system_,
+                front_,
+                pending->model,
+                {std::move(pending->request),
+                 std::nullopt,
+                 std::move(pending->http.memory),
+                 pending->arrival},
+                std::move(pending->exchange));
+}
+
+/// Whether the model can take requests now; the client is told otherwise.
+bool Intake::is_refused(Pending& pending) const {
+  const CompletionRequest& request = pending.request;
+  pending.model = front_->find_model(request.model);
+  if (!pending.model) {
+    pending.refuse(errors::model_not_found(request.model.value_or("")));
+    return true;
+  }
+  const ServedModel& model = *pending.model;
+  if (front_->lanes.all_quarantined(model.name)) {
+    Duration wait = front_->lanes.until_trial(model.name, front_->clock->now());
+    pending.refuse(errors::no_replica(model.name, wait));
+    return true;
+  }
+  if (model.weights.last() == 0) {  // no lane has ever been ready
+    pending.refuse(errors::not_ready(model.name));
+    return true;
+  }
+  // A short outage is waited for in the queue; into a long one nobody is let blindly.
+  Duration dark = front_->lanes.dark_for(model.name, front_->clock->now());
+  if (dark < front_->options.outage_patience) return false;
+  // As long again as it has lasted so far, for want of a better guess.
+  auto seconds = std::chrono::ceil<std::chrono::seconds>(dark).count();
+  auto retry = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 60));
+  pending.refuse(errors::breaker_open(model.name, retry));
+  return true;
+}
+
+void Intake::plan(const std::shared_ptr<Pending>& pending) const {
+  const ServedModel& model = *pending->model;
+  auto planned = plan_completion(pending->request,
+                                 model.card,
+                                 model.context(),
+                                 model.default_max_tokens,
+                                 *front_->random,
+                                 pending->gone.get());
+  if (pending->is_forgotten()) return;
+  if (auto* error = std::get_if<ApiError>(&planned)) {
+    pending->refuse(*error);
+    return;
+  }
+  spawn_session(system_,
+                front_,
+                pending->model,
+                {std::move(pending->request),
+                 std::get<CompletionPlan>(std::move(planned)),
+                 std::move(pending->http.memory),
+                 pending->arrival},
+                std::move(pending->exchange));
+}
+
+}  // namespace sluice

@@ -1,0 +1,50 @@
+// From the body of a completion to its session: what is short is done at once, what is long in the
+// background.
+#pragma once
+
+#include "actors/front.h"
+#include "api/keys.h"
+#include "api/openai.h"
+#include "base/work_pool.h"
+#include "net/http.h"
+
+#include <caf/fwd.hpp>
+
+#include <memory>
+#include <string>
+
+namespace sluice {
+
+/// Parses bodies, turns texts into tokens and starts sessions, or answers at once. JSON over 256
+/// KiB and prompts over 16 KiB go to the pool, so that neither a loop nor an actor is held up; when
+/// too much waits there the request is refused with 429. A client that goes away meanwhile is
+/// forgotten. Thread-safe; nothing in it waits.
+class Intake {
+ public:
+  ///   pool  used by `take` alone, and gone before the actors end
+  Intake(caf::actor_system& system, std::shared_ptr<Front> front, ApiLimits limits, WorkPool& pool)
+      : system_(system), front_(std::move(front)), limits_(limits), pool_(pool) {}
+
+  ///   id  of the request, as its answer names it
+  void take(HttpRequest request,
+            const ClientRights& rights,
+            std::string id,
+            std::shared_ptr<HttpExchange> exchange);
+
+ private:
+  struct Pending;
+
+  void parse(const std::shared_ptr<Pending>& pending) const;
+  void plan(const std::shared_ptr<Pending>& pending) const;
+  [[nodiscard]] bool is_refused(Pending& pending) const;
+  void later(const std::shared_ptr<Pending>& pending,
+             std::size_t bytes,
+             void (Intake::*step)(const std::shared_ptr<Pending>&) const) const;
+
+  caf::actor_system& system_;
+  std::shared_ptr<Front> front_;
+  ApiLimits limits_;
+  WorkPool& pool_;
+};
+
+}  // namespace sluice

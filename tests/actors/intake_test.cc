@@ -1,0 +1,204 @@
+// From bodies to sessions: what is done at once, what in the background, and what is refused.
+#include "actors/intake.h"
+
+#include "actors/body_memory.h"
+#include "tests/support/front_world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string>
+#include <utility>
+
+namespace sluice::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Keeps work until it is told to do it.
+class LazyPool final : public WorkPool {
+ public:
+  bool submit(Length length, std::function<void()> work) override {
+    if (full) return false;
+    waiting.emplace_back(length, std::move(work));
+    return true;
+  }
+  /// Does the oldest piece; its length.
+  Length run() {
+    auto [length, work] = std::move(waiting.front());
+    waiting.pop_front();
+    work();
+    return length;
+  }
+
+  bool full = false;
+  std::deque<std::pair<Length, std::function<void()>>> waiting;
+};
+
+class IntakeTest : public FrontWorld {
+ protected:
+  std::shared_ptr<FakeExchange> take(const std::string& body) {
+    auto client = std::make_shared<FakeExchange>();
+    clients.push_back(client);
+    HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/completions";
+    request.body = body;
+    request.memory = memory;
+    bool fits = !request.memory || request.memory->resize(body.size());
+    EXPECT_TRUE(fits);
+    intake.take(std::move(request), {}, "req-1", client);
+    settle();
+    return client;
+  }
+  static std::string body(const std::string& prompt, const std::string& more = "") {
+    return R"({"max_tokens":3,"ignore_eos":true,"prompt":")" + prompt + "\"" + more + "}";
+  }
+
+  /// A lane serves, with room for all prompts of this test.
+  void open() {
+    bring_up();
+    model->kv_tokens = std::uint64_t{1} << 20;
+  }
+
+  LazyPool pool;
+  Intake intake{system, front, {}, pool};
+};
+
+TEST_F(IntakeTest, StartsTheSessionOfAShortPromptAtOnce) {
+  open();
+
+  auto client = take(body("hello"));
+  run_to_end();
+
+  EXPECT_TRUE(pool.waiting.empty());
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text("hello", 3)));
+  expect_idle();
+}
+
+TEST_F(IntakeTest, TokenizesALongPromptInTheBackground) {
+  open();
+  std::string prompt(20'000, 'x');
+
+  auto client = take(body(prompt));
+  EXPECT_EQ(front->counters.sessions, 0);
+  EXPECT_EQ(front->counters.reading, 1) << "a server that shuts down waits for it";
+  ASSERT_EQ(pool.waiting.size(), 1U);
+  EXPECT_EQ(pool.run(), WorkPool::Length::brief);
+  EXPECT_EQ(front->counters.reading, 0);
+  EXPECT_EQ(front->counters.sessions, 1);
+  settle();
+  run_to_end();
+
+  EXPECT_THAT(client->answer.body, HasSubstr("\"prompt_tokens\":20000"));
+  EXPECT_THAT(client->answer.body, HasSubstr(hash_text(prompt, 3)));
+}
+
+TEST_F(IntakeTest, ParsesALongBodyInTheBackgroundAndStaysThere) {
+  open();
+  std::string prompt(300'000, 'x');
+
+  auto client = take(body(prompt));
+  ASSERT_EQ(pool.waiting.size(), 1U);
+  EXPECT_EQ(pool.run(), WorkPool::Length::lengthy);
+  EXPECT_TRUE(pool.waiting.empty()) << "one piece of work, not two";
+  settle();
+  run_to_end();
+
+  EXPECT_THAT(client->answer.body, HasSubstr("\"prompt_tokens\":300000"));
+}
+
+TEST_F(IntakeTest, AnswersErrorsFromTheBackground) {
+  open();
+  auto broken = take(std::string(300'000, 'x'));
+  auto wrong = take(body(std::string(20'000, 'x'), R"(,"truncate_prompt_tokens":0)"));
+  auto large = take(body(std::string(30'000, 'x')));
+  model->card.context = 1000;
+  while (!pool.waiting.empty())
+    pool.run();
+
+  EXPECT_EQ(broken->answer.status, 400);
+  EXPECT_THAT(broken->answer.body, HasSubstr("invalid_json"));
+  EXPECT_EQ(wrong->answer.status, 400);
+  EXPECT_EQ(large->answer.status, 400);
+  EXPECT_THAT(large->answer.body, HasSubstr("context_length_exceeded"));
+}
+
+TEST_F(IntakeTest, RefusesWhatThePoolCannotTake) {
+  open();
+  pool.full = true;
+
+  auto client = take(body(std::string(20'000, 'x')));
+
+  EXPECT_EQ(client->answer.status, 429);
+  auto names_retry = [](const auto& header) { return header.first == "Retry-After"; };
+  EXPECT_TRUE(
+      std::any_of(client->answer.headers.begin(), client->answer.headers.end(), names_retry));
+  auto small = take(body("still served"));
+  run_to_end();
+  EXPECT_EQ(small->answer.status, 200);
+}
+
+TEST_F(IntakeTest, ForgetsAClientThatLeftMeanwhile) {
+  open();
+  auto client = take(body(std::string(20'000, 'x')));
+
+  client->vanish();
+  pool.run();
+  settle();
+
+  EXPECT_FALSE(client->ended);
+  EXPECT_EQ(front->counters.sessions, 0);
+  expect_idle();
+}
+
+TEST_F(IntakeTest, CountsTheDeadlineFromTheArrival) {
+  open();
+  auto client = take(body(std::string(20'000, 'x')));
+
+  advance(front->options.request_timeout + std::chrono::seconds(1));
+  pool.run();
+  settle();
+  advance(std::chrono::seconds(1));
+
+  EXPECT_EQ(client->answer.status, 504);
+}
+
+TEST_F(IntakeTest, ChargesTheBodyUntilItIsTokensAndThenThose) {
+  auto budget = ByteBudget::create({});
+  auto bodies = make_body_memory(budget, front->clock);
+  open();
+  memory = bodies->open("client", 0, [] {});
+  std::string prompt(20'000, 'x');
+
+  auto client = take(body(prompt, R"(,"n":2)"));
+  memory.reset();
+  EXPECT_GE(budget->used(), 20'000U);
+  pool.run();
+  settle();
+
+  EXPECT_EQ(budget->used(), 2 * prompt.size() * sizeof(TokenId));
+  run_to_end();
+  EXPECT_EQ(client->answer.status, 200);
+  EXPECT_EQ(budget->used(), 0U);
+}
+
+TEST_F(IntakeTest, RefusesPromptsWhoseTokensFindNoRoom) {
+  auto budget = ByteBudget::create({.total = 100'000});
+  auto bodies = make_body_memory(budget, front->clock);
+  open();
+  memory = bodies->open("client", 0, [] {});
+
+  auto client = take(body(std::string(20'000, 'x'), R"(,"n":2)"));
+  memory.reset();
+  pool.run();
+  settle();
+
+  EXPECT_EQ(client->answer.status, 429);
+  EXPECT_EQ(budget->used(), 0U);
+  expect_idle();
+}
+
+}  // namespace
+}  // namespace sluice::testing
