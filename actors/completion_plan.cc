@@ -35,8 +35,10 @@ std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& reques
     // A text that is too long for any tokenization is refused before it costs anything.
     std::size_t tokens_min = text->size() / std::max<std::size_t>(1, tokenizer.token_bytes_max());
     if (!request.truncate_prompt_tokens && tokens_min > static_cast<std::size_t>(context)) {
-      return errors::context_length_exceeded(
-          static_cast<std::uint64_t>(context), tokens_min, request.max_tokens.value_or(0), tokenizer.token_bytes_max() > 1);
+      return errors::context_length_exceeded(static_cast<std::uint64_t>(context),
+                                             tokens_min,
+                                             request.max_tokens.value_or(0),
+                                             tokenizer.token_bytes_max() > 1);
     }
     // Of a text that is far too long nobody needs the exact number of tokens.
     EncodeLimit limit;
