@@ -61,7 +61,9 @@ std::shared_ptr<Front> make_front(Front::Options options,
   auto front = std::make_shared<Front>();
   auto log = [owner = std::weak_ptr<Front>(front)](const ChildStatus& child) {
     if (auto living = owner.lock()) {
-      if (child.state == ChildState::waiting) living->record(trace::Restarted{child.path});
+      // It has ended by itself, or its supervisor has stopped it because of a sibling.
+      bool ended = child.state == ChildState::waiting || child.state == ChildState::down;
+      if (ended && child.incarnation > 0) living->record(trace::Restarted{child.path});
       if (auto lane = lane_of(child.path)) {
         if (child.state == ChildState::quarantined)
           living->lanes.park(

@@ -194,7 +194,7 @@ struct Convicted {
 struct Ladder {
   std::uint32_t level = 0;
 };
-/// A supervisor restarted a child.
+/// A child of the tree has ended, and its supervisor starts another unless it ends itself.
 struct Restarted {
   std::string path;
 };

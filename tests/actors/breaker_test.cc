@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using State = CircuitBreaker::State;
@@ -77,6 +78,22 @@ class BreakersOfTwoLanes : public BreakerTest {
  protected:
   BreakersOfTwoLanes() : BreakerTest(2) {}
 };
+
+// With its executor a lane has a fresh budget of restarts, and whoever judges a trace has to know.
+TEST_F(BreakerTest, TellsTheTraceOfWhatEndsWithIt) {
+  bring_up();
+
+  kill(peer("breaker.0"));
+  advance(seconds(1));
+
+  std::vector<std::string> ended;
+  for (const trace::Event& event : kept->events) {
+    if (const auto* restarted = std::get_if<trace::Restarted>(&event.body))
+      ended.push_back(restarted->path.substr(restarted->path.rfind('/') + 1));
+    if (std::holds_alternative<trace::WorkerLost>(event.body)) ended.push_back("worker");
+  }
+  EXPECT_THAT(ended, ElementsAre("breaker", "prober", "worker", "executor"));
+}
 
 TEST_F(BreakerTest, LetsNoRequestOntoALaneBeforeItHasPassedThreeProbes) {
   FakeWorker& worker = start_up();
