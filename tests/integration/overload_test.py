@@ -1,6 +1,7 @@
 """More than the server can take: what is refused is refused at once, in words; what was accepted is served."""
 
 import collections
+import contextlib
 import http.client
 
 import pytest
@@ -54,6 +55,25 @@ def test_a_request_for_more_choices_than_the_server_can_ever_hold_is_a_bad_reque
 
         error = assert_error(answer, 400, "invalid_value", "invalid_request_error")
         assert "17" in error["message"] and "16" in error["message"]
+
+
+def test_a_stream_that_waits_in_the_queue_sends_its_head_and_comments():
+    """Fifteen real seconds: balancers cut connections that are silent for a minute."""
+    occupied = dict(LONG, max_tokens=1000, n=16)
+    with serve("--max-sequences", 1, "--queue-capacity", 10_000) as server, contextlib.ExitStack() as clients:
+        for _ in range(60):
+            clients.enter_context(Wire(server.http)).send(post(occupied))
+        wait_until(lambda: server.state()["requests"]["accepted"] == 60, "all places are taken")
+        stream = clients.enter_context(Wire(server.http, 60))
+        stream.send(post(dict(LONG, stream=True)))
+
+        stream.peek(b": keep-alive\n\n")
+
+        head_of_stream, _, body = stream.buffer.partition(b"\r\n\r\n")
+        assert head_of_stream.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert body == b"e\r\n: keep-alive\n\n\r\n", "a comment and no token"
+        clients.close()
+        server.wait_idle()
 
 
 def test_a_connection_over_the_limit_is_told_so_and_the_others_are_not_touched():
