@@ -113,7 +113,8 @@ class PaddedTokenizer final : public Tokenizer {
   [[nodiscard]] std::size_t token_bytes_max() const override { return 8; }
   [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text,
                                                     bool,
-                                                    bool) const override {
+                                                    bool,
+                                                    const EncodeLimit& = {}) const override {
     if (text == "[PAD]") return std::vector<TokenId>{kPad};
     return std::vector<TokenId>(text.size(), 1);
   }
