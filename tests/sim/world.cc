@@ -140,7 +140,8 @@ class World::Recorder final : public trace::Sink {
     // not behind yet. Tokens of which nothing is shown yet, a part of a character or what may become
     // a stop string, do not wait for it: some more for each.
     constexpr std::size_t kEventBytes = 256;
-    std::size_t sequences = client.expected()->tokens.size();
+    const CompletionRequest& request = client.plan().request;
+    std::size_t sequences = request.prompts.size() * request.n;
     std::size_t most = 2 * (world_.plan_.front.stream_buffer / kEventBytes) + 12 * sequences + 8;
     if (tokens > most)
       world_.complain(client.name() + " is behind, and " + std::to_string(tokens) +
