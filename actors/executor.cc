@@ -246,6 +246,7 @@ class Executor : public caf::event_based_actor {
     is_recorded_ = false;
     front_->record(trace::WorkerLost{
         status_.lane, worker_, verdict.blames && work_.users() > 0, verdict.charged, why});
+    if (!again) record_quarantine(why);  // at the time from which it rests
     status_.lose_worker(why);
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
@@ -258,7 +259,7 @@ class Executor : public caf::event_based_actor {
     YIELD_POINT("executor.lost");
     tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
     if (!again) {
-      quarantine(why);
+      rest(why);
       return;
     }
     start_at_ = now + *delay;
@@ -285,10 +286,19 @@ class Executor : public caf::event_based_actor {
   /// The lane serves nobody, and nobody waits for it: it rests, or has not passed its trial yet.
   [[nodiscard]] bool is_final() const { return restarts_.quarantine().holds(); }
 
-  /// The lane rests until its trial, in which one worker has to pass the golden probes.
-  void quarantine(const std::string& why) {
+  void record_quarantine(const std::string& why) {
     auto trial = restarts_.quarantine().trial_at();
     front_->record(trace::Quarantined{status_.lane, why, trial.value_or(TimePoint::max())});
+  }
+
+  void quarantine(const std::string& why) {
+    record_quarantine(why);
+    rest(why);
+  }
+
+  /// The lane rests until its trial, in which one worker has to pass the golden probes.
+  void rest(const std::string& why) {
+    auto trial = restarts_.quarantine().trial_at();
     ++worker_life_;  // a start that is on its way is void
     if (status_.state != LaneStatus::State::quarantined) tell_batcher(LaneDown{status_.lane, true});
     status_.state = LaneStatus::State::quarantined;
@@ -622,8 +632,8 @@ class Executor : public caf::event_based_actor {
     return true;
   }
 
-  /// It has not got what it was given and may run: the link has lost or keeps a command. A lost probe
-  /// is the breaker's matter.
+  /// It has not got what it was given and may run: the link has lost or keeps a command. A lost
+  /// probe is the breaker's matter.
   void watch_for_lost_commands(const wire::Heartbeat& beat) {
     bool rests = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
     if (!idle_worker_.told(rests, work_.may_run(), front_->clock->now())) return;
