@@ -212,6 +212,7 @@ void SimClient::pour(std::size_t bytes) {
   unsent_ += bytes;
   if (unsent_ > ports_.stream_buffer) {
     if (!paused_) {
+      ++pauses_;
       mark(Mark::stream_paused);
       mark(Fault::slow_reader);
     }

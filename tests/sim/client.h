@@ -72,6 +72,8 @@ class SimClient final : public HttpExchange {
   [[nodiscard]] bool over() const { return end_ != End::none; }
   /// More waits for it than a stream's buffer holds.
   [[nodiscard]] bool behind() const { return unsent_ > ports_.stream_buffer && !over(); }
+  /// How often it has fallen behind.
+  [[nodiscard]] std::uint32_t pauses() const { return pauses_; }
   /// Of a failed one: the error's code and the status.
   [[nodiscard]] const std::string& code() const { return code_; }
   [[nodiscard]] int status() const { return status_; }
@@ -117,6 +119,7 @@ class SimClient final : public HttpExchange {
   std::size_t finished_ = 0;
   bool cut_ = false;  ///< a choice ended at the deadline with what there was
   std::size_t unsent_ = 0;
+  std::uint32_t pauses_ = 0;
   std::size_t taken_ = 0;  ///< since it last rested
   std::function<void()> gone_;
   std::function<void()> writable_;

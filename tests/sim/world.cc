@@ -134,11 +134,13 @@ class World::Recorder final : public trace::Sink {
     auto after = clients.upper_bound(emitted.sequence.value);
     if (after == clients.begin()) return;
     const SimClient& client = *std::prev(after)->second;
-    std::size_t& tokens = behind_[std::prev(after)->first];
+    auto& [pause, tokens] = behind_[std::prev(after)->first];
+    // Between two pauses it has caught up, and its sequences were granted more.
+    if (std::exchange(pause, client.pauses()) != client.pauses()) tokens = 0;
     tokens = client.behind() ? tokens + emitted.ids.size() : 0;
     // Its sequences were granted as much as fills the buffer once more, or two each, when it was
-    // not behind yet. Tokens of which nothing is shown yet, a part of a character or what may become
-    // a stop string, do not wait for it: some more for each.
+    // not behind yet. Tokens of which nothing is shown yet, a part of a character or what may
+    // become a stop string, do not wait for it: some more for each.
     constexpr std::size_t kEventBytes = 256;
     const CompletionRequest& request = client.plan().request;
     std::size_t sequences = request.prompts.size() * request.n;
@@ -345,7 +347,8 @@ class World::Recorder final : public trace::Sink {
   std::map<SequenceId, TimePoint> ended_at_;       ///< their requests
   std::map<SequenceId, Epoch> epochs_;             ///< of the last offers
   std::map<SequenceId, std::uint32_t> granted_;
-  std::map<std::uint64_t, std::size_t> behind_;  ///< tokens taken for a client that was behind
+  /// The pause of a client, and the tokens taken for it meanwhile.
+  std::map<std::uint64_t, std::pair<std::uint32_t, std::size_t>> behind_;
   bool admission_was_born_ = false;
 };
 
