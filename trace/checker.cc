@@ -17,8 +17,6 @@ namespace sluice::trace {
 namespace {
 
 constexpr std::size_t kViolationsKept = 100;
-/// Accepted requests register with a new admission within this time.
-constexpr Duration kRegisterTime = std::chrono::seconds(1);
 /// A front that lives writes something at least so often; what is longer was not its own time.
 constexpr Duration kSilenceMax = std::chrono::milliseconds(100);
 constexpr std::size_t kEndedKept = 65'536;
@@ -222,6 +220,7 @@ class Checker::Impl {
     reserved_.clear();
     tokens_ = 0;
     admission_born_ = awake_;
+    admission_lives_ = true;
   }
 
   void on(const Released& released) {
@@ -311,7 +310,7 @@ class Checker::Impl {
       violate("C2", name(emitted.sequence) + " emits and its request was refused");
     if (sequence.finished) violate("C3", name(emitted.sequence) + " emits after its end");
     if (requests_.at(sequence.request).accepted && !reserved_.contains(sequence.request) &&
-        awake_ - admission_born_ > kRegisterTime)
+        admission_lives_ && awake_ - admission_born_ > limits_.register_time)
       violate("C6",
               name(emitted.sequence) + " emits, and nothing is reserved for its request since " +
                   "admission was born " + seconds(awake_ - admission_born_) + " ago");
@@ -733,6 +732,8 @@ class Checker::Impl {
   /// What a new incarnation cannot know is forgotten here, too: the budget of restarts with the
   /// executor, leased permits and the gate with the breaker.
   void on(const Restarted& restarted) {
+    // Until the next one is born there is nobody to register with.
+    if (restarted.path.ends_with("/admission")) admission_lives_ = false;
     constexpr std::string_view kLane = "/lane";
     std::size_t at = restarted.path.rfind(kLane);
     if (at == std::string::npos) return;
@@ -797,6 +798,7 @@ class Checker::Impl {
   std::uint64_t tokens_ = 0;                         ///< the sum of `reserved_`
   Duration awake_{};                                 ///< time so far, without the silences
   Duration admission_born_{};                        ///< of `awake_`
+  bool admission_lives_ = true;
   std::unordered_set<RequestNumber> ended_;
   std::deque<RequestNumber> ended_order_;
   std::map<std::pair<RequestNumber, std::uint32_t>, Reading> readings_;

@@ -216,6 +216,8 @@ struct Limits {
   Duration ladder_dwell = std::chrono::seconds(5);
   Duration deadline_grace =
       std::chrono::milliseconds(50);  ///< beyond a deadline, for one step and one tick
+  /// That accepted requests may take to register with a new incarnation of admission.
+  Duration register_time = std::chrono::seconds(1);
   /// Between what threads of a real process know of each other; in a simulation there is none.
   Duration skew = std::chrono::milliseconds(20);
   std::uint64_t requests = 0;  ///< accepted at once; 0: no limit known

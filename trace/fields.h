@@ -32,6 +32,7 @@ void each_field(Visit&& visit, E& event) {
   visit("incarnations_per_poison", event.incarnations_per_poison);
   visit("ladder_dwell", event.ladder_dwell);
   visit("deadline_grace", event.deadline_grace);
+  visit("register_time", event.register_time);
   visit("skew", event.skew);
   visit("requests", event.requests);
   visit("tokens", event.tokens);

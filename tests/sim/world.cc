@@ -396,6 +396,8 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   limits.lane_period = plan_.front.lane_restarts_period;
   limits.quarantine_first = plan_.front.quarantine.first;
   limits.quarantine_longest = plan_.front.quarantine.longest;
+  // A front that stands still, or is held up, may do so in the middle of it, again and again.
+  if (plan_.front_may_be_late()) limits.register_time = std::chrono::seconds(5);
   limits.skew = Duration::zero();
   limits.tokens = plan_.front.admission.queue_tokens;
   front_->record(limits);

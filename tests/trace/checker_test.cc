@@ -415,6 +415,24 @@ TEST_F(CheckerTest, C6FindsARequestThatDoesNotRegisterAgain) {
   EXPECT_THAT(broken(), ElementsAre("C6"));
 }
 
+TEST_F(CheckerTest, C6WaitsWhileThereIsNoAdmissionToRegisterWith) {
+  accept(2);
+  tell(AdmissionBorn{});
+  tell(Restarted{"root/scheduling/admission"});
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    wait(100ms);
+    emit(2, 0, i, {5}, false);
+  }
+  EXPECT_THAT(broken(), IsEmpty());
+  tell(AdmissionBorn{});
+  for (std::uint32_t i = 20; i < 31; ++i) {
+    wait(100ms);
+    emit(2, 0, i, {5}, false);
+  }
+
+  EXPECT_THAT(broken(), ElementsAre("C6"));
+}
+
 TEST_F(CheckerTest, C6FindsARegistrationOutOfNothing) {
   tell(Registered{{5}, 1, 10});
 
