@@ -17,9 +17,9 @@ ThreadPolicy::ThreadPolicy(const Options& options)
 Duration ThreadPolicy::judge(TimePoint now, Duration delayed) {
   // Between pieces of work a delay costs no other thread; more than there was cannot be lost.
   Duration lost = std::min(lost_ + delayed, took_);
-  bool disturbed =
-      static_cast<double>(lost.count()) > options_.lost_most * static_cast<double>(took_.count());
-  if (taking_part_ > 1 && disturbed) {
+  auto borne = std::chrono::duration_cast<Duration>(took_ * options_.lost_most);
+  excess_ = std::max(Duration::zero(), excess_ + lost - borne);
+  if (taking_part_ > 1 && excess_ > options_.excess_most) {
     leave(now);
   } else if (on_trial_) {
     trial_took_ += took_;
@@ -49,6 +49,7 @@ void ThreadPolicy::leave(TimePoint now) {
   bound_ = false;
   if (on_trial_) trial_after_ = std::min(2 * trial_after_, options_.trial_after_most);
   on_trial_ = false;
+  excess_ = {};
   next_trial_ = now + trial_after_;
 }
 

@@ -12,10 +12,11 @@ namespace sluice {
 /// a core costs all threads of a piece of work, for it ends with the last of them; from some share
 /// on fewer threads are faster than more.
 ///
-/// Threads leave at once, when a window of work has lost too much. They come back one by one, each
-/// on trial: the time until the next trial doubles with each that fails. Threads are bound to cores
-/// only while all take part and nobody has disturbed them for a while, because who is bound cannot
-/// step aside.
+/// Threads leave as soon as more is lost than a passing disturbance takes: one short stall is
+/// forgiven if good work follows, stalls in a row or a long one are not. They come back one by one,
+/// each on trial: the time until the next trial doubles with each that fails. Threads are bound to
+/// cores only while all take part and nobody has disturbed them for a while, because who is bound
+/// cannot step aside.
 ///
 /// Pure: times are handed in. Owner: the thread pool.
 class ThreadPolicy {
@@ -24,9 +25,12 @@ class ThreadPolicy {
     std::uint32_t threads = 1;  ///< the most, the calling thread included; >= 1
     bool may_bind = false;      ///< there is a core for each thread
     Duration window = std::chrono::milliseconds(4);  ///< of work, after which it is judged
-    /// Of a window. A second thread beside the memory's bandwidth gives half as much again; losing
-    /// a third undoes that.
+    /// What may be lost of the working time. A second thread beside the memory's bandwidth gives
+    /// half as much again; losing a third undoes that.
     double lost_most = 0.25;
+    /// How much more than that share may add up before a thread leaves: more than the one slice
+    /// of a core that somebody takes who wakes up now and then.
+    Duration excess_most = std::chrono::milliseconds(6);
     Duration trial = std::chrono::milliseconds(40);        ///< of work, until a trial is won
     Duration trial_after = std::chrono::milliseconds(50);  ///< since a thread left
     Duration trial_after_most = std::chrono::seconds(1);   ///< where failed trials lead
@@ -57,6 +61,7 @@ class ThreadPolicy {
   std::uint32_t taking_part_;
   bool bound_;
   Duration took_{}, lost_{};  // of this window
+  Duration excess_{};         // lost beyond the share that is borne, and not made up for since
   bool on_trial_ = false;
   Duration trial_took_{};  // of work since the trial began
   Duration trial_after_;

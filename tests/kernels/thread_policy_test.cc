@@ -30,6 +30,11 @@ class ThreadPolicyTest : public ::testing::Test {
     for (Duration done{}; done < time; done += kWindow)
       window(lost, most);
   }
+  /// Windows that are lost almost whole, until somebody has left.
+  void disturb() {
+    for (std::uint32_t before = taking_part(); taking_part() == before;)
+      window(0.9);
+  }
   [[nodiscard]] std::uint32_t taking_part() const { return policy_->taking_part(); }
 
   testing::ManualClock clock_;
@@ -56,13 +61,34 @@ TEST_F(ThreadPolicyTest, AWindowEndsAfterSoMuchWork) {
   EXPECT_FALSE(policy_->worked(milliseconds(3), {}));
 }
 
-TEST_F(ThreadPolicyTest, OneStallSendsAThreadAwayAtOnce) {
+TEST_F(ThreadPolicyTest, OneShortStallIsForgivenIfGoodWorkFollows) {
   begin(2);
 
-  // 2 ms of good work, then a piece in which somebody had lost his core for 3 ms.
-  EXPECT_FALSE(policy_->worked(milliseconds(2), {}));
-  ASSERT_TRUE(policy_->worked(milliseconds(3), milliseconds(3)));
-  EXPECT_EQ(policy_->judge(clock_.now(), {}), milliseconds(3));
+  for (int times = 0; times < 100; ++times) {
+    // 2 ms of good work, then a piece in which somebody had lost his core for 4 ms.
+    EXPECT_FALSE(policy_->worked(milliseconds(2), {}));
+    ASSERT_TRUE(policy_->worked(milliseconds(4), milliseconds(4)));
+    EXPECT_EQ(policy_->judge(clock_.now(), {}), milliseconds(4));
+    work(milliseconds(20));
+  }
+
+  EXPECT_EQ(taking_part(), 2U);
+  EXPECT_TRUE(policy_->bound());
+}
+
+TEST_F(ThreadPolicyTest, StallsInARowSendAThreadAwayWithinTwentyMilliseconds) {
+  begin(2);
+
+  work(milliseconds(20), 0.7);
+
+  EXPECT_EQ(taking_part(), 1U);
+}
+
+TEST_F(ThreadPolicyTest, ALongStallSendsAThreadAwayAtOnce) {
+  begin(2);
+
+  ASSERT_TRUE(policy_->worked(milliseconds(10), milliseconds(9)));
+  EXPECT_EQ(policy_->judge(clock_.now(), {}), milliseconds(9));
 
   EXPECT_EQ(taking_part(), 1U);
   EXPECT_FALSE(policy_->bound()) << "who is bound cannot step aside";
@@ -71,8 +97,8 @@ TEST_F(ThreadPolicyTest, OneStallSendsAThreadAwayAtOnce) {
 TEST_F(ThreadPolicyTest, ADelayOfTheCallerIsLostTimeToo) {
   begin(2);
 
-  ASSERT_TRUE(policy_->worked(kWindow, {}));
-  EXPECT_EQ(policy_->judge(clock_.now(), milliseconds(2)), milliseconds(2));
+  ASSERT_TRUE(policy_->worked(milliseconds(10), {}));
+  EXPECT_EQ(policy_->judge(clock_.now(), milliseconds(9)), milliseconds(9));
 
   EXPECT_EQ(taking_part(), 1U);
 }
@@ -96,7 +122,7 @@ TEST_F(ThreadPolicyTest, ALittleLossIsBorne) {
 
 TEST_F(ThreadPolicyTest, AThreadComesBackAfterAWhileAndStaysIfItHelps) {
   begin(2);
-  window(0.5);
+  disturb();
   ASSERT_EQ(taking_part(), 1U);
 
   work(milliseconds(48));
@@ -111,7 +137,7 @@ TEST_F(ThreadPolicyTest, AThreadComesBackAfterAWhileAndStaysIfItHelps) {
 
 TEST_F(ThreadPolicyTest, IsBoundAgainOnlyAfterASecondWithoutDisturbance) {
   begin(2);
-  window(0.5);
+  disturb();
 
   work(milliseconds(500));
   EXPECT_EQ(taking_part(), 2U);
@@ -133,9 +159,8 @@ TEST_F(ThreadPolicyTest, TrialsBesideABusyNeighbourBecomeRareAndCostLittle) {
     window(0.8, 1);
   }
 
-  EXPECT_GE(lost, 15U) << "it must go on trying, or it would never be back";
-  EXPECT_LE(lost, 25U);
-  EXPECT_LT(static_cast<double>(lost) / static_cast<double>(windows), 0.01);
+  EXPECT_GE(lost, 45U) << "it must go on trying, or it would never be back";
+  EXPECT_LT(static_cast<double>(lost) / static_cast<double>(windows), 0.015);
 }
 
 TEST_F(ThreadPolicyTest, IsBackWithinASecondOfTheNeighboursEnd) {
@@ -152,7 +177,7 @@ TEST_F(ThreadPolicyTest, ANewNeighbourIsTriedEarlyAgainAfterAWonTrial) {
   work(seconds(10), 0.8, 1);
   work(seconds(2));
   ASSERT_EQ(taking_part(), 2U);
-  window(0.8);
+  disturb();
   ASSERT_EQ(taking_part(), 1U);
 
   work(milliseconds(56));
@@ -163,11 +188,11 @@ TEST_F(ThreadPolicyTest, ANewNeighbourIsTriedEarlyAgainAfterAWonTrial) {
 TEST_F(ThreadPolicyTest, OfManySomeLeaveAndOneAtATimeComesBack) {
   begin(64);
 
-  window(0.5);
+  disturb();
   EXPECT_EQ(taking_part(), 56U);
-  window(0.5);
+  disturb();
   EXPECT_EQ(taking_part(), 49U);
-  work(seconds(2), 0.5, 40);  // 40 have a core, with a neighbour on each of the others
+  work(seconds(2), 0.9, 40);  // 40 have a core, with a neighbour on each of the others
   EXPECT_GE(taking_part(), 36U);
   EXPECT_LE(taking_part(), 41U);
   work(seconds(4));
