@@ -88,7 +88,7 @@ def measure_idle_connections(server, count):
     try:
         for _ in range(count):
             connection = socket.create_connection(server.http)
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: bench\r\n\r\n")
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
                 raise RuntimeError(f"connection {len(connections) + 1} was not served")
             connections.append(connection)
