@@ -250,6 +250,7 @@ class Batcher : public caf::event_based_actor {
 
   /// False: places are free again, for something was not wanted any more.
   bool assign_once() {
+    if (waiting_.empty() && suspects_.empty()) return true;
     end_orphans();
     newest_ = front_->lanes.newest_weights(model_->name);
     std::map<LaneId, std::vector<Work>> by_lane;
