@@ -23,8 +23,8 @@ endif()
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
-find_package(OpenSSL 3.0 REQUIRED)                       # before CAF: its config file does not look for OpenSSL
-find_package(CAF CONFIG REQUIRED COMPONENTS core io openssl)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(CAF CONFIG REQUIRED COMPONENTS core)
 if(CAF_VERSION VERSION_LESS 0.18.7 OR NOT CAF_VERSION VERSION_LESS 0.19)
   message(FATAL_ERROR "Sluice needs CAF 0.18.7, found ${CAF_VERSION}; see scripts/get-caf.sh")
 endif()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides CAF 0.18.7 (core, io, openssl; static) for the build. No system configuration is changed.
+# Provides CAF 0.18.7 (core alone; static) for the build. No system configuration is changed.
 #
 #   scripts/get-caf.sh <prefix> [workdir]
 #
@@ -37,8 +37,7 @@ probe() {  # probe [cmake arguments...]
 cmake_minimum_required(VERSION 3.20)
 project(probe CXX)
 find_package(Threads REQUIRED)
-find_package(OpenSSL REQUIRED)
-find_package(CAF CONFIG REQUIRED COMPONENTS core io openssl)
+find_package(CAF CONFIG REQUIRED COMPONENTS core)
 if(CAF_VERSION VERSION_LESS 0.18.7 OR NOT CAF_VERSION VERSION_LESS 0.19)
   message(FATAL_ERROR "CAF ${CAF_VERSION} does not fit")
 endif()
@@ -99,7 +98,7 @@ UNITY=${UNITY:-ON}
     -DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
     -DCMAKE_CXX_STANDARD=17 "-DCMAKE_CXX_FLAGS=-w${SANITIZE:+ -g -fsanitize=$SANITIZE}" \
     -DCAF_ENABLE_EXAMPLES=OFF -DCAF_ENABLE_TESTING=OFF -DCAF_ENABLE_TOOLS=OFF \
-    -DCAF_ENABLE_IO_MODULE=ON -DCAF_ENABLE_OPENSSL_MODULE=ON -DCAF_LOG_LEVEL=QUIET \
+    -DCAF_ENABLE_IO_MODULE=OFF -DCAF_ENABLE_OPENSSL_MODULE=OFF -DCAF_LOG_LEVEL=QUIET \
     "-DCMAKE_UNITY_BUILD=$UNITY" -DCMAKE_UNITY_BUILD_BATCH_SIZE=6
   cmake --build "$WORK/build" "-j${JOBS:-2}"
   cmake --install "$WORK/build"
