@@ -6,14 +6,33 @@
 namespace sluice {
 namespace {
 
+/// Asks the budget only when there is more than what is free: most requests never do.
 class BudgetShare final : public BodyShare {
  public:
-  explicit BudgetShare(std::unique_ptr<ByteBudget::Share> share) : share_(std::move(share)) {}
-  bool resize(std::size_t bytes) override { return share_->resize(bytes); }
-  void complete() override { share_->complete(); }
+  BudgetShare(std::shared_ptr<ByteBudget> budget, std::string address, TimePoint begun)
+      : budget_(std::move(budget)), address_(std::move(address)), begun_(begun) {}
+
+  bool open(std::uint64_t expected, const std::function<void()>& give_way) {
+    share_ = budget_->open(address_, expected, give_way, begun_);
+    if (share_ && complete_) share_->complete();
+    return share_ != nullptr;
+  }
+  bool resize(std::size_t bytes) override {
+    if (!share_ && bytes <= BodyMemory::kFreeBytes) return true;
+    if (!share_ && !open(bytes, [] {})) return false;
+    return share_->resize(bytes);
+  }
+  void complete() override {
+    complete_ = true;
+    if (share_) share_->complete();
+  }
 
  private:
-  std::unique_ptr<ByteBudget::Share> share_;
+  std::shared_ptr<ByteBudget> budget_;
+  std::string address_;
+  TimePoint begun_;
+  bool complete_ = false;
+  std::unique_ptr<ByteBudget::Share> share_;  ///< null: what is free is enough
 };
 
 class BudgetMemory final : public BodyMemory {
@@ -24,8 +43,9 @@ class BudgetMemory final : public BodyMemory {
   std::shared_ptr<BodyShare> open(const std::string& address,
                                   std::uint64_t expected,
                                   std::function<void()> give_way) override {
-    auto share = budget_->open(address, expected, std::move(give_way), clock_->now());
-    return share ? std::make_shared<BudgetShare>(std::move(share)) : nullptr;
+    auto share = std::make_shared<BudgetShare>(budget_, address, clock_->now());
+    bool small = expected > 0 && expected <= kFreeBytes;
+    return small || share->open(expected, give_way) ? share : nullptr;
   }
 
  private:

@@ -34,14 +34,13 @@ std::size_t text_bytes(const CompletionRequest& request) {
 
 /// One request on its way to a session.
 struct Intake::Pending {
-  explicit Pending(std::shared_ptr<Front> its_front) : front(std::move(its_front)) {}
+  explicit Pending(Front& its_front) : front(its_front) {}
+  Pending(Pending&&) = default;
   ~Pending() {
-    if (in_background) front->counters.reading -= 1;
+    if (in_background()) front.counters.reading -= 1;
   }
-  Pending(const Pending&) = delete;
-  Pending& operator=(const Pending&) = delete;
 
-  std::shared_ptr<Front> front;
+  Front& front;
   HttpRequest http;
   ClientRights rights;
   std::string id;
@@ -49,9 +48,9 @@ struct Intake::Pending {
   CompletionRequest request;
   std::shared_ptr<ServedModel> model;
   TimePoint arrival;
-  std::shared_ptr<std::atomic<bool>> gone;  ///< the client is; null: nobody looks
-  bool in_background = false;
+  std::shared_ptr<std::atomic<bool>> gone = {};  ///< the client is; null: not in the background
 
+  [[nodiscard]] bool in_background() const { return gone != nullptr; }
   [[nodiscard]] bool is_forgotten() const { return gone && *gone; }
   void refuse(const ApiError& error) const { exchange->respond(to_response(error, id)); }
 };
@@ -60,63 +59,52 @@ void Intake::take(HttpRequest request,
                   const ClientRights& rights,
                   std::string id,
                   std::shared_ptr<HttpExchange> exchange) {
-  auto pending = std::make_shared<Pending>(front_);
-  pending->arrival = front_->clock->now();
-  pending->http = std::move(request);
-  pending->rights = rights;
-  pending->id = std::move(id);
-  pending->exchange = std::move(exchange);
-  std::size_t bytes = pending->http.body.size();
-  bytes > kParsedAtOnce ? later(pending, bytes, &Intake::parse) : parse(pending);
+  Pending pending(*front_);
+  pending.arrival = front_->clock->now();
+  pending.http = std::move(request);
+  pending.rights = rights;
+  pending.id = std::move(id);
+  pending.exchange = std::move(exchange);
+  std::size_t bytes = pending.http.body.size();
+  bytes > kParsedAtOnce ? later(std::move(pending), bytes, &Intake::parse) : parse(pending);
 }
 
 /// Does the step in the background, where the request stays from then on.
-void Intake::later(const std::shared_ptr<Pending>& pending,
-                   std::size_t bytes,
-                   void (Intake::*step)(const std::shared_ptr<Pending>&) const) const {
-  if (!pending->in_background) {
-    pending->in_background = true;
-    front_->counters.reading += 1;
-    pending->gone = std::make_shared<std::atomic<bool>>(false);
-    pending->exchange->on_gone([gone = pending->gone] { *gone = true; });
-    auto length = bytes > kLengthy ? WorkPool::Length::lengthy : WorkPool::Length::brief;
-    bool taken = pool_.submit(length, [this, pending, step] {
-      if (!pending->is_forgotten()) (this->*step)(pending);
-    });
-    if (!taken) pending->refuse(errors::overloaded(1, "Too many long prompts wait to be read."));
-    return;
-  }
-  if (!pending->is_forgotten()) (this->*step)(pending);
+void Intake::later(Pending pending, std::size_t bytes, void (Intake::*step)(Pending&) const) const {
+  auto kept = std::make_shared<Pending>(std::move(pending));
+  front_->counters.reading += 1;
+  kept->gone = std::make_shared<std::atomic<bool>>(false);
+  kept->exchange->on_gone([gone = kept->gone] { *gone = true; });
+  auto length = bytes > kLengthy ? WorkPool::Length::lengthy : WorkPool::Length::brief;
+  bool taken = pool_.submit(length, [this, kept, step] {
+    if (!kept->is_forgotten()) (this->*step)(*kept);
+  });
+  if (!taken) kept->refuse(errors::overloaded(1, "Too many long prompts wait to be read."));
 }
 
-void Intake::parse(const std::shared_ptr<Pending>& pending) const {
-  auto context = RequestContext::of(pending->http,
-                                    pending->id,
+void Intake::parse(Pending& pending) const {
+  auto context = RequestContext::of(pending.http,
+                                    pending.id,
                                     limits_,
-                                    pending->rights,
+                                    pending.rights,
                                     unix_seconds(*front_->clock),
                                     *front_->random);
-  auto parsed = parse_completion(pending->http.body, context);
-  std::string().swap(pending->http.body);
+  auto parsed = parse_completion(pending.http.body, context);
+  std::string().swap(pending.http.body);
   if (auto* error = std::get_if<ApiError>(&parsed)) {
-    pending->refuse(*error);
+    pending.refuse(*error);
     return;
   }
-  pending->request = std::get<CompletionRequest>(std::move(parsed));
-  if (is_refused(*pending)) return;
-  std::size_t bytes = text_bytes(pending->request);
-  if (bytes > kTokenizedAtOnce) {
-    later(pending, bytes, &Intake::plan);
-    return;
+  pending.request = std::get<CompletionRequest>(std::move(parsed));
+  if (is_refused(pending)) return;
+  std::size_t bytes = text_bytes(pending.request);
+  if (bytes <= kTokenizedAtOnce) {
+    start(pending, std::nullopt);
+  } else if (pending.in_background()) {
+    plan(pending);
+  } else {
+    later(std::move(pending), bytes, &Intake::plan);
   }
-  spawn_session(system_,
-                front_,
-                pending->model,
-                {std::move(pending->request),
-                 std::nullopt,
-                 std::move(pending->http.memory),
-                 pending->arrival},
-                std::move(pending->exchange));
 }
 
 /// Whether the model can take requests now; the client is told otherwise.
@@ -128,6 +116,7 @@ bool Intake::is_refused(Pending& pending) const {
     return true;
   }
   const ServedModel& model = *pending.model;
+  if (front_->lanes.ready(model.name) > 0) return false;
   if (front_->lanes.all_quarantined(model.name)) {
     Duration wait = front_->lanes.until_trial(model.name, front_->clock->now());
     pending.refuse(errors::no_replica(model.name, wait));
@@ -147,27 +136,31 @@ bool Intake::is_refused(Pending& pending) const {
   return true;
 }
 
-void Intake::plan(const std::shared_ptr<Pending>& pending) const {
-  const ServedModel& model = *pending->model;
-  auto planned = plan_completion(pending->request,
+void Intake::plan(Pending& pending) const {
+  const ServedModel& model = *pending.model;
+  auto planned = plan_completion(pending.request,
                                  model.card,
                                  model.context(),
                                  model.default_max_tokens,
                                  *front_->random,
-                                 pending->gone.get());
-  if (pending->is_forgotten()) return;
+                                 pending.gone.get());
+  if (pending.is_forgotten()) return;
   if (auto* error = std::get_if<ApiError>(&planned)) {
-    pending->refuse(*error);
+    pending.refuse(*error);
     return;
   }
+  start(pending, std::get<CompletionPlan>(std::move(planned)));
+}
+
+void Intake::start(Pending& pending, std::optional<CompletionPlan> plan) const {
   spawn_session(system_,
                 front_,
-                pending->model,
-                {std::move(pending->request),
-                 std::get<CompletionPlan>(std::move(planned)),
-                 std::move(pending->http.memory),
-                 pending->arrival},
-                std::move(pending->exchange));
+                std::move(pending.model),
+                {std::move(pending.request),
+                 std::move(plan),
+                 std::move(pending.http.memory),
+                 pending.arrival},
+                std::move(pending.exchange));
 }
 
 }  // namespace sluice

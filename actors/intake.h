@@ -2,6 +2,7 @@
 // background.
 #pragma once
 
+#include "actors/completion_plan.h"
 #include "actors/front.h"
 #include "api/keys.h"
 #include "api/openai.h"
@@ -11,6 +12,7 @@
 #include <caf/fwd.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace sluice {
@@ -34,12 +36,11 @@ class Intake {
  private:
   struct Pending;
 
-  void parse(const std::shared_ptr<Pending>& pending) const;
-  void plan(const std::shared_ptr<Pending>& pending) const;
+  void parse(Pending& pending) const;
+  void plan(Pending& pending) const;
+  void start(Pending& pending, std::optional<CompletionPlan> plan) const;
   [[nodiscard]] bool is_refused(Pending& pending) const;
-  void later(const std::shared_ptr<Pending>& pending,
-             std::size_t bytes,
-             void (Intake::*step)(const std::shared_ptr<Pending>&) const) const;
+  void later(Pending pending, std::size_t bytes, void (Intake::*step)(Pending&) const) const;
 
   caf::actor_system& system_;
   std::shared_ptr<Front> front_;

@@ -31,12 +31,16 @@ class BodyShare {
 /// The memory that all bodies together may have. Thread-safe; no call waits.
 class BodyMemory {
  public:
+  /// So much a request has for nothing, as its connection has its buffers. Others gain nothing when
+  /// a body announced as no larger is given up.
+  static constexpr std::size_t kFreeBytes = std::size_t{4} << 10;
+
   virtual ~BodyMemory() = default;
   /// The share of a request that begins, without any bytes so far. Null: there is no room for it.
   ///   address   of the client
   ///   expected  bytes of its body; 0: not known
   ///   give_way  others need the room more: the body is to be given up. On any thread, and possibly
-  ///             when the share is gone
+  ///             when the share is gone; empty for a body that is expected to be free
   virtual std::shared_ptr<BodyShare> open(const std::string& address,
                                           std::uint64_t expected,
                                           std::function<void()> give_way) = 0;

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kSliceBytes = std::size_t{128} << 10;  ///< of one write, to see progress
 constexpr std::size_t kKeptBytes = std::size_t{64} << 10;    ///< capacity worth keeping
-constexpr std::size_t kHeldFreely = std::size_t{4} << 10;    ///< of what waits for its turn
 /// More than the sockets of both sides hold (Linux: up to 32 MiB to receive, 4 to send): a client
 /// that looks for an answer between two writes finds it before a reset can destroy it.
 constexpr std::size_t kLingerBytes = std::size_t{64} << 20;
@@ -166,7 +165,7 @@ void HttpConnection::hold(std::string_view bytes) {
 
 /// What waits for its turn counts as bodies do, but for a little.
 bool HttpConnection::may_hold_more() {
-  if (in_.size() <= kHeldFreely || !options().body_memory) return true;
+  if (in_.size() <= BodyMemory::kFreeBytes || !options().body_memory) return true;
   if (!held_share_) {
     held_share_ = options().body_memory->open(address_, 0, [] {});
     if (!held_share_) return false;
@@ -266,7 +265,8 @@ void HttpConnection::begin_request(std::string_view head, bool body_arrived) {
     return refuse_request(std::move(*refusal));
   }
   std::function<void()> give_way;
-  if (request_->has_body && options().body_memory) {
+  const bool counts = request_->content_length.value_or(~0ULL) > BodyMemory::kFreeBytes;
+  if (request_->has_body && counts && options().body_memory) {
     if (!self_) self_ = std::make_shared<HttpConnection*>(this);
     give_way = [self = self_, mailbox = home_->loop().mailbox()] {
       mailbox->post([self] {

@@ -184,6 +184,40 @@ TEST_F(IntakeTest, ChargesTheBodyUntilItIsTokensAndThenThose) {
   EXPECT_EQ(budget->used(), 0U);
 }
 
+TEST_F(IntakeTest, ChargesNothingForARequestThatStaysSmall) {
+  auto budget = ByteBudget::create({.total = 1'000});  // not even room for one of these
+  auto bodies = make_body_memory(budget, front->clock);
+  open();
+  memory = bodies->open("client", 4'096, {});
+  ASSERT_TRUE(memory);
+  EXPECT_TRUE(memory->resize(4'096));
+
+  auto client = take(body(std::string(1'000, 'x')));
+  memory.reset();
+  settle();
+
+  EXPECT_EQ(budget->used(), 0U);
+  run_to_end();
+  EXPECT_EQ(client->answer.status, 200);
+}
+
+TEST_F(IntakeTest, ChargesASmallBodyWhoseTokensAreMany) {
+  auto budget = ByteBudget::create({});
+  auto bodies = make_body_memory(budget, front->clock);
+  open();
+  memory = bodies->open("client", 1'200, {});
+  std::string prompt(1'000, 'x');
+
+  auto client = take(body(prompt, R"(,"n":16)"));
+  memory.reset();
+  settle();
+
+  EXPECT_EQ(budget->used(), 16 * prompt.size() * sizeof(TokenId));
+  run_to_end();
+  EXPECT_EQ(client->answer.status, 200);
+  EXPECT_EQ(budget->used(), 0U);
+}
+
 TEST_F(IntakeTest, RefusesPromptsWhoseTokensFindNoRoom) {
   auto budget = ByteBudget::create({.total = 100'000});
   auto bodies = make_body_memory(budget, front->clock);

@@ -133,7 +133,7 @@ TEST_F(HttpBodyTest, IsRefusedWhenItGrowsBeyondTheRoomThereIs) {
 TEST_F(HttpBodyTest, GivesWayWhenOthersNeedTheRoomMore) {
   server.start();
   auto client = server.connect();
-  client.send(post("Content-Length: 4000\r\n", std::string(2000, 'x')));
+  client.send(post("Content-Length: 8000\r\n", std::string(2000, 'x')));
   ASSERT_TRUE(memory->opened.take());
   expect_shares(1);
 
@@ -150,7 +150,7 @@ TEST_F(HttpBodyTest, IsKeptWhenItIsAskedTooLate) {
   };
   server.start();
   auto client = server.connect();
-  client.send(post("Content-Length: 10\r\n", std::string(10, 'x')));
+  client.send(post("Content-Length: 8000\r\n", std::string(8000, 'x')));
   auto exchange = running.take();
   ASSERT_TRUE(exchange);
 
