@@ -89,6 +89,7 @@ class Supervisor : public caf::event_based_actor {
   caf::behavior make_behavior() override {
     set_down_handler([this](caf::down_msg& down) { on_down(down); });
     set_exit_handler([this](caf::exit_msg& exit) { end(exit.reason); });
+    await_orphans();
     pump();
     return {
         [this](ReadyCheck) -> caf::result<void> {
@@ -122,11 +123,23 @@ class Supervisor : public caf::event_based_actor {
       announce_down(child, false, "its supervisor ended");
       release_start(child);
       child.handle = nullptr;
-      enter(child, ChildState::down);
+      enter(child, ChildState::stopping);  // whoever follows waits until it is gone
     }
   }
 
  private:
+  /// A supervisor that was killed could not wait for its children, who may still be at work.
+  void await_orphans() {
+    for (Child& child : children_) {
+      Peer last = tree_->last_born(child.status.path);
+      if (!last.handle) continue;
+      child.handle = std::move(last.handle);
+      child.status.incarnation = last.incarnation;
+      monitor(child.handle);
+      child.stop_wanted = true;
+    }
+  }
+
   // --- what comes next ---------------------------------------------------------------------------
 
   void pump() {
@@ -254,6 +267,7 @@ class Supervisor : public caf::event_based_actor {
       on_ended(child, caf::make_error(caf::sec::runtime_error, failure));
       return;
     }
+    tree_->born(life.path, child.handle);
     monitor(child.handle);
     if (!child.spec.answers_ready) {
       on_up(child);

@@ -3,6 +3,7 @@
 #include "base/yield_point.h"
 #include "supervision/messages.h"
 
+#include <caf/actor_cast.hpp>
 #include <caf/send.hpp>
 
 #include <utility>
@@ -56,6 +57,19 @@ std::uint64_t Tree::next_incarnation(const std::string& path) {
   Entry& entry = entries_[path];
   if (entry.leases) entry.leases->open();
   return ++entry.incarnations;
+}
+
+void Tree::born(const std::string& path, const caf::actor& handle) {
+  std::lock_guard guard(mutex_);
+  entries_[path].last_born = caf::actor_cast<caf::weak_actor_ptr>(handle);
+}
+
+Peer Tree::last_born(const std::string& path) const {
+  std::lock_guard guard(mutex_);
+  auto found = entries_.find(path);
+  if (found == entries_.end()) return {};
+  const Entry& entry = found->second;
+  return {caf::actor_cast<caf::actor>(entry.last_born.lock()), entry.incarnations};
 }
 
 void Tree::update(const ChildStatus& status) {

@@ -58,6 +58,10 @@ class Tree {
   std::shared_ptr<LeaseTable> leases(const std::string& path);
   /// Counts the lives of a path: 1, 2, ... Its lease table is open again, if it was abandoned.
   std::uint64_t next_incarnation(const std::string& path);
+  /// Who lives at `path` now, in the life that was counted last.
+  void born(const std::string& path, const caf::actor& handle);
+  /// Who was born there last, and in which life. No handle: it is gone, or nobody ever was.
+  [[nodiscard]] Peer last_born(const std::string& path) const;
   void update(const ChildStatus& status);
   /// No incarnation will follow at `path` nor below it: tells the sessions of all lease tables
   /// there, which take no more until one follows after all.
@@ -69,6 +73,7 @@ class Tree {
   struct Entry {
     std::uint64_t incarnations = 0;
     std::shared_ptr<LeaseTable> leases;
+    caf::weak_actor_ptr last_born;
     ChildStatus status;
     bool reported = false;
   };

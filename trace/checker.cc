@@ -745,7 +745,7 @@ class Checker::Impl {
     auto lane = lanes_.find(LaneId{value});
     if (digits == 0 || lane == lanes_.end()) return;
     std::string_view child = rest.substr(digits);
-    bool breaker = child.empty() || child == "/breaker";
+    bool breaker = child == "/breaker";
     if (breaker || child == "/executor") lane->second.charged.clear();
     if (breaker) {
       lane->second.permits.clear();

@@ -56,6 +56,10 @@ enum class Mark : std::uint8_t {
   breaker_restarted_often,
   prober_restarted_often,
   pulse_restarted_often,
+  lanes_restarted_often,
+  scheduling_restarted_often,
+  operations_restarted_often,
+  lane_parked,  ///< by its supervisor
   kCount,
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCount)> kMarkNames = {
@@ -101,6 +105,10 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCo
     "breaker_restarted_often",
     "prober_restarted_often",
     "pulse_restarted_often",
+    "lanes_restarted_often",
+    "scheduling_restarted_often",
+    "operations_restarted_often",
+    "lane_parked",
 };
 
 /// Before anything is marked or forked.

@@ -64,6 +64,18 @@ class Folder {
   std::uint64_t& hash_;
 };
 
+/// The same tree, in which supervisors play roles, too: whoever is to end one has to find it.
+std::shared_ptr<const SupervisorSpec> findable(const SupervisorSpec& spec,
+                                               const std::string& path) {
+  SupervisorSpec copy = spec;
+  for (ChildSpec& child : copy.children) {
+    if (!child.supervisor) continue;
+    child.role = path + "/" + child.id;
+    child.supervisor = findable(*child.supervisor, child.role);
+  }
+  return std::make_shared<const SupervisorSpec>(std::move(copy));
+}
+
 /// The same tree, in which every budget bears `restarts` and nobody waits long for the next one.
 std::shared_ptr<const SupervisorSpec> patient(const SupervisorSpec& spec, std::uint32_t restarts) {
   SupervisorSpec copy = spec;
@@ -194,6 +206,7 @@ class World::Recorder final : public trace::Sink {
       case trace::Outcome::cancelled:
         return mark(Mark::ended_by_client);
       case trace::Outcome::error:
+        note_parked();
         return mark(Mark::ended_by_error);
       case trace::Outcome::poison:
         return mark(Mark::ended_as_poison);
@@ -220,6 +233,18 @@ class World::Recorder final : public trace::Sink {
       world_.complain("lane " + std::to_string(lost.lane.value) +
                       " is quarantined, and nothing but kills from outside has befallen it");
     quarantined.insert(lost.lane);
+    note_lost_models();
+  }
+  /// Lanes whose actors their supervisor has given up for a while.
+  void note_parked() {
+    for (const LaneStatus& lane : world_.front_->lanes.snapshot()) {
+      if (!lane.parked_until) continue;
+      mark(Mark::lane_parked);
+      quarantined.insert(lane.lane);
+    }
+    note_lost_models();
+  }
+  void note_lost_models() {
     for (const auto& model : world_.models_)
       if (std::all_of(model->lanes.begin(), model->lanes.end(), [this](LaneId lane) {
             return quarantined.contains(lane);
@@ -273,6 +298,9 @@ class World::Recorder final : public trace::Sink {
         {"/breaker", Mark::breaker_restarted_often},
         {"/prober", Mark::prober_restarted_often},
         {"/pulse", Mark::pulse_restarted_often},
+        {"/lanes", Mark::lanes_restarted_often},
+        {"/scheduling", Mark::scheduling_restarted_often},
+        {"/operations", Mark::operations_restarted_often},
     };
     for (const auto& [end, often] : kOften)
       if (restarted.path.ends_with(end)) mark(often);
@@ -401,7 +429,7 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   limits.skew = Duration::zero();
   limits.tokens = plan_.front.admission.queue_tokens;
   front_->record(limits);
-  auto tree = make_tree(front_);
+  auto tree = findable(*make_tree(front_), "root");
   if (plan_.patient_tree) tree = patient(*tree, 10 * plan_.actor_deaths);
   root_ = spawn_supervisor(system_, "root", tree, front_->tree);
   root_->attach_functor([this](const caf::error&) { root_ended_ = true; });

@@ -9,6 +9,7 @@
 #include <caf/sec.hpp>
 #include <caf/typed_response_promise.hpp>
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -98,6 +99,20 @@ class SupervisorTest : public testing::VirtualTime {
       if (status.path == path) return status;
     ADD_FAILURE() << "no child " << path;
     return {};
+  }
+
+  /// Lets all others work, while this actor sits in its last handler.
+  void settle_without(caf::actor_id sits) {
+    auto& jobs = scheduler.jobs;
+    for (;;) {
+      auto other = std::find_if(jobs.begin(), jobs.end(), [sits](caf::resumable* job) {
+        auto* actor = dynamic_cast<caf::scheduled_actor*>(job);
+        return !actor || actor->id() != sits;
+      });
+      if (other == jobs.end()) return;
+      std::iter_swap(jobs.begin(), other);
+      scheduler.run_once();
+    }
   }
 
   Log take_log() { return std::exchange(log, {}); }
@@ -227,6 +242,41 @@ TEST_F(SupervisorTest, TakesItsChildrenDownWhenItIsKilled) {
   kill(root);
 
   EXPECT_EQ(log.size(), 2u);
+}
+
+TEST_F(SupervisorTest, WaitsForTheChildrenOfAPredecessorThatWasKilled) {
+  ChildSpec inner =
+      supervisor_child("inner", spec_of(Strategy::one_for_one, {child("a"), child("b")}));
+  inner.role = "inner";
+  start(spec_of(Strategy::one_for_one, {inner}));
+  take_log();
+
+  caf::anon_send_exit(tree->registry().find("inner")->handle, caf::exit_reason::kill);
+  settle_without(alive["a"].id());
+  EXPECT_EQ(state_of("root/inner"), ChildState::starting);
+  EXPECT_EQ(take_log(), Log{"-b"}) << "a is still in its last handler";
+  settle();
+
+  EXPECT_EQ(take_log(), (Log{"-a", "+a", "+b"}));
+  EXPECT_EQ(state_of("root/inner"), ChildState::up);
+}
+
+TEST_F(SupervisorTest, LeavesAnOrphanBehindThatDoesNotEnd) {
+  ChildSpec inner = supervisor_child("inner", spec_of(Strategy::one_for_one, {child("a")}));
+  inner.role = "inner";
+  start(spec_of(Strategy::one_for_one, {inner}));
+  take_log();
+  caf::actor_id orphan = alive["a"].id();
+
+  caf::anon_send_exit(tree->registry().find("inner")->handle, caf::exit_reason::kill);
+  for (int i = 0; i < 7; ++i) {
+    settle_without(orphan);
+    scheduler.clock().advance_time(seconds(1));
+  }
+  settle_without(orphan);
+
+  EXPECT_EQ(take_log(), Log{"+a"});
+  EXPECT_EQ(lives["a"], 2U);
 }
 
 // --- strategies ----------------------------------------------------------------------------------
