@@ -241,14 +241,18 @@ def report(arguments, systems, rates, pauses, engine):
             ratio_line(f"{beside}: now / one thread", (now, streams, count), (one, streams, count), ">= 0.9")
             ratio_line(f"{beside}: now / now alone", (now, streams, count), (now, streams, 0), ">= 0.5")
         for system in systems[2:]:
-            ratio_line(f"{streams} streams, alone: now / {system.name}", (now, streams, 0), (system.name, streams, 0),
-                       ">= 0.98" if system.name.startswith("before") else "-")  # fmt: skip
+            counterpart = one if system.name.endswith("1 thread") else now
+            for count in arguments.neighbours:
+                goal = ">= 0.98" if system.name.startswith("before") and count == 0 else "-"
+                ratio_line(f"{streams} streams, {count} neighbours: {counterpart} / {system.name}",
+                           (counterpart, streams, count), (system.name, streams, count), goal)  # fmt: skip
     if engine:
         decode, share, ceiling = (statistics.median(column) for column in zip(*engine))
         line("in one process, batch 1", decode, "tokens/s", f"{share:.2f} of {ceiling:.1f} GB/s read bandwidth")
         if (now, 1, 0) in rates:
             values = [rate / figure[0] for rate, figure in zip(rates[now, 1, 0], engine)]
-            line("over HTTP / in one process, batch 1", statistics.median(values), "", "goal >= 0.85")
+            rounds = "  rounds " + " ".join(f"{value:.2f}" for value in values)
+            line("over HTTP / in one process, batch 1", statistics.median(values), "", "goal >= 0.85" + rounds)
 
 
 def numbers(text):
