@@ -7,7 +7,7 @@
 #include "actors/thrown.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
-#include "supervision/idle_worker.h"
+#include "supervision/odd_beats.h"
 #include "supervision/lane_restarts.h"
 #include "supervision/leak_budget.h"
 #include "supervision/phase_clock.h"
@@ -489,6 +489,8 @@ class Executor : public caf::event_based_actor {
     watchdog_.begin(now);
     leaks_.begin(now);
     evidence_ = {};
+    resting_.begin();
+    keeping_.begin();
     spdlog::info(
         "lane {} of model {} is ready: worker {}, {} kernels, {} slots, {} blocks of {} tokens",
         status_.lane.value,
@@ -556,7 +558,7 @@ class Executor : public caf::event_based_actor {
         continue;
       }
       if (std::string why = impossible(output); !why.empty()) {
-        link_->send(wire::Cancel{id, output.epoch});
+        cancel(id, output.epoch);
         sequence_failed(id, *held, {ErrorCode::data_loss, why});
         continue;
       }
@@ -632,12 +634,22 @@ class Executor : public caf::event_based_actor {
     return true;
   }
 
-  /// It has not got what it was given and may run: the link has lost or keeps a command. A lost
-  /// probe is the breaker's matter.
+  /// It has not got what it was given and may run, or keeps what was taken from it: the link has
+  /// lost or keeps a command. A lost probe is the breaker's matter.
   void watch_for_lost_commands(const wire::Heartbeat& beat) {
+    TimePoint now = front_->clock->now();
     bool rests = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
-    if (!idle_worker_.told(rests, work_.may_run(), front_->clock->now())) return;
-    lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
+    if (resting_.told(rests && work_.may_run(), now)) {
+      lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
+                  EndCause::link);
+      return;
+    }
+    // During a step it reads nothing.
+    bool stepped = std::exchange(steps_seen_, beat.steps) != beat.steps;
+    std::uint32_t kept = beat.running + beat.waiting + beat.paused;
+    if ((!stepped && beat.step_age_ms > 0) || !keeping_.told(kept > work_.size(), now)) return;
+    lose_worker("keeps " + std::to_string(kept) + " sequences, it was left " +
+                    std::to_string(work_.size()),
                 EndCause::link);
   }
 
@@ -690,7 +702,7 @@ class Executor : public caf::event_based_actor {
         start.time_left_ms = left;
       }
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
-      idle_worker_.begin();
+      resting_.begin();
       if (!work.probe) make_room();
       if (known) release(work.id, *known, work.probe);  // the worker does the newer one instead
       work_.take(work, worker_);
@@ -716,7 +728,7 @@ class Executor : public caf::event_based_actor {
     auto probe = work_.size() < credit_.slots ? std::nullopt : work_.probe();
     if (!probe) return;
     Epoch epoch = *work_.epoch_of(*probe);
-    link_->send(wire::Cancel{*probe, epoch});
+    cancel(*probe, epoch);
     caf::anon_send(
         work_.find(*probe, epoch)->session,
         SequenceFailed{*probe, epoch, {ErrorCode::resource_exhausted, "a user needs its place"}});
@@ -741,17 +753,22 @@ class Executor : public caf::event_based_actor {
   /// Nobody wants it any more: its worker stops with it, its place is free.
   void let_go(SequenceId id) {
     Epoch epoch = *work_.epoch_of(id);
-    if (link_) link_->send(wire::Cancel{id, epoch});
+    cancel(id, epoch);
     bool probe = work_.find(id, epoch)->probe;
     work_.let_go(id);
     release(id, epoch, probe);
+  }
+
+  void cancel(SequenceId id, Epoch epoch) {
+    keeping_.begin();
+    if (link_) link_->send(wire::Cancel{id, epoch});
   }
 
   void on_grant(const Grant& grant) {
     LaneWork::Held* held = work_.find(grant.id, grant.epoch);
     if (!held || grant.granted <= held->granted) return;
     held->granted = grant.granted;
-    idle_worker_.begin();
+    resting_.begin();
     if (link_) link_->send(wire::Grant{grant.id, grant.epoch, grant.granted});
   }
 
@@ -815,7 +832,9 @@ class Executor : public caf::event_based_actor {
   PhaseClock phase_clock_;
   bool starting_ = false;      ///< holds a place in the host's start bucket
   bool has_computed_ = false;  ///< since the last look at its clocks
-  IdleWorker idle_worker_;
+  OddBeats resting_;               ///< although it has work
+  OddBeats keeping_;               ///< more than it has
+  std::uint64_t steps_seen_ = 0;   ///< as the last heartbeat said
   bool is_recorded_ = false;  ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;

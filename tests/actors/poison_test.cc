@@ -341,6 +341,31 @@ TEST_F(LostCommands, AreNoticedByAWorkerThatRestsForTwoSeconds) {
   EXPECT_THAT(client->answer.body, HasSubstr(hash_text("lost", 10)));
 }
 
+TEST_F(LostCommands, AreNoticedByAWorkerThatKeepsWhatWasTakenFromIt) {
+  bring_up();
+  auto worker = launcher->alive().at(0);
+  worker->keeps = 1;
+
+  advance(std::chrono::milliseconds(1'900));
+  EXPECT_FALSE(worker->dead()) << "a cancel may be on its way";
+  advance(std::chrono::milliseconds(600));
+
+  EXPECT_TRUE(worker->dead());
+  bring_up();
+  expect_idle();
+}
+
+TEST_F(LostCommands, AreNotSuspectedDuringALongStep) {
+  bring_up();
+  auto worker = launcher->alive().at(0);
+  worker->keeps = 1;
+  worker->step_age_ms = 100;  // it was cancelled, but the worker has not looked since
+
+  advance(std::chrono::seconds(4));
+
+  EXPECT_FALSE(worker->dead());
+}
+
 TEST_F(LostCommands, AreNotSuspectedWhenOldBeatsComeAllTogether) {
   bring_up();
   auto client = ask(completion("not lost", 10));

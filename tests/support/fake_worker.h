@@ -45,9 +45,20 @@ class FakeWorker {
     if (!serves_ || stopped) return;
     wire::Heartbeat beat;
     // A real one would have taken what the test has not made it read yet.
-    beat.paused = static_cast<std::uint32_t>(paused());
-    beat.running =
-        static_cast<std::uint32_t>(sequences_.size() - paused() + inbox.size() + probes.size());
+    auto holds = [this](SequenceId id) {
+      return std::none_of(inbox.begin(), inbox.end(), [id](const wire::ToWorker& command) {
+        auto* cancel = std::get_if<wire::Cancel>(&command);
+        return cancel && cancel->id == id;
+      });
+    };
+    beat.running = keeps;
+    for (const Sequence& sequence : sequences_)
+      if (holds(sequence.start.id)) (is_paused(sequence) ? beat.paused : beat.running) += 1;
+    for (const wire::Start& probe : probes)
+      if (holds(probe.id)) beat.running += 1;
+    for (const wire::ToWorker& command : inbox)
+      if (auto* start = std::get_if<wire::Start>(&command); start && holds(start->id))
+        beat.running += 1;
     beat.step_age_ms = step_age_ms;
     beat.step_rows = step_age_ms > 0 ? 1 : 0;
     beat.descriptors = descriptors;
@@ -156,9 +167,7 @@ class FakeWorker {
   /// Those of them that have given all they were granted.
   [[nodiscard]] std::size_t paused() const {
     return static_cast<std::size_t>(
-        std::count_if(sequences_.begin(), sequences_.end(), [](const Sequence& sequence) {
-          return sequence.start.emitted.size() >= sequence.start.granted;
-        }));
+        std::count_if(sequences_.begin(), sequences_.end(), is_paused));
   }
   /// True if it runs a sequence of which `which` is true.
   template <class Which>
@@ -190,6 +199,7 @@ class FakeWorker {
   std::int64_t step_age_ms = 0;   ///< as its heartbeat tells it
   std::uint32_t descriptors = 0;  ///< as its heartbeat tells them
   std::uint32_t threads = 0;
+  std::uint32_t keeps = 0;  ///< sequences that were taken from it
   std::vector<wire::Cancel> cancels;
   std::function<void(wire::Tokens&)> before_send;  ///< may change what leaves
 
@@ -200,6 +210,9 @@ class FakeWorker {
     bool finished = false;
   };
 
+  static bool is_paused(const Sequence& sequence) {
+    return sequence.start.emitted.size() >= sequence.start.granted;
+  }
   [[nodiscard]] std::vector<TokenId> golden_tokens() const {
     HashChain chain;
     for (TokenId token : golden_.prompt)
