@@ -36,6 +36,7 @@ struct SequenceState {
   std::vector<std::pair<LaneId, std::uint64_t>> blamed_on = {};
   std::uint32_t retries = 0;         ///< attempts after failures of its own
   bool retrying = false;             ///< holds a place in the front's budget of retries, or waits
+  bool waits = false;                ///< for such a place: nobody holds it
   TimePoint failed_at = {};          ///< last, by itself
   std::string failure = {};          ///< why
   std::optional<LaneId> avoid = {};  ///< where it failed last
@@ -407,26 +408,63 @@ class Session : public caf::event_based_actor {
     SequenceState* sequence = find(lost.id);
     if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
     sequence->lane = lost.lane;  // `Running` may still be on its way
-    if (lost.blamed) {
-      auto emitted = static_cast<std::uint32_t>(sequence->choice.emitted().size());
-      bool guilty =
-          sequence->suspicion.blame(front_->clock->now(), emitted, lost.together, lost.alone);
-      front_->record(trace::Suspected{sequence->id,
-                                      sequence->suspicion.count(),
-                                      lost.alone,
-                                      sequence->suspicion.trial_until()});
-      if (guilty) {
-        convict(*sequence);
-        return;
-      }
-      sequence->blamed_on.emplace_back(lost.lane, lost.worker);
+    if (lost.blamed && blame(*sequence, lost)) {
+      convict(*sequence);
+      return;
     }
     resume(*sequence, trace::Why::lane_lost);
   }
 
+  /// True: it is guilty. Choices of one prompt are equal to a worker, so they are suspected
+  /// together: else each of them would have to end as many workers as the first.
+  bool blame(SequenceState& sequence, const LaneLost& lost) {
+    std::vector<SequenceState*> equals = equals_of(sequence);
+    std::pair worker{lost.lane, lost.worker};
+    for (const SequenceState* equal : equals) {
+      const auto& ends = equal->blamed_on;
+      if (std::find(ends.begin(), ends.end(), worker) != ends.end()) return false;  // known
+    }
+    bool guilty = sequence.suspicion.blame(
+        front_->clock->now(), emitted_by(sequence), lost.together, lost.alone);
+    record_suspicion(sequence, sequence.id, lost.alone);
+    if (guilty) return true;
+    sequence.blamed_on.push_back(worker);
+    for (SequenceState* equal : equals) {
+      if (equal == &sequence) continue;
+      equal->suspicion.follow(sequence.suspicion, emitted_by(*equal));
+      record_suspicion(*equal, sequence.id, lost.alone);
+      // Whoever holds or runs it does not know that it is on trial now.
+      if (equal->waits) continue;
+      if (equal->lane) drop_on(*equal->lane, equal->id, equal->epoch);
+      offer_again(*equal, {number_, equal->id, 0, trace::Why::lane_lost});
+    }
+    return false;
+  }
+
+  /// Itself, and the choices that go on and ask a worker for the same.
+  std::vector<SequenceState*> equals_of(const SequenceState& sequence) {
+    std::vector<SequenceState*> equals;
+    std::uint64_t print = fingerprint(*sequence.plan);
+    for (SequenceState& other : sequences_)
+      if (!other.choice.finished() && fingerprint(*other.plan) == print) equals.push_back(&other);
+    return equals;
+  }
+
+  static std::uint32_t emitted_by(const SequenceState& sequence) {
+    return static_cast<std::uint32_t>(sequence.choice.emitted().size());
+  }
+
+  void record_suspicion(const SequenceState& sequence, SequenceId culprit, bool alone) const {
+    front_->record(trace::Suspected{sequence.id,
+                                    culprit,
+                                    sequence.suspicion.count(),
+                                    alone,
+                                    sequence.suspicion.trial_until()});
+  }
+
   /// The request has ended worker after worker, the last one alone: it ends, equal ones are refused
   /// for a while, and the lanes are not charged for what they could not help.
-  void convict(const SequenceState& sequence) {
+  void convict(SequenceState& sequence) {
     std::uint64_t print = fingerprint(*sequence.plan);
     spdlog::error(
         "session {}: sequence {} has ended {} workers, the last one alone; it is refused as poison",
@@ -435,8 +473,9 @@ class Session : public caf::event_based_actor {
         sequence.suspicion.count());
     front_->poison.convict(print, front_->clock->now());
     front_->record(trace::Convicted{sequence.id, print});
-    for (const auto& [lane, worker] : sequence.blamed_on)
-      tell_executor(lane, Forgive{worker});
+    for (const SequenceState* equal : equals_of(sequence))
+      for (const auto& [lane, worker] : equal->blamed_on)
+        tell_executor(lane, Forgive{worker});
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
   }
@@ -532,7 +571,8 @@ class Session : public caf::event_based_actor {
     };
     bool waited = std::exchange(sequence.retrying, true);
     std::uint32_t active = front_->retries.begin(sequence.id, running, std::move(wake));
-    if (active == 0) {
+    sequence.waits = active == 0;
+    if (sequence.waits) {
       TimePoint end = sequence.failed_at + front_->options.retry_patience;
       Duration left = end - front_->clock->now();
       if (left <= Duration::zero())

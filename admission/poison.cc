@@ -14,6 +14,13 @@ bool Suspicion::blame(TimePoint now, std::uint32_t emitted, std::uint32_t togeth
   return tried_alone;
 }
 
+void Suspicion::follow(const Suspicion& equal, std::uint32_t emitted) {
+  count_ = equal.count_;
+  since_ = equal.since_;
+  cohort_max_ = equal.cohort_max_;
+  trial_until_ = std::max(trial_until_, emitted + kClearTokens);
+}
+
 void PoisonList::convict(std::uint64_t fingerprint, TimePoint now) {
   std::lock_guard guard(mutex_);
   until_[fingerprint] = now + options_.keep;

@@ -34,6 +34,9 @@ class Suspicion {
   ///   alone     nothing else ran there
   ///   returns   true: convicted
   bool blame(TimePoint now, std::uint32_t emitted, std::uint32_t together, bool alone);
+  /// The same request as far as a worker can tell was blamed: what it did, this one may do.
+  ///   emitted  tokens that this one has
+  void follow(const Suspicion& equal, std::uint32_t emitted);
 
   [[nodiscard]] std::uint32_t count() const { return count_; }
   /// It runs on trial until it has so many tokens.

@@ -98,6 +98,7 @@ class Checker::Impl {
     std::uint32_t in_a_row = 0;     ///< ends of workers since it was last cleared
     bool convicted = false;
     std::vector<std::pair<LaneId, std::uint64_t>> ended;  ///< workers that it may have ended
+    std::set<SequenceId> equals;                          ///< choices that share its suspicion
     std::set<std::uint64_t> weights;  ///< of the lanes that it was started on under this epoch
   };
   struct Running {
@@ -671,13 +672,20 @@ class Checker::Impl {
       violate("C16",
               name(suspected.sequence) + " is suspected for the " + number(suspected.count) +
                   "th time, it was " + number(sequence.suspected) + " times before");
+    sequence.suspected = suspected.count;
+    if (suspected.culprit != suspected.sequence) {
+      sequence.trial_until = std::max(sequence.trial_until, suspected.trial_until);
+      sequence.equals.insert(suspected.culprit);
+      if (auto culprit = sequences_.find(suspected.culprit); culprit != sequences_.end())
+        culprit->second.equals.insert(suspected.sequence);
+      return;
+    }
     bool cleared = forgotten || sequence.emitted >= sequence.trial_until;
     sequence.in_a_row = cleared ? 1 : sequence.in_a_row + 1;
     if (sequence.in_a_row > limits_.incarnations_per_poison)
       violate("C16",
               name(suspected.sequence) + " has ended " + number(sequence.in_a_row) +
                   " workers in a row, the limit is " + number(limits_.incarnations_per_poison));
-    sequence.suspected = suspected.count;
     sequence.trial_until = suspected.trial_until;
   }
 
@@ -697,9 +705,9 @@ class Checker::Impl {
         violate("C16", name(convicted.sequence) + " is convicted and was never suspected");
       sequence.convicted = request.convicted = true;
       // The lanes are not charged for what they could not help.
-      for (const auto& [lane, worker] : sequence.ended)
-        std::erase_if(lanes_[lane].charged,
-                      [worker = worker](const Charge& charge) { return charge.worker == worker; });
+      forgive(sequence);
+      for (SequenceId id : sequence.equals)
+        if (auto equal = sequences_.find(id); equal != sequences_.end()) forgive(equal->second);
     }
     if (old == convictions_.end()) {
       convictions_.emplace(convicted.fingerprint, now_);
@@ -711,6 +719,12 @@ class Checker::Impl {
     } else {
       old->second = now_;
     }
+  }
+
+  void forgive(const Sequence& sequence) {
+    for (const auto& [lane, worker] : sequence.ended)
+      std::erase_if(lanes_[lane].charged,
+                    [worker = worker](const Charge& charge) { return charge.worker == worker; });
   }
 
   void on(const Ladder& ladder) {

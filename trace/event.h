@@ -178,9 +178,11 @@ struct Probe {
 // --- poison, the ladder, supervision
 // ------------------------------------------------------------------------------
 
-/// The sequence was in a worker that ended from inside.
+/// The sequence was in a worker that ended from inside, or one was that is equal to it: another
+/// choice of its prompt.
 struct Suspected {
   SequenceId sequence;
+  SequenceId culprit;             ///< who was in the worker: itself, or the equal one
   std::uint32_t count = 0;        ///< so often now
   bool alone = false;             ///< nothing else ran there
   std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared

@@ -171,6 +171,7 @@ void each_field(Visit&& visit, E& event) {
 template <Either<Suspected> E, class Visit>
 void each_field(Visit&& visit, E& event) {
   visit("sequence", event.sequence);
+  visit("culprit", event.culprit);
   visit("count", event.count);
   visit("alone", event.alone);
   visit("trial_until", event.trial_until);

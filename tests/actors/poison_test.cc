@@ -79,6 +79,21 @@ TEST_F(Poison, EndsThreeWorkersAtMostAndItsNeighboursGetEveryByte) {
   expect_idle();
 }
 
+TEST_F(Poison, EndsThreeWorkersAtMostHoweverManyChoicesItAsksFor) {
+  bring_up();
+  CompletionRequest many = completion(kPoison, 40);
+  many.n = 6;
+  auto guilty = ask(many);
+  auto innocent = ask(completion("innocent", 60));
+
+  run_with_poison();
+
+  EXPECT_THAT(guilty->answer.body, HasSubstr("\"code\":\"poison_request\""));
+  EXPECT_THAT(innocent->answer.body, HasSubstr(hash_text("innocent", 60)));
+  EXPECT_EQ(launcher->workers.size(), 4U) << "three ended by it, one serves";
+  expect_idle();
+}
+
 TEST_F(Poison, IsRefusedForAnHourWithoutTouchingAWorker) {
   bring_up();
   ask(completion(kPoison, 40));

@@ -258,7 +258,7 @@ class World::Recorder final : public trace::Sink {
     if (!client || poison) return;
     unlucky.insert(client->plan().number);
     mark(Mark::harmless_convicted);
-    const std::vector<End>& ends = ends_[convicted.sequence];
+    const std::vector<End>& ends = ends_[first_equal(convicted.sequence)];
     std::string who = "sequence " + std::to_string(convicted.sequence.value) +
                       ", which is harmless, is convicted: ";
     if (ends.size() < 3)
@@ -316,8 +316,18 @@ class World::Recorder final : public trace::Sink {
     std::set<SequenceId> users = std::exchange(users_[lost.lane], {});
     if (!lost.blamed) return;
     auto worker = world_.host_->find(lost.lane.value, lost.worker);
+    std::set<SequenceId> firsts;
     for (SequenceId id : users)
-      ends_[id].push_back({users.size() == 1, worker && worker->struck()});
+      firsts.insert(first_equal(id));
+    for (SequenceId first : firsts)
+      ends_[first].push_back({users.size() == 1, worker && worker->struck()});
+  }
+  /// The first choice of its prompt: all of them are suspected together.
+  [[nodiscard]] SequenceId first_equal(SequenceId id) const {
+    auto after = clients.upper_bound(id.value);
+    if (after == clients.begin()) return id;
+    const auto& [first, client] = *std::prev(after);
+    return SequenceId{id.value - (id.value - first) % client->plan().request.n};
   }
 
   /// Whose sequence it is, and whether it ends its workers; null: nobody's.
@@ -370,7 +380,7 @@ class World::Recorder final : public trace::Sink {
   World& world_;
   std::map<SequenceId, LaneId> running_;           ///< where it was started last
   std::map<LaneId, std::set<SequenceId>> users_;   ///< what runs there for users
-  std::map<SequenceId, std::vector<End>> ends_;    ///< of workers that it was in
+  std::map<SequenceId, std::vector<End>> ends_;    ///< of workers that it, or an equal one, was in
   std::map<std::string, std::uint32_t> restarts_;  ///< of the tree's children, by path
   std::map<SequenceId, TimePoint> ended_at_;       ///< their requests
   std::map<SequenceId, Epoch> epochs_;             ///< of the last offers

@@ -634,7 +634,7 @@ TEST_F(CheckerTest, C13TakesBackWhatAConvictHasDoneAndNoMore) {
     wait(1s);
     lose(i);
   }
-  tell(Suspected{{2}, 1, true, 32});
+  tell(Suspected{{2}, {2}, 1, true, 32});
   tell(Convicted{{2}, 99});
   serve(7);
   EXPECT_THAT(broken(), IsEmpty()) << "five are left";
@@ -736,7 +736,7 @@ TEST_F(CheckerTest, C16LetsAPoisonRequestEndThreeWorkers) {
     serve(count);
     start(2, count - 1, 0, count, count > 1);
     lose(count, false);
-    tell(Suspected{{2}, count, true, 32});
+    tell(Suspected{{2}, {2}, count, true, 32});
     if (count < 3) offer(2, count);
     wait(1s);
   }
@@ -750,7 +750,7 @@ TEST_F(CheckerTest, C16LetsAPoisonRequestEndThreeWorkers) {
 TEST_F(CheckerTest, C16FindsAFourthWorkerAndAConvictWhoRunsOn) {
   accept(2);
   for (std::uint32_t count = 1; count <= 4; ++count)
-    tell(Suspected{{2}, count, true, 32});
+    tell(Suspected{{2}, {2}, count, true, 32});
   EXPECT_THAT(broken(), ElementsAre("C16"));
 
   tell(Convicted{{2}, 99});
@@ -765,8 +765,8 @@ TEST_F(CheckerTest, C16FindsAFourthWorkerAndAConvictWhoRunsOn) {
 TEST_F(CheckerTest, C16FindsCompanyForOneThatHasToBeAlone) {
   serve(1);
   accept(2);
-  tell(Suspected{{2}, 1, false, 32});
-  tell(Suspected{{2}, 2, false, 32});
+  tell(Suspected{{2}, {2}, 1, false, 32});
+  tell(Suspected{{2}, {2}, 2, false, 32});
   start(2, 0, 0, 1, true);
   EXPECT_THAT(broken(), IsEmpty());
 
@@ -778,8 +778,8 @@ TEST_F(CheckerTest, C16FindsCompanyForOneThatHasToBeAlone) {
 TEST_F(CheckerTest, C16LetsOthersComeWhenASuspectIsCleared) {
   serve(1);
   accept(2);
-  tell(Suspected{{2}, 1, false, 32});
-  tell(Suspected{{2}, 2, false, 32});
+  tell(Suspected{{2}, {2}, 1, false, 32});
+  tell(Suspected{{2}, {2}, 2, false, 32});
   start(2, 0, 0, 1, true);
 
   tell(Cleared{{0}, {2}, 0, 32});
@@ -791,7 +791,7 @@ TEST_F(CheckerTest, C16LetsOthersComeWhenASuspectIsCleared) {
 TEST_F(CheckerTest, C16FindsASuspectThatIsClearedTooEarly) {
   serve(1);
   accept(2);
-  tell(Suspected{{2}, 1, false, 32});
+  tell(Suspected{{2}, {2}, 1, false, 32});
   start(2, 0, 0, 1, true);
 
   tell(Cleared{{0}, {2}, 0, 31});
@@ -802,7 +802,7 @@ TEST_F(CheckerTest, C16FindsASuspectThatIsClearedTooEarly) {
 TEST_F(CheckerTest, C16FindsASuspectThatRunsWithoutATrial) {
   serve(1);
   accept(2);
-  tell(Suspected{{2}, 1, false, 32});
+  tell(Suspected{{2}, {2}, 1, false, 32});
 
   start(2, 0, 0, 1, false);
 
@@ -811,13 +811,13 @@ TEST_F(CheckerTest, C16FindsASuspectThatRunsWithoutATrial) {
 
 TEST_F(CheckerTest, C16FindsAConvictThatWasLetInAgain) {
   accept(2);
-  tell(Suspected{{2}, 1, true, 32});
+  tell(Suspected{{2}, {2}, 1, true, 32});
   tell(Convicted{{2}, 99});
   end(2, Outcome::poison);
   wait(59min);
 
   accept(3);
-  tell(Suspected{{3}, 1, true, 32});
+  tell(Suspected{{3}, {3}, 1, true, 32});
   tell(Convicted{{3}, 99});
 
   EXPECT_THAT(broken(), ElementsAre("C16"));
