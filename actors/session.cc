@@ -418,18 +418,12 @@ class Session : public caf::event_based_actor {
   /// True: it is guilty. Choices of one prompt are equal to a worker, so they are suspected
   /// together: else each of them would have to end as many workers as the first.
   bool blame(SequenceState& sequence, const LaneLost& lost) {
-    std::vector<SequenceState*> equals = equals_of(sequence);
-    std::pair worker{lost.lane, lost.worker};
-    for (const SequenceState* equal : equals) {
-      const auto& ends = equal->blamed_on;
-      if (std::find(ends.begin(), ends.end(), worker) != ends.end()) return false;  // known
-    }
     bool guilty = sequence.suspicion.blame(
         front_->clock->now(), emitted_by(sequence), lost.together, lost.alone);
     record_suspicion(sequence, sequence.id, lost.alone);
     if (guilty) return true;
-    sequence.blamed_on.push_back(worker);
-    for (SequenceState* equal : equals) {
+    sequence.blamed_on.emplace_back(lost.lane, lost.worker);
+    for (SequenceState* equal : equals_of(sequence)) {
       if (equal == &sequence) continue;
       equal->suspicion.follow(sequence.suspicion, emitted_by(*equal));
       record_suspicion(*equal, sequence.id, lost.alone);

@@ -18,7 +18,8 @@
 
 namespace sluice {
 
-/// What a sequence is suspected of. Pure; owner: its session.
+/// What a sequence is suspected of, by itself or for what an equal one did. Pure; owner: its
+/// session.
 ///   Rule: every worker that ends from inside makes suspects of what was on trial there, or, with
 ///   nobody on trial, of all that ran. A suspect runs again in a cohort of a quarter of those, the
 ///   second time alone; one that ends a worker alone is convicted.

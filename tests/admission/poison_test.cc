@@ -61,6 +61,20 @@ TEST(Suspicion, IsForgottenAfterAMinute) {
   EXPECT_EQ(suspicion.count(), 1U);
 }
 
+TEST(Suspicion, FollowsWhatAnEqualOneDid) {
+  Suspicion guilty;
+  guilty.blame(kStart, 10, 32, false);
+  guilty.blame(kStart, 10, 8, false);
+  Suspicion equal;
+
+  equal.follow(guilty, 3);
+
+  EXPECT_EQ(equal.count(), 2U);
+  EXPECT_EQ(equal.cohort_max(), 1U);
+  EXPECT_EQ(equal.trial_until(), 3 + Suspicion::kClearTokens);
+  EXPECT_TRUE(equal.blame(kStart, 3, 1, true)) << "alone, and the third of them";
+}
+
 TEST(Suspicion, LeavesACohortOfOneAtLeast) {
   Suspicion suspicion;
   suspicion.blame(kStart, 0, 2, false);

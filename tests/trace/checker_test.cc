@@ -762,6 +762,39 @@ TEST_F(CheckerTest, C16FindsAFourthWorkerAndAConvictWhoRunsOn) {
   EXPECT_THAT(broken(), ElementsAre("C16", "C16", "C16"));
 }
 
+TEST_F(CheckerTest, C16WantsATrialForWhatIsEqualToASuspect) {
+  accept(2);
+  accept(3);
+  tell(Suspected{{2}, {2}, 1, false, 32});
+  tell(Suspected{{3}, {2}, 1, false, 32});
+  serve(1);
+  start(3, 0, 0, 1, true);
+  EXPECT_THAT(broken(), IsEmpty());
+  stop(3, 0);
+
+  offer(3, 1);
+  start(3, 1, 0);
+
+  EXPECT_THAT(broken(), ElementsAre("C16"));
+}
+
+TEST_F(CheckerTest, C13TakesBackWhatEqualsOfAConvictHaveDone) {
+  accept(2);
+  accept(3);
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    serve(i);
+    if (i == 6) start(3, 0, 0, i);
+    wait(1s);
+    lose(i);
+  }
+  tell(Suspected{{3}, {3}, 1, true, 32});
+  tell(Suspected{{2}, {3}, 1, true, 32});
+  tell(Convicted{{2}, 99});
+  serve(7);
+
+  EXPECT_THAT(broken(), IsEmpty()) << "five are left";
+}
+
 TEST_F(CheckerTest, C16FindsCompanyForOneThatHasToBeAlone) {
   serve(1);
   accept(2);
