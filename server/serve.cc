@@ -12,10 +12,11 @@
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
 #include "server/version.h"
+#include "trace/log.h"
 #include "worker/signals.h"
 #include "worker/spawn.h"
 
-#include "trace/log.h"
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -26,7 +27,6 @@
 #include <csignal>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <memory>
 
@@ -410,6 +410,22 @@ constexpr int kMappedBytes = 256 << 10;
 constexpr Duration kPoll = std::chrono::milliseconds(20);
 constexpr Duration kLastWords = std::chrono::seconds(1);
 
+/// Whoever waits for the file reads it at once, so it appears with its line in it. What is no file,
+/// such as a pipe or a device, stays what it is.
+void write_ready_file(const std::string& path, const std::string& line) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const bool is_file = !fs::exists(path, failed) || fs::is_regular_file(path, failed);
+  const std::string part = is_file ? path + ".part" : path;
+  const int flags = is_file ? O_CREAT | O_TRUNC : O_NONBLOCK;  // a pipe may have no reader
+  const int file = ::open(part.c_str(), O_WRONLY | O_CLOEXEC | flags, 0644);
+  bool written = file >= 0 && ::write(file, line.data(), line.size()) == std::ssize(line);
+  failed = {written ? 0 : errno, std::generic_category()};
+  if (file >= 0) ::close(file);
+  if (written && is_file) fs::rename(part, path, failed);
+  if (failed) spdlog::error("--ready-file {}: {}", path, failed.message());
+}
+
 void announce(const ServeOptions& options, const std::string& line, const std::string& address) {
   fmt::print("{}\n", line);
   fmt::print(
@@ -419,13 +435,7 @@ void announce(const ServeOptions& options, const std::string& line, const std::s
       "\"stream\":true}}'\n",
       address);
   std::fflush(stdout);
-  if (options.ready_file.empty()) return;
-  // Whoever waits for the file reads it at once, so it appears with its line in it.
-  std::string part = options.ready_file + ".part";
-  std::ofstream(part) << line << '\n';
-  std::error_code failed;
-  std::filesystem::rename(part, options.ready_file, failed);
-  if (failed) spdlog::error("--ready-file {}: {}", options.ready_file, failed.message());
+  if (!options.ready_file.empty()) write_ready_file(options.ready_file, line + "\n");
 }
 
 /// Waits until `done`, a second signal or the time limit. Returns what happened.

@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import socket
+import stat
 import subprocess
 
 import pytest
@@ -359,6 +360,22 @@ def test_a_ready_file_is_written_when_the_server_serves(tmp_path):
     with serve("--model", "hash=hash", "--ready-file", path) as server:
         wait_until(path.exists, "the ready file")
         assert f"{server.http[0]}:{server.http[1]}" in path.read_text()
+
+
+def test_a_ready_file_that_is_a_pipe_or_a_device_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with serve("--model", "hash=hash", "--ready-file", pipe) as server:
+        assert select.select([reader], [], [], 10)[0], "the pipe stays empty"
+        assert f"{server.http[0]}:{server.http[1]}" in os.read(reader, 1000).decode()
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    # Without a reader the server says so and serves.
+    with serve("--model", "hash=hash", "--ready-file", pipe) as server:
+        assert request(server.http, "GET", "/health")[0] == 200
+        wait_until(lambda: "--ready-file" in server.log_text(), "the reason in the log")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 def test_two_models_serve_side_by_side():
