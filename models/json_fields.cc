@@ -2,6 +2,9 @@
 
 #include "base/utf8.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -84,12 +87,17 @@ std::string range(double min, double max) {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::size_t size_max) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                       &std::fclose);
+  // Else a pipe would be waited for.
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      descriptor < 0 ? nullptr : ::fdopen(descriptor, "rb"), &std::fclose);
   if (!file) {
     ErrorCode code = errno == ENOENT ? ErrorCode::not_found : ErrorCode::data_loss;
     return Error{code, path + ": " + std::strerror(errno)};
   }
+  struct stat status {};
+  if (::fstat(descriptor, &status) == 0 && !S_ISREG(status.st_mode))
+    return Error{ErrorCode::data_loss, path + ": is not a regular file"};
   std::string bytes;
   char chunk[65536];
   while (std::size_t got = std::fread(chunk, 1, sizeof chunk, file.get())) {

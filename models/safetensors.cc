@@ -154,7 +154,7 @@ Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::open(const std::string
   };
   std::unique_ptr<SafetensorsFile> file(new SafetensorsFile());
   file->path_ = path;
-  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file->descriptor_ < 0) return system_error("open");
   struct stat status {};
   if (fstat(file->descriptor_, &status) != 0) return system_error("fstat");
@@ -169,6 +169,7 @@ Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::open(const std::string
   void* address = mmap(nullptr, size, PROT_READ, MAP_SHARED, file->descriptor_, 0);
   if (address == MAP_FAILED) return system_error("mmap");
   file->digest_.file = identity_of(status);
+  file->links_ = status.st_nlink;
   file->bytes_ = static_cast<const std::byte*>(address);
   file->size_bytes_ = size;
   Result<void> header = file->read_header(name_of(path));
@@ -238,16 +239,15 @@ Result<void> SafetensorsFile::check_layout(const std::string& file, std::size_t 
   return {};
 }
 
-FileIdentity SafetensorsFile::identity() const {
-  struct stat status {};
-  if (fstat(descriptor_, &status) != 0) return {};
-  return identity_of(status);
-}
-
 bool SafetensorsFile::is_intact() const {
-  // Not `changed_ns`: a new file that takes the name of this one changes that, and no byte of it.
-  FileIdentity now = identity();
-  return now.size_bytes == digest_.file.size_bytes && now.modified_ns == digest_.file.modified_ns;
+  // A new file that takes the name of this one changes `changed_ns`, too, and no byte of it: but it
+  // takes a link away. Who writes and puts the time of modification back cannot put this one back.
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) return false;
+  FileIdentity now = identity_of(status);
+  bool renamed = status.st_nlink != links_;
+  return now.size_bytes == digest_.file.size_bytes && now.modified_ns == digest_.file.modified_ns &&
+         (renamed || now.changed_ns == digest_.file.changed_ns);
 }
 
 Result<void> SafetensorsFile::page_in(const std::function<void(std::uint64_t)>& on_progress,

@@ -55,13 +55,13 @@ class SafetensorsFile {
 
  private:
   SafetensorsFile() = default;
-  [[nodiscard]] FileIdentity identity() const;
   Result<void> read_header(const std::string& file);
   Result<void> check_layout(const std::string& file, std::size_t data_bytes) const;
 
   std::string path_;
   int descriptor_ = -1;  // stays open: whether the file changes is asked of it, not of its name
   FileDigest digest_;    // its identity from the beginning, its hash once it has been read
+  std::uint64_t links_ = 0;  // from the beginning
   const std::byte* bytes_ = nullptr;
   std::size_t size_bytes_ = 0;
   std::size_t header_bytes_ = 0;  // with the eight bytes of its length

@@ -293,6 +293,14 @@ TEST_F(Safetensors, SayWhenTheyWereWrittenToButNotWhenAnotherTookTheirName) {
       path, std::filesystem::last_write_time(path) + std::chrono::seconds(1));
 
   EXPECT_FALSE((*other)->is_intact());
+
+  // Who writes may put that time back, but not the time of change.
+  auto third = SafetensorsFile::open(path);
+  ASSERT_TRUE(third && (*third)->page_in({}));
+  auto modified = std::filesystem::last_write_time(path);
+  for (int i = 0; i < 1'000'000 && (*third)->is_intact(); ++i)  // until the clock has moved
+    std::filesystem::last_write_time(path, modified);
+  EXPECT_FALSE((*third)->is_intact());
   auto again = (*other)->page_in({});
   ASSERT_FALSE(again);
   EXPECT_THAT(again.error().message, HasSubstr("was changed while it was read"));
