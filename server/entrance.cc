@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -25,7 +26,9 @@ Result<KeyRing> read_keys(const char* option, const std::string& file) {
   };
   if (file.empty()) return KeyRing{};
   std::ifstream input(file);
-  if (!input) return wrong(fmt::format("{} {}: cannot be read", option, file));
+  std::error_code unknown;
+  if (!input || std::filesystem::is_character_file(file, unknown) ||
+      std::filesystem::is_directory(file, unknown)) return wrong(fmt::format("{} {}: cannot be read", option, file));
   std::vector<KeyEntry> entries;
   std::string line;
   for (int number = 1; std::getline(input, line); ++number) {

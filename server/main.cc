@@ -3,7 +3,22 @@
 #include "server/serve.h"
 #include "server/worker_command.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace {
+
+/// Whoever starts us may have closed some of these. What we opened next would then take their
+/// numbers, and be written to as if it were one of them.
+void open_standard_streams() {
+  for (int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // takes the lowest number
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  open_standard_streams();
   auto line = sluice::parse_command_line(argc, argv);
   if (line.exit) return *line.exit;
   if (line.worker) return sluice::run_worker(*line.worker);

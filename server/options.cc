@@ -346,6 +346,9 @@ std::string contradiction(const ServeOptions& options) {
   if (options.lane_backoff_min > options.lane_backoff_max)
     return "--lane-backoff-min " + to_string(options.lane_backoff_min) +
            " is more than --lane-backoff-max " + to_string(options.lane_backoff_max);
+  if (options.quarantine_first > options.quarantine_longest)
+    return "--quarantine-first " + to_string(options.quarantine_first) +
+           " is more than --quarantine-longest " + to_string(options.quarantine_longest);
   for (const std::string& text : options.worker_faults) {
     auto lane = split_lane(text).first;
     if (lane && *lane >= lane_count(options))

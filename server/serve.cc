@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
+#include "server/log_sink.h"
 #include "server/version.h"
 #include "trace/log.h"
 #include "worker/signals.h"
@@ -19,7 +20,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -165,6 +165,17 @@ class Server {
 
   void end_requests() { application_->end_requests(); }
 
+  /// Gives memory back when many bodies have gone: what was freed between other blocks stays with
+  /// us otherwise.
+  void trim() {
+    constexpr std::uint64_t kMany = std::uint64_t{16} << 20;
+    std::uint64_t bodies = body_budget_->used();
+    bodies_before_ = std::max(bodies_before_, bodies);
+    if (bodies_before_ < kMany || bodies > bodies_before_ / 4) return;
+    ::malloc_trim(0);
+    bodies_before_ = bodies;
+  }
+
   /// Ends everything in order: no new requests, no actors, no workers, no loops, then the actor
   /// system. The loops' threads must be gone before it, because CAF keeps a reference in every
   /// thread that ever sent a message.
@@ -184,6 +195,12 @@ class Server {
     management_loop_.reset();
     if (front_) front_->launcher.reset();
     worker_loop_.reset();
+    if (trace_) trace_->flush();
+    if (trace_ && trace_->lost() > 0)
+      spdlog::error("--trace {}: {} events could not be written",
+                    options_.trace_file,
+                    trace_->lost());
+    trace_.reset();
     // Sessions whose connections were closed just now have this in their mailboxes, and end with
     // it.
     front_.reset();
@@ -247,7 +264,8 @@ class Server {
       if (!sink)
         return StartError{ExitCode::invalid_input,
                           "--trace " + options_.trace_file + ": " + sink.error().message};
-      front_->trace = std::move(*sink);
+      trace_ = std::move(*sink);
+      front_->trace = trace_;
       front_->record(trace_limits(*front_));
     }
     auto paths = model_paths(options_);
@@ -354,6 +372,8 @@ class Server {
   std::unique_ptr<caf::actor_system_config> config_;
   std::unique_ptr<caf::actor_system> system_;
   std::shared_ptr<ByteBudget> body_budget_;
+  std::uint64_t bodies_before_ = 0;  ///< the most bytes of bodies since memory was given back
+  std::shared_ptr<trace::FileSink> trace_;  ///< null: nothing is recorded
   std::unique_ptr<WorkPool> pool_;
   std::unique_ptr<HttpHandler> gateway_;
   std::unique_ptr<HttpHandler> management_gateway_;
@@ -406,7 +426,7 @@ class LastClient {
 };
 
 /// Blocks of this size and more are mapped by themselves.
-constexpr int kMappedBytes = 256 << 10;
+constexpr int kMappedBytes = 32 << 10;
 constexpr Duration kPoll = std::chrono::milliseconds(20);
 constexpr Duration kLastWords = std::chrono::seconds(1);
 
@@ -500,7 +520,8 @@ int serve(const ServeOptions& options) {
   // Bodies and long prompts go back to the system as soon as they are not needed any more. Left to
   // itself the threshold follows the largest block that was ever freed, and they stay.
   ::mallopt(M_MMAP_THRESHOLD, kMappedBytes);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("sluice"));
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("sluice", std::make_shared<LogSink>(STDERR_FILENO)));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   Server server(options);
   if (auto error = server.start()) {
@@ -527,6 +548,7 @@ int serve(const ServeOptions& options) {
   std::optional<int> signal;
   while (!(signal = signals.wait(std::chrono::seconds(1)))) {
     client.look(server.clients(), clock.now());
+    server.trim();
     if (server.failed()) {
       server.stop();
       return fail(ExitCode::internal, "the supervision tree gave up; see the log");

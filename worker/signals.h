@@ -6,12 +6,13 @@
 namespace sluice {
 
 /// Signals that would end a process which does not expect them, and that no fault of its own
-/// raises: sent by mistake, by a terminal that closed, by tools that know other servers. Blocked in
-/// the front, which takes them one by one, and in workers.
+/// raises: sent by mistake, by a terminal that closed, by tools that know other servers, or by the
+/// system because a log may not grow. Blocked in the front, which takes them one by one, and in
+/// workers.
 inline sigset_t stray_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGIO, SIGPWR, SIGSTKFLT})
+  for (int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ})
     sigaddset(&set, signal);
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal)
     sigaddset(&set, signal);

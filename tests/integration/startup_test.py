@@ -1,5 +1,6 @@
 """Starting and stopping: what is wrong is said in words and numbers, and nothing is left behind."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -376,6 +377,43 @@ def test_a_ready_file_that_is_a_pipe_or_a_device_stays_one(tmp_path):
         assert request(server.http, "GET", "/health")[0] == 200
         wait_until(lambda: "--ready-file" in server.log_text(), "the reason in the log")
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_it_serves_and_ends_without_standard_streams(closed, tmp_path):
+    ready = tmp_path / "ready"
+    command = f"exec {BINARY} serve --model hash=hash --listen 127.0.0.1:0 --management-listen 127.0.0.1:0"
+    process = subprocess.Popen(["bash", "-c", f"{command} --ready-file {ready} {closed}"])
+    try:
+        wait_until(ready.exists, "the ready file")
+        address = re.search(r"http=([\d.]+):(\d+)", ready.read_text())
+        assert request((address[1], int(address[2])), "GET", "/health")[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path):
+    ready = tmp_path / "ready"
+    end, log = os.pipe()
+    fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
+    command = [BINARY, "serve", "--model", "hash=hash", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"]
+    process = subprocess.Popen([*command, "--ready-file", ready, "--log-level", "debug"], stderr=log)
+    os.close(log)
+    try:
+        wait_until(ready.exists, "the ready file")
+        address = re.search(r"http=([\d.]+):(\d+)", ready.read_text())
+        for _ in range(100):  # each is ignored with a line of log
+            process.send_signal(signal.SIGUSR1)
+            assert request((address[1], int(address[2])), "GET", "/health")[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(end)
 
 
 def test_two_models_serve_side_by_side():

@@ -151,6 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"--lane-restart-period", "0s", "0s is not a time from 1ms to 24h"},
         BadValue{"--lane-backoff-min", "0s", "0s is not a time from 1ms to 1h"},
         BadValue{"--lane-backoff-min", "10m", "--lane-backoff-max 30s"},
+        BadValue{"--quarantine-first", "10m", "--quarantine-longest 5m"},
         BadValue{"--lane-restarts", "-1", "-1 is not a whole number from 0 to 1000000"},
         BadValue{"--max-connections", "0", "0 is not a whole number from 1 to 1000000"},
         BadValue{"--max-connections", "-3", "-3 is not a whole number"},

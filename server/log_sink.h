@@ -1,0 +1,30 @@
+// Where the log goes.
+#pragma once
+
+#include <spdlog/sinks/base_sink.h>
+
+#include <cstdint>
+#include <mutex>
+
+namespace sluice {
+
+/// Writes log lines to a descriptor as long as it takes them at once. A pipe that nobody empties or
+/// a terminal that is held must not stop the actors that log, so lines are dropped then; the next
+/// one that is taken says how many. Thread-safe.
+///   Not by O_NONBLOCK: that would change the descriptor for everybody who shares it.
+class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  ///   descriptor  open for as long as this lives; not owned
+  explicit LogSink(int descriptor) : descriptor_(descriptor) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override;
+  void flush_() override {}
+  bool write(const char* data, std::size_t size);
+
+  int descriptor_;
+  std::uint64_t dropped_ = 0;  ///< since a line was taken
+  bool cut_ = false;           ///< the last line was not taken whole
+};
+
+}  // namespace sluice
