@@ -60,7 +60,7 @@ HttpBody::Step HttpBody::feed(std::string_view bytes,
   } else if (read.state == HttpParser::Body::malformed) {
     step.fault =
         HttpFault{400, "invalid_header", "the chunks of the request's body are malformed", ""};
-  } else if (share_ && !share_->resize(request.body.size())) {
+  } else if (share_ && !share_->resize(request.body.capacity())) {
     step.fault = no_memory();
   } else if (step.done && share_) {
     share_->complete();

@@ -95,7 +95,9 @@ TEST_F(HttpBodyTest, IsCountedFromItsFirstByteUntilNobodyHasTheRequestAnyMore) {
   EXPECT_EQ(client.receive_response().status, 200);
 
   EXPECT_EQ(memory->opened.take(), "127.0.0.1 100000");
-  EXPECT_EQ(memory->most, 100'000U);
+  // As much as it takes, not as much as it has.
+  EXPECT_GE(memory->most, 100'000U);
+  EXPECT_LE(memory->most, 200'000U);
   EXPECT_EQ(memory->completed, 1);
   EXPECT_EQ(memory->shares, 1);
   {
