@@ -131,12 +131,15 @@ class Supervisor : public caf::event_based_actor {
   /// A supervisor that was killed could not wait for its children, who may still be at work.
   void await_orphans() {
     for (Child& child : children_) {
-      Peer last = tree_->last_born(child.status.path);
-      if (!last.handle) continue;
-      child.handle = std::move(last.handle);
+      auto [orphan, last] = tree_->last_born(child.status.path);
       child.status.incarnation = last.incarnation;
-      monitor(child.handle);
-      child.stop_wanted = true;
+      if (orphan) {
+        child.handle = std::move(orphan);
+        monitor(child.handle);
+        child.stop_wanted = true;
+      } else if (last.state == ChildState::stopping) {
+        enter(child, ChildState::down);
+      }
     }
   }
 

@@ -64,12 +64,12 @@ void Tree::born(const std::string& path, const caf::actor& handle) {
   entries_[path].last_born = caf::actor_cast<caf::weak_actor_ptr>(handle);
 }
 
-Peer Tree::last_born(const std::string& path) const {
+std::pair<caf::actor, ChildStatus> Tree::last_born(const std::string& path) const {
   std::lock_guard guard(mutex_);
   auto found = entries_.find(path);
   if (found == entries_.end()) return {};
   const Entry& entry = found->second;
-  return {caf::actor_cast<caf::actor>(entry.last_born.lock()), entry.incarnations};
+  return {caf::actor_cast<caf::actor>(entry.last_born.lock()), entry.status};
 }
 
 void Tree::update(const ChildStatus& status) {

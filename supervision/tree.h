@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -60,8 +61,9 @@ class Tree {
   std::uint64_t next_incarnation(const std::string& path);
   /// Who lives at `path` now, in the life that was counted last.
   void born(const std::string& path, const caf::actor& handle);
-  /// Who was born there last, and in which life. No handle: it is gone, or nobody ever was.
-  [[nodiscard]] Peer last_born(const std::string& path) const;
+  /// Who was born there last, and how it is as far as anybody knows. No handle: it is gone, or
+  /// nobody ever was.
+  [[nodiscard]] std::pair<caf::actor, ChildStatus> last_born(const std::string& path) const;
   void update(const ChildStatus& status);
   /// No incarnation will follow at `path` nor below it: tells the sessions of all lease tables
   /// there, which take no more until one follows after all.
