@@ -92,10 +92,11 @@ class Executor : public caf::event_based_actor {
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
           restarts_.quarantine(front_->clock->now());
+          record_quarantine(quarantine.why);  // whatever becomes of the rest
           if (link_)
             lose_worker(quarantine.why, EndCause::planned);
           else
-            this->quarantine(quarantine.why);
+            rest(quarantine.why);
         },
         // Once for each end, whoever is convicted of it, and not for one that an incarnation before
         // this one was charged for.
