@@ -243,6 +243,27 @@ def test_unfinished_bodies_share_one_memory_and_others_are_served(many_descripto
                 wire.close()
 
 
+@needs_plain_memory
+def test_bodies_that_come_in_pieces_take_no_more_and_give_it_back(many_descriptors):
+    with serve("--max-connections", 2200) as server:
+        complete(server, prompt="x", max_tokens=1)
+        before = resident_bytes(server.pid)
+        wires = []
+        with Peak(server.pid) as peak:
+            for i in range(2048):
+                wires.append(unfinished(server.http, f"127.0.0.{2 + i % 8}", 16 * 1024))
+            for _ in range(6):
+                for wire in wires:
+                    with contextlib.suppress(OSError):  # refused meanwhile
+                        wire.sendall(b"x" * 16 * 1024)
+            complete(server, prompt="y", max_tokens=1)
+        for wire in wires:
+            wire.close()
+        print(f"2048 bodies in pieces: the front grew by {peak.grown:.1f} MiB")
+        assert peak.grown <= 128
+        wait_until(lambda: resident_bytes(server.pid) - before <= 48 * MIB, "the memory is given back")
+
+
 def test_a_body_without_room_is_refused_with_a_time_to_come_again(many_descriptors):
     with serve("--body-memory", "16MiB", "--max-body", "8MiB") as server:
         wires = [unfinished(server.http, "127.0.0.1", 5 * MIB) for _ in range(2)]
