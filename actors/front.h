@@ -46,6 +46,8 @@ struct ServedModel {
   ModelWeights weights;  ///< that its lanes run
   /// Sequences its lanes can run at once, as the batcher sees them.
   std::atomic<std::size_t> slots{0};
+  /// Sequences that wait for one of those, as the queue sees them.
+  std::atomic<std::size_t> waiting{0};
   /// Tokens that the KV cache of the lane that became ready last can hold; 0: not known yet.
   std::atomic<std::uint64_t> kv_tokens{0};
 
@@ -124,6 +126,8 @@ struct Front {
     Duration request_timeout = std::chrono::seconds(120);  ///< when the client names none
     Duration keepalive = std::chrono::seconds(15);  ///< silence after which a stream gets a comment
     std::size_t stream_buffer = std::size_t{256} << 10;  ///< unsent bytes that pause a stream
+    /// After so long a paused sequence leaves its place to whoever waits for one.
+    Duration pause_patience = std::chrono::seconds(2);
     CircuitBreakerOptions breaker;
     Duration pulse = std::chrono::milliseconds(250);     ///< between two beats; zero: no pulse
     Duration pulse_alarm = std::chrono::seconds(1);      ///< for the answer of an actor

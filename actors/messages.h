@@ -102,6 +102,13 @@ struct TryAgain {
   Epoch epoch = 0;
 };
 
+/// To a session, from itself: a sequence has been paused for a while.
+struct StillPaused {
+  SequenceId id;
+  Epoch epoch = 0;
+  std::uint32_t granted = 0;  ///< as it was then
+};
+
 // --- gateway → session
 // -----------------------------------------------------------------------------------------------
 
@@ -404,6 +411,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::ResetBreaker))
   CAF_ADD_TYPE_ID(sluice, (sluice::LaneDraining))
   CAF_ADD_TYPE_ID(sluice, (sluice::Grant))
+  CAF_ADD_TYPE_ID(sluice, (sluice::StillPaused))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -414,6 +422,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Refused)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::DeadlinePassed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Attend)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::TryAgain)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::StillPaused)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ClientGone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ClientWritable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Enqueue)

@@ -41,10 +41,17 @@ class Queue : public caf::event_based_actor {
           no_lane_left_ = false;
           credit_ += pull.count;
           feed();
+          publish();
         },
-        [this](const Drop& drop) { on_drop(drop); },
+        [this](const Drop& drop) {
+          on_drop(drop);
+          publish();
+        },
         answers_pulse(),
-        [this](NoLaneLeft) { on_no_lane_left(); },
+        [this](NoLaneLeft) {
+          on_no_lane_left();
+          publish();
+        },
         [this](const PeerUp& peer) {
           if (peer.role == model_->queue.role && peer.incarnation == life_.number) {
             sweep(*life_.leases, model_->queue.role, [this](SequenceId id) {
@@ -59,7 +66,10 @@ class Queue : public caf::event_based_actor {
     };
   }
 
-  void on_exit() override { works_.clear(); }
+  void on_exit() override {
+    works_.clear();
+    publish();
+  }
 
  private:
   void on_enqueue(Work work) {
@@ -90,6 +100,7 @@ class Queue : public caf::event_based_actor {
     CHECK(order_.push(item));
     works_.emplace(work.id, std::move(work));
     feed();
+    publish();
   }
 
   /// Gives the batcher as much as it has asked for. What nobody wants any more does not count.
@@ -134,6 +145,8 @@ class Queue : public caf::event_based_actor {
     }
     works_.clear();
   }
+
+  void publish() const { model_->waiting.store(works_.size(), std::memory_order_relaxed); }
 
   void fail(const Work& work, ErrorCode code, const char* why) {
     life_.leases->remove(work.id, work.epoch);

@@ -37,6 +37,7 @@ struct SequenceState {
   std::uint32_t retries = 0;         ///< attempts after failures of its own
   bool retrying = false;             ///< holds a place in the front's budget of retries, or waits
   bool waits = false;                ///< for such a place: nobody holds it
+  bool parked = false;               ///< has left its lane until it is granted more: likewise
   TimePoint failed_at = {};          ///< last, by itself
   std::string failure = {};          ///< why
   std::optional<LaneId> avoid = {};  ///< where it failed last
@@ -82,6 +83,7 @@ class Session : public caf::event_based_actor {
         [this](const LaneLost& lost) { on_lane_lost(lost); },
         [this](const SequenceFailed& failed) { on_sequence_failed(failed); },
         [this](const TryAgain& again) { on_try_again(again); },
+        [this](const StillPaused& paused) { on_still_paused(paused); },
         [this](const Refused& refused) { on_refused(refused.decision); },
         [this](DeadlinePassed) { on_deadline(); },
         [this](EndNow) { fail(errors::draining(), trace::Outcome::shed); },
@@ -260,6 +262,7 @@ class Session : public caf::event_based_actor {
     sequence->lane = running.lane;
     entered_ = true;
     tell_grant(*sequence);
+    watch_pause(*sequence);
   }
 
   void on_tokens(const TokensArrived& arrived) {
@@ -307,6 +310,7 @@ class Session : public caf::event_based_actor {
       complete();
     } else {
       grant_more(*sequence);
+      watch_pause(*sequence);
     }
   }
 
@@ -327,6 +331,33 @@ class Session : public caf::event_based_actor {
     sequence.granted = granted;
     record_grant(sequence);
     tell_grant(sequence);
+    if (std::exchange(sequence.parked, false))
+      offer_again(sequence, {number_, sequence.id, 0, trace::Why::reader_back});
+  }
+
+  /// It pauses when it has given what it was granted. Its place on the lane is not for ever.
+  void watch_pause(const SequenceState& sequence) {
+    if (!credit_ || reported(sequence) < sequence.granted) return;
+    delayed_send(this,
+                 front_->options.pause_patience,
+                 StillPaused{sequence.id, sequence.epoch, sequence.granted});
+  }
+
+  /// Its reader has not come back. If somebody waits for its place it goes, and is offered again
+  /// when there is something to do: else a few readers who read nothing would hold a whole model.
+  void on_still_paused(const StillPaused& paused) {
+    SequenceState* sequence = find(paused.id);
+    if (!sequence || sequence->choice.finished() || !sequence->lane ||
+        paused.epoch != sequence->epoch || paused.granted != sequence->granted)
+      return;
+    if (model_->waiting.load(std::memory_order_relaxed) == 0) {
+      watch_pause(*sequence);
+      return;
+    }
+    drop_on(*sequence->lane, sequence->id, sequence->epoch);
+    sequence->fence->advance(++sequence->epoch);
+    sequence->lane.reset();
+    sequence->resumed = sequence->parked = true;
   }
 
   /// While nobody runs it the grant waits for whoever will.
@@ -428,7 +459,7 @@ class Session : public caf::event_based_actor {
       equal->suspicion.follow(sequence.suspicion, emitted_by(*equal));
       record_suspicion(*equal, sequence.id, lost.alone);
       // Whoever holds or runs it does not know that it is on trial now.
-      if (equal->waits) continue;
+      if (equal->waits || equal->parked) continue;
       if (equal->lane) drop_on(*equal->lane, equal->id, equal->epoch);
       offer_again(*equal, {number_, equal->id, 0, trace::Why::lane_lost});
     }
@@ -513,7 +544,7 @@ class Session : public caf::event_based_actor {
         {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this), true}));
     front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
     for (SequenceState& sequence : sequences_) {
-      if (!sequence.choice.finished() && !sequence.lane && !sequence.retrying)
+      if (!sequence.choice.finished() && !sequence.lane && !sequence.retrying && !sequence.parked)
         offer_again(sequence, {number_, sequence.id, 0, trace::Why::holder_lost});
     }
   }

@@ -65,6 +65,7 @@ enum class Why : std::uint8_t {
   holder_lost,  ///< a queue, a batcher or admission lost it before it ran
   lane_lost,    ///< its worker ended
   retry,        ///< it failed by itself and is tried again: counts against the budget of retries
+  reader_back,  ///< it had left its lane while its client did not read
 };
 /// The session gives it to the holders under this epoch; frames of older epochs change nothing from
 /// now on.

@@ -207,8 +207,8 @@ inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames 
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {
     "completed", "cancelled", "deadline", "shed", "poison", "error"};
-inline constexpr std::array<std::string_view, 4> kWhys = {
-    "first", "holder_lost", "lane_lost", "retry"};
+inline constexpr std::array<std::string_view, 5> kWhys = {
+    "first", "holder_lost", "lane_lost", "retry", "reader_back"};
 inline constexpr std::array<std::string_view, 3> kProbeSteps = {"leased", "returned", "expired"};
 
 inline std::string_view name_of(const Body& body) {

@@ -318,6 +318,34 @@ TEST_F(SlowReader, PausesGenerationAndLetsItGoOnByteForByte) {
   expect_idle();
 }
 
+TEST_F(SlowReader, LeavesItsPlaceToOthersAndComesBackWhenItReads) {
+  bring_up();
+  std::vector<std::shared_ptr<FakeExchange>> slow;
+  for (int i = 0; i < 8; ++i)  // as many as the lane takes
+    slow.push_back(ask_and_stop("slow", 100));
+  run_to_end();
+  advance(std::chrono::seconds(10));
+  EXPECT_EQ(launcher->alive()[0]->paused(), 8U) << "nobody waits for their places";
+
+  auto other = ask(completion("other", 5));
+  advance(std::chrono::seconds(3));
+  run_to_end();
+  EXPECT_THAT(other->answer.body, HasSubstr(hash_text("other", 5)));
+  EXPECT_EQ(launcher->alive()[0]->running(), 0U);
+
+  for (const auto& client : slow) {
+    for (int i = 0; i < 100 && !client->ended; ++i) {
+      client->become_writable();
+      settle();
+      client->unsent = front->options.stream_buffer + 1;
+      run_to_end();
+    }
+    EXPECT_TRUE(client->ended);
+    EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 100));
+  }
+  expect_idle();
+}
+
 TEST_F(SlowReader, IsNoReasonToRestartAWorkerThatRests) {
   bring_up();
   auto client = ask_and_stop("slow", 200);

@@ -16,6 +16,7 @@ namespace sluice::sim {
 enum class Mark : std::uint8_t {
   first_offer,
   offered_after_holder_lost,
+  offered_after_a_pause,
   offered_after_lane_lost,
   offered_as_retry,
   resumed_with_tokens,
@@ -65,6 +66,7 @@ enum class Mark : std::uint8_t {
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCount)> kMarkNames = {
     "first_offer",
     "offered_after_holder_lost",
+    "offered_after_a_pause",
     "offered_after_lane_lost",
     "offered_as_retry",
     "resumed_with_tokens",

@@ -134,6 +134,8 @@ class World::Recorder final : public trace::Sink {
     switch (offered.why) {
       case trace::Why::first:
         return mark(Mark::first_offer);
+      case trace::Why::reader_back:
+        return mark(Mark::offered_after_a_pause);
       case trace::Why::holder_lost:
         return mark(Mark::offered_after_holder_lost);
       case trace::Why::lane_lost:
