@@ -64,6 +64,7 @@ class Batcher : public caf::event_based_actor {
   void on_exit() override {
     waiting_.clear();
     suspects_.clear();
+    publish_waiting();
   }
 
  private:
@@ -153,6 +154,7 @@ class Batcher : public caf::event_based_actor {
     }
     waiting_.clear();
     suspects_.clear();
+    publish_waiting();
   }
 
   /// What has begun on weights that no lane runs any more cannot go on: others would continue it
@@ -246,6 +248,7 @@ class Batcher : public caf::event_based_actor {
   void assign() {
     while (!assign_once()) {
     }
+    publish_waiting();
   }
 
   /// False: places are free again, for something was not wanted any more.
@@ -360,6 +363,9 @@ class Batcher : public caf::event_based_actor {
     outstanding_ += free - expected;
   }
 
+  void publish_waiting() const {
+    model_->unplaced.store(waiting_.size() + suspects_.size(), std::memory_order_relaxed);
+  }
   void publish_slots() { model_->slots.store(lanes_.slots_total(), std::memory_order_relaxed); }
 
   std::shared_ptr<Front> front_;

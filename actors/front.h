@@ -46,11 +46,14 @@ struct ServedModel {
   ModelWeights weights;  ///< that its lanes run
   /// Sequences its lanes can run at once, as the batcher sees them.
   std::atomic<std::size_t> slots{0};
-  /// Sequences that wait for one of those, as the queue sees them.
-  std::atomic<std::size_t> waiting{0};
+  /// Sequences that wait for one of those: in the queue, and in the batcher.
+  std::atomic<std::size_t> queued{0};
+  std::atomic<std::size_t> unplaced{0};
   /// Tokens that the KV cache of the lane that became ready last can hold; 0: not known yet.
   std::atomic<std::uint64_t> kv_tokens{0};
 
+  /// Somebody waits for a place on a lane.
+  [[nodiscard]] bool is_waited_for() const { return queued > 0 || unplaced > 0; }
   /// Tokens one sequence may have: the model's context, or what the KV cache holds if that is less.
   [[nodiscard]] std::int32_t context() const {
     std::uint64_t held = kv_tokens;

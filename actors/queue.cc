@@ -146,7 +146,7 @@ class Queue : public caf::event_based_actor {
     works_.clear();
   }
 
-  void publish() const { model_->waiting.store(works_.size(), std::memory_order_relaxed); }
+  void publish() const { model_->queued.store(works_.size(), std::memory_order_relaxed); }
 
   void fail(const Work& work, ErrorCode code, const char* why) {
     life_.leases->remove(work.id, work.epoch);

@@ -350,7 +350,7 @@ class Session : public caf::event_based_actor {
     if (!sequence || sequence->choice.finished() || !sequence->lane ||
         paused.epoch != sequence->epoch || paused.granted != sequence->granted)
       return;
-    if (model_->waiting.load(std::memory_order_relaxed) == 0) {
+    if (!model_->is_waited_for()) {
       watch_pause(*sequence);
       return;
     }
