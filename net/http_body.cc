@@ -12,8 +12,12 @@ namespace {
 void make_room(std::string& body, std::size_t more, const HttpRequest& request) {
   const std::size_t needed = body.size() + more;
   if (needed <= body.capacity() || !request.content_length) return;
-  body.reserve(static_cast<std::size_t>(
+  // Into a new string: one that grows takes twice what it has, whatever it is asked for.
+  std::string larger;
+  larger.reserve(static_cast<std::size_t>(
       std::min<std::uint64_t>(*request.content_length, std::max(needed, 2 * body.capacity()))));
+  larger.append(body);
+  body.swap(larger);
 }
 
 }  // namespace
