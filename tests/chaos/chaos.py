@@ -11,6 +11,7 @@ is not clean. The seed fixes the plan of faults, not the moments at which proces
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -213,7 +214,8 @@ def disturb(server, action, dice):
         return "nobody to hit"
     if action == "kill_all":
         for worker in workers:
-            os.kill(worker, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(worker, signal.SIGKILL)
         return "kill_all"
     victim = dice.choice(workers)
     try:
