@@ -7,9 +7,9 @@
 #include "actors/thrown.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
-#include "supervision/odd_beats.h"
 #include "supervision/lane_restarts.h"
 #include "supervision/leak_budget.h"
+#include "supervision/odd_beats.h"
 #include "supervision/phase_clock.h"
 #include "supervision/restart_intensity.h"
 #include "supervision/step_times.h"
@@ -649,9 +649,9 @@ class Executor : public caf::event_based_actor {
     bool stepped = std::exchange(steps_seen_, beat.steps) != beat.steps;
     std::uint32_t kept = beat.running + beat.waiting + beat.paused;
     if ((!stepped && beat.step_age_ms > 0) || !keeping_.told(kept > work_.size(), now)) return;
-    lose_worker("keeps " + std::to_string(kept) + " sequences, it was left " +
-                    std::to_string(work_.size()),
-                EndCause::link);
+    lose_worker(
+        "keeps " + std::to_string(kept) + " sequences, it was left " + std::to_string(work_.size()),
+        EndCause::link);
   }
 
   void on_worker(wire::Bye& bye) {
@@ -831,12 +831,12 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
   PhaseClock phase_clock_;
-  bool starting_ = false;      ///< holds a place in the host's start bucket
-  bool has_computed_ = false;  ///< since the last look at its clocks
-  OddBeats resting_;               ///< although it has work
-  OddBeats keeping_;               ///< more than it has
-  std::uint64_t steps_seen_ = 0;   ///< as the last heartbeat said
-  bool is_recorded_ = false;  ///< the trace knows of a worker that lives
+  bool starting_ = false;         ///< holds a place in the host's start bucket
+  bool has_computed_ = false;     ///< since the last look at its clocks
+  OddBeats resting_;              ///< although it has work
+  OddBeats keeping_;              ///< more than it has
+  std::uint64_t steps_seen_ = 0;  ///< as the last heartbeat said
+  bool is_recorded_ = false;      ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   /// The batcher's incarnation and the worker it was last told of.

@@ -232,8 +232,7 @@ class Session : public caf::event_based_actor {
     work.weights = weights_;
     work.resumed = sequence.resumed;
     work.avoid = sequence.avoid;
-    auto emitted = static_cast<std::uint32_t>(sequence.choice.emitted().size());
-    if (sequence.suspicion.on_trial(emitted)) {
+    if (sequence.suspicion.on_trial(emitted_by(sequence))) {
       work.suspicion = sequence.suspicion.count();
       work.trial_until = sequence.suspicion.trial_until();
       work.cohort_max = sequence.suspicion.cohort_max();
@@ -320,7 +319,7 @@ class Session : public caf::event_based_actor {
   static std::uint32_t reported(const SequenceState& sequence) {
     auto prompt =
         sequence.plan->prompt_logprobs ? std::max(1U, sequence.choice.prompt_logprobs_known()) : 0U;
-    return prompt + static_cast<std::uint32_t>(sequence.choice.emitted().size());
+    return prompt + emitted_by(sequence);
   }
 
   /// As long as the client reads, its sequences may go on; whoever is not granted more pauses.
@@ -337,7 +336,7 @@ class Session : public caf::event_based_actor {
 
   /// It pauses when it has given what it was granted. Its place on the lane is not for ever.
   void watch_pause(const SequenceState& sequence) {
-    if (!credit_ || reported(sequence) < sequence.granted) return;
+    if (!credit_ || sequence.choice.finished() || reported(sequence) < sequence.granted) return;
     delayed_send(this,
                  front_->options.pause_patience,
                  StillPaused{sequence.id, sequence.epoch, sequence.granted});
@@ -480,11 +479,8 @@ class Session : public caf::event_based_actor {
   }
 
   void record_suspicion(const SequenceState& sequence, SequenceId culprit, bool alone) const {
-    front_->record(trace::Suspected{sequence.id,
-                                    culprit,
-                                    sequence.suspicion.count(),
-                                    alone,
-                                    sequence.suspicion.trial_until()});
+    front_->record(trace::Suspected{
+        sequence.id, culprit, sequence.suspicion.count(), alone, sequence.suspicion.trial_until()});
   }
 
   /// The request has ended worker after worker, the last one alone: it ends, equal ones are refused

@@ -2,12 +2,11 @@
 
 #include "base/utf8.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>

@@ -59,8 +59,8 @@ class SafetensorsFile {
   Result<void> check_layout(const std::string& file, std::size_t data_bytes) const;
 
   std::string path_;
-  int descriptor_ = -1;  // stays open: whether the file changes is asked of it, not of its name
-  FileDigest digest_;    // its identity from the beginning, its hash once it has been read
+  int descriptor_ = -1;      // stays open: whether the file changes is asked of it, not of its name
+  FileDigest digest_;        // its identity from the beginning, its hash once it has been read
   std::uint64_t links_ = 0;  // from the beginning
   const std::byte* bytes_ = nullptr;
   std::size_t size_bytes_ = 0;

@@ -81,8 +81,8 @@ struct HttpFault {
   int status = 400;     ///< 400, 408, 413, 414, 429, 431, 501, 503, 505
   std::string code;     ///< "invalid_header", "request_timeout", "request_too_large", ...
   std::string message;  ///< a sentence for people
-  /// X-Request-Id and Origin of the request as they were sent and not yet judged, where they were readable; otherwise
-  /// empty.
+  /// X-Request-Id and Origin of the request as they were sent and not yet judged, where they were
+  /// readable; otherwise empty.
   std::string request_id;
   std::string origin = {};
 };

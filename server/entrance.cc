@@ -27,8 +27,10 @@ Result<KeyRing> read_keys(const char* option, const std::string& file) {
   if (file.empty()) return KeyRing{};
   std::ifstream input(file);
   std::error_code unknown;
+  // A device may have no end.
   if (!input || std::filesystem::is_character_file(file, unknown) ||
-      std::filesystem::is_directory(file, unknown)) return wrong(fmt::format("{} {}: cannot be read", option, file));
+      std::filesystem::is_directory(file, unknown))
+    return wrong(fmt::format("{} {}: cannot be read", option, file));
   std::vector<KeyEntry> entries;
   std::string line;
   for (int number = 1; std::getline(input, line); ++number) {

@@ -1,7 +1,6 @@
 #include "server/log_sink.h"
 
 #include <fmt/format.h>
-
 #include <limits.h>
 #include <poll.h>
 #include <unistd.h>
@@ -14,9 +13,8 @@ void LogSink::sink_it_(const spdlog::details::log_msg& message) {
   spdlog::memory_buf_t line;
   formatter_->format(message, line);
   if (dropped_ > 0 || cut_) {
-    std::string gap = fmt::format("{}[{} lines were dropped: nobody read the log]\n",
-                                  cut_ ? "\n" : "",
-                                  dropped_);
+    std::string gap =
+        fmt::format("{}[{} lines were dropped: nobody read the log]\n", cut_ ? "\n" : "", dropped_);
     if (!write(gap.data(), gap.size())) {
       ++dropped_;
       return;

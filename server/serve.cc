@@ -13,10 +13,10 @@
 #include "server/entrance.h"
 #include "server/log_sink.h"
 #include "server/version.h"
-#include "trace/log.h"
 #include "worker/signals.h"
 #include "worker/spawn.h"
 
+#include "trace/log.h"
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -197,9 +197,8 @@ class Server {
     worker_loop_.reset();
     if (trace_) trace_->flush();
     if (trace_ && trace_->lost() > 0)
-      spdlog::error("--trace {}: {} events could not be written",
-                    options_.trace_file,
-                    trace_->lost());
+      spdlog::error(
+          "--trace {}: {} events could not be written", options_.trace_file, trace_->lost());
     trace_.reset();
     // Sessions whose connections were closed just now have this in their mailboxes, and end with
     // it.

@@ -79,6 +79,16 @@ struct Port {
   std::string_view instead;
 };
 
+const std::vector<std::string_view> kThreadOwners = {"base/work_pool",
+                                                     "net/event_loop",
+                                                     "net/loop_impl",
+                                                     "kernels/cpu/thread_pool",
+                                                     "worker",
+                                                     "bench",
+                                                     "tests"};
+constexpr std::string_view kThreadsBelong =
+    "threads belong to event loops, the pools and the worker";
+
 const std::vector<Port> kPorts = {
     {"_clock::now", {}, {"base/clock.h", "bench", "tests"}, "time comes through base/clock.h"},
     {"rand(", {}, {}, "chance comes through base/random.h"},
@@ -88,36 +98,9 @@ const std::vector<Port> kPorts = {
     {"sleep_until", {}, {}, "nothing sleeps: wait for what is meant"},
     {"usleep(", {}, {}, "nothing sleeps: wait for what is meant"},
     {"nanosleep(", {}, {}, "nothing sleeps: wait for what is meant"},
-    {"std::thread",
-     {"::id", "::hardware_concurrency"},
-     {"base/work_pool",
-      "net/event_loop",
-      "net/loop_impl",
-      "kernels/cpu/thread_pool",
-      "worker",
-      "bench",
-      "tests"},
-     "threads belong to event loops, the pools and the worker"},
-    {"std::jthread",
-     {},
-     {"base/work_pool",
-      "net/event_loop",
-      "net/loop_impl",
-      "kernels/cpu/thread_pool",
-      "worker",
-      "bench",
-      "tests"},
-     "threads belong to event loops, the pools and the worker"},
-    {"pthread_create",
-     {},
-     {"base/work_pool",
-      "net/event_loop",
-      "net/loop_impl",
-      "kernels/cpu/thread_pool",
-      "worker",
-      "bench",
-      "tests"},
-     "threads belong to event loops, the pools and the worker"},
+    {"std::thread", {"::id", "::hardware_concurrency"}, kThreadOwners, kThreadsBelong},
+    {"std::jthread", {}, kThreadOwners, kThreadsBelong},
+    {"pthread_create", {}, kThreadOwners, kThreadsBelong},
 };
 
 struct Finding {

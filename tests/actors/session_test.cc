@@ -296,6 +296,15 @@ class SlowReader : public FrontWorld {
     client->unsent = front->options.stream_buffer + 1;
     return client;
   }
+  /// The client reads what has come, again and again.
+  void read_to_end(FakeExchange& client) {
+    for (int i = 0; i < 100 && !client.ended; ++i) {
+      client.become_writable();
+      settle();
+      client.unsent = front->options.stream_buffer + 1;
+      run_to_end();
+    }
+  }
 };
 
 TEST_F(SlowReader, PausesGenerationAndLetsItGoOnByteForByte) {
@@ -306,12 +315,7 @@ TEST_F(SlowReader, PausesGenerationAndLetsItGoOnByteForByte) {
   std::size_t given = launcher->alive()[0]->tokens_given;
   EXPECT_LE(given, 1 + 4096 / 256) << "the buffer once more, and no token beyond";
   EXPECT_EQ(launcher->alive()[0]->paused(), 1U);
-  for (int i = 0; i < 100 && !client->ended; ++i) {
-    client->become_writable();
-    settle();
-    client->unsent = front->options.stream_buffer + 1;
-    run_to_end();
-  }
+  read_to_end(*client);
 
   EXPECT_TRUE(client->ended);
   EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 200));
@@ -334,12 +338,7 @@ TEST_F(SlowReader, LeavesItsPlaceToOthersAndComesBackWhenItReads) {
   EXPECT_EQ(launcher->alive()[0]->running(), 0U);
 
   for (const auto& client : slow) {
-    for (int i = 0; i < 100 && !client->ended; ++i) {
-      client->become_writable();
-      settle();
-      client->unsent = front->options.stream_buffer + 1;
-      run_to_end();
-    }
+    read_to_end(*client);
     EXPECT_TRUE(client->ended);
     EXPECT_EQ(streamed_text(client->answer.body), hash_text("slow", 100));
   }

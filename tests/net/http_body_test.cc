@@ -78,7 +78,19 @@ class HttpBodyTest : public ::testing::Test {
     EXPECT_EQ(memory->shares, count);
   }
 
+  /// A client whose first request runs until its exchange is taken from `running` and answered.
+  auto connect_behind_a_request() {
+    server.handler.request = [this](HttpRequest, Exchange exchange) {
+      running.put(std::move(exchange));
+    };
+    server.start();
+    auto client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    return client;
+  }
+
   std::shared_ptr<ScriptedMemory> memory = std::make_shared<ScriptedMemory>();
+  Box<Exchange> running;
   HttpServer server;
 };
 
@@ -146,7 +158,6 @@ TEST_F(HttpBodyTest, GivesWayWhenOthersNeedTheRoomMore) {
 }
 
 TEST_F(HttpBodyTest, IsKeptWhenItIsAskedTooLate) {
-  Box<Exchange> running;
   server.handler.request = [&](HttpRequest, Exchange exchange) {
     running.put(std::move(exchange));
   };
@@ -187,13 +198,7 @@ TEST_F(HttpBodyTest, ReturnsWhenItIsTooSlow) {
 }
 
 TEST_F(HttpBodyTest, CountsWhatWaitsBehindARunningRequest) {
-  Box<Exchange> running;
-  server.handler.request = [&](HttpRequest, Exchange exchange) {
-    running.put(std::move(exchange));
-  };
-  server.start();
-  auto client = server.connect();
-  client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+  auto client = connect_behind_a_request();
   auto first = running.take();
   ASSERT_TRUE(first);
 
@@ -212,13 +217,7 @@ TEST_F(HttpBodyTest, CountsWhatWaitsBehindARunningRequest) {
 }
 
 TEST_F(HttpBodyTest, ReadsOnWhenTheRequestEndsBehindWhichThereWasNoRoom) {
-  Box<Exchange> running;
-  server.handler.request = [&](HttpRequest, Exchange exchange) {
-    running.put(std::move(exchange));
-  };
-  server.start();
-  auto client = server.connect();
-  client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+  auto client = connect_behind_a_request();
   auto first = running.take();
   ASSERT_TRUE(first);
   memory->open_to_all = false;

@@ -1,10 +1,9 @@
 #include "server/log_sink.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spdlog/logger.h>
-
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
