@@ -7,9 +7,9 @@
 #include "actors/thrown.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
+#include "supervision/command_watch.h"
 #include "supervision/lane_restarts.h"
 #include "supervision/leak_budget.h"
-#include "supervision/odd_beats.h"
 #include "supervision/phase_clock.h"
 #include "supervision/restart_intensity.h"
 #include "supervision/step_times.h"
@@ -144,6 +144,7 @@ class Executor : public caf::event_based_actor {
     worker_ = front_->tree->next_incarnation(life_.path + "/worker");
     front_->record(trace::WorkerStarted{status_.lane, worker_});
     is_recorded_ = true;
+    commands_.begin();
     auto listener = std::make_shared<LinkMailbox>(caf::actor_cast<caf::actor>(this), worker_life_);
     WorkerSpec spec = front_->worker_specs.at(status_.lane);
     spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker_)});
@@ -235,6 +236,7 @@ class Executor : public caf::event_based_actor {
     FAULT_POINT("executor.worker_gone");
     release_start();
     link_.reset();
+    held_back_.clear();
     drain_until_.reset();
     ++worker_life_;
     ++phase_;
@@ -490,8 +492,6 @@ class Executor : public caf::event_based_actor {
     watchdog_.begin(now);
     leaks_.begin(now);
     evidence_ = {};
-    resting_.begin();
-    keeping_.begin();
     spdlog::info(
         "lane {} of model {} is ready: worker {}, {} kernels, {} slots, {} blocks of {} tokens",
         status_.lane.value,
@@ -553,7 +553,8 @@ class Executor : public caf::event_based_actor {
     for (SequenceOutput& output : tokens.outputs) {
       SequenceId id = output.id;
       LaneWork::Held* held = work_.find(id, output.epoch);
-      if (!held) continue;  // of an older epoch, or dropped while the frame was on its way
+      // Of an older epoch, or dropped while the frame was on its way.
+      if (!held || !held->started) continue;
       if (!held->is_wanted()) {
         let_go(id);
         continue;
@@ -596,8 +597,8 @@ class Executor : public caf::event_based_actor {
       lose_worker("goes on although its device is lost", EndCause::inside);
       return;
     }
-    if (LaneWork::Held* held = work_.find(failed.id, failed.epoch))
-      sequence_failed(failed.id, *held, {failed.code, failed.message});
+    LaneWork::Held* held = work_.find(failed.id, failed.epoch);
+    if (held && held->started) sequence_failed(failed.id, *held, {failed.code, failed.message});
   }
 
   /// Only that sequence: the others of its batch are sound.
@@ -619,7 +620,18 @@ class Executor : public caf::event_based_actor {
     status_.take(beat);
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
-    if (!end_leak(beat)) watch_for_lost_commands(beat);
+    if (end_leak(beat)) return;
+    std::string why = commands_.told(
+        {beat.steps, beat.commands, beat.running + beat.waiting, beat.paused, beat.step_age_ms > 0},
+        {work_.started(), work_.may_run()},
+        front_->clock->now());
+    if (!why.empty()) {
+      lose_worker(why, EndCause::link);
+      return;
+    }
+    if (!commands_.heard_all()) return;
+    for (const Work& work : std::exchange(held_back_, {}))
+      start(work);
   }
 
   /// Replaces a worker that leaks while it still serves well. The model's lanes one after the
@@ -633,25 +645,6 @@ class Executor : public caf::event_based_actor {
     // No request can be blamed, for which of them leaked nobody knows; they go on elsewhere.
     lose_worker(leak->why, leak->early ? EndCause::link : EndCause::recycled);
     return true;
-  }
-
-  /// It has not got what it was given and may run, or keeps what was taken from it: the link has
-  /// lost or keeps a command. A lost probe is the breaker's matter.
-  void watch_for_lost_commands(const wire::Heartbeat& beat) {
-    TimePoint now = front_->clock->now();
-    bool rests = beat.running == 0 && beat.waiting == 0 && beat.step_age_ms == 0;
-    if (resting_.told(rests && work_.may_run(), now)) {
-      lose_worker("rests although it was given " + std::to_string(work_.users()) + " sequences",
-                  EndCause::link);
-      return;
-    }
-    // During a step it reads nothing.
-    bool stepped = std::exchange(steps_seen_, beat.steps) != beat.steps;
-    std::uint32_t kept = beat.running + beat.waiting + beat.paused;
-    if ((!stepped && beat.step_age_ms > 0) || !keeping_.told(kept > work_.size(), now)) return;
-    lose_worker(
-        "keeps " + std::to_string(kept) + " sequences, it was left " + std::to_string(work_.size()),
-        EndCause::link);
   }
 
   void on_worker(wire::Bye& bye) {
@@ -690,26 +683,41 @@ class Executor : public caf::event_based_actor {
                 work.id, work.epoch, {ErrorCode::deadline_exceeded, "its deadline has passed"}});
         continue;
       }
-      wire::Start start;
-      start.id = work.id;
-      start.epoch = work.epoch;
-      start.plan = *work.plan;
-      if (work.emitted) start.emitted = *work.emitted;
-      start.prompt_logprobs_from = work.prompt_logprobs_from;
-      start.urgency = work.class_index;
-      start.granted = work.granted;
-      if (work.deadline != TimePoint::max()) {
-        auto left = std::chrono::ceil<std::chrono::milliseconds>(work.deadline - now).count();
-        start.time_left_ms = left;
-      }
       caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
-      resting_.begin();
       if (!work.probe) make_room();
-      if (known) release(work.id, *known, work.probe);  // the worker does the newer one instead
-      work_.take(work, worker_);
-      link_->send(std::move(start));
+      // One that is to run alone is convicted by that, so it really has to: nothing that was taken
+      // from the worker may still be there.
+      bool alone = work.suspicion >= 2;
+      if (known) {
+        if (alone || !work_.find(work.id, *known)->started) cancel(work.id, *known);
+        release(work.id, *known, work.probe);  // the worker does the newer one instead
+      }
+      work_.take(work);
+      if (alone && !commands_.heard_all())
+        held_back_.push_back(work);
+      else
+        start(work);
     }
     if (watched_idle_ && work_.size() > 0) watch_later();
+  }
+
+  /// Tells the worker of what it is given.
+  void start(const Work& work) {
+    wire::Start start;
+    start.id = work.id;
+    start.epoch = work.epoch;
+    start.plan = *work.plan;
+    if (work.emitted) start.emitted = *work.emitted;
+    start.prompt_logprobs_from = work.prompt_logprobs_from;
+    start.urgency = work.class_index;
+    start.granted = work_.find(work.id, work.epoch)->granted;
+    if (work.deadline != TimePoint::max()) {
+      auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(work.deadline - front_->clock->now());
+      start.time_left_ms = std::max<std::int64_t>(left.count(), 1);
+    }
+    work_.start(work, worker_);
+    send(std::move(start), CommandWatch::Command::work);
   }
 
   /// Whether the lane may take this: probes always, users' work as far as the gate is open, and
@@ -761,16 +769,23 @@ class Executor : public caf::event_based_actor {
   }
 
   void cancel(SequenceId id, Epoch epoch) {
-    keeping_.begin();
-    if (link_) link_->send(wire::Cancel{id, epoch});
+    auto is_it = [&](const Work& work) { return work.id == id && work.epoch == epoch; };
+    if (std::erase_if(held_back_, is_it) > 0) return;
+    send(wire::Cancel{id, epoch}, CommandWatch::Command::end);
+  }
+
+  void send(wire::ToWorker message, CommandWatch::Command command) {
+    if (!link_) return;
+    commands_.sent(command);
+    link_->send(std::move(message));
   }
 
   void on_grant(const Grant& grant) {
     LaneWork::Held* held = work_.find(grant.id, grant.epoch);
     if (!held || grant.granted <= held->granted) return;
     held->granted = grant.granted;
-    resting_.begin();
-    if (link_) link_->send(wire::Grant{grant.id, grant.epoch, grant.granted});
+    if (!held->started) return;
+    send(wire::Grant{grant.id, grant.epoch, grant.granted}, CommandWatch::Command::work);
   }
 
   void on_peer_up(const PeerUp& peer) {
@@ -831,12 +846,11 @@ class Executor : public caf::event_based_actor {
   std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
   std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
   PhaseClock phase_clock_;
-  bool starting_ = false;         ///< holds a place in the host's start bucket
-  bool has_computed_ = false;     ///< since the last look at its clocks
-  OddBeats resting_;              ///< although it has work
-  OddBeats keeping_;              ///< more than it has
-  std::uint64_t steps_seen_ = 0;  ///< as the last heartbeat said
-  bool is_recorded_ = false;      ///< the trace knows of a worker that lives
+  bool starting_ = false;      ///< holds a place in the host's start bucket
+  bool has_computed_ = false;  ///< since the last look at its clocks
+  CommandWatch commands_;
+  std::vector<Work> held_back_;  ///< has its place, and waits until the worker has heard everything
+  bool is_recorded_ = false;     ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   /// The batcher's incarnation and the worker it was last told of.

@@ -8,12 +8,17 @@
 #include <utility>
 
 namespace sluice {
+namespace {
 
-void LaneWork::take(const Work& work, std::uint64_t worker) {
+std::uint32_t emitted_of(const Work& work) {
+  return work.emitted ? static_cast<std::uint32_t>(work.emitted->size()) : 0;
+}
+
+}  // namespace
+
+void LaneWork::take(const Work& work) {
   auto known = held_.find(work.id);
   if (known != held_.end()) remove(known);
-  bool on_trial = work.suspicion > 0;
-  auto emitted = work.emitted ? static_cast<std::uint32_t>(work.emitted->size()) : 0U;
   auto prompt = work.plan->prompt_logprobs ? std::max(1U, work.prompt_logprobs_from) : 0U;
   held_.emplace(work.id,
                 Held{work.epoch,
@@ -22,24 +27,29 @@ void LaneWork::take(const Work& work, std::uint64_t worker) {
                      work.blocks,
                      work.probe,
                      work.suspicion,
-                     on_trial,
+                     work.suspicion > 0,
                      work.trial_until,
                      work.granted,
-                     prompt + emitted,
+                     prompt + emitted_of(work),
                      prompt});
-  if (!work.probe) {
-    users_ += 1;
-    front_->running += 1;
-  }
+  if (work.probe) return;
+  users_ += 1;
+  front_->running += 1;
+}
+
+void LaneWork::start(const Work& work, std::uint64_t worker) {
+  Held* held = find(work.id, work.epoch);
+  CHECK(held);
+  held->started = true;
   front_->record(trace::Started{lane_,
                                 worker,
                                 work.id,
                                 work.epoch,
-                                emitted,
+                                emitted_of(work),
                                 work.blocks,
                                 work.deadline,
                                 work.probe,
-                                on_trial});
+                                held->on_trial});
 }
 
 LaneWork::Held* LaneWork::find(SequenceId id, Epoch epoch) {
@@ -60,7 +70,8 @@ void LaneWork::let_go(SequenceId id) {
 }
 
 void LaneWork::remove(std::unordered_map<SequenceId, Held>::iterator entry) {
-  front_->record(trace::Stopped{lane_, entry->first, entry->second.epoch});
+  if (entry->second.started)
+    front_->record(trace::Stopped{lane_, entry->first, entry->second.epoch});
   if (!entry->second.probe) {
     users_ -= 1;
     front_->running -= 1;
@@ -87,21 +98,29 @@ void LaneWork::count(Held& held, const SequenceOutput& output) {
 
 bool LaneWork::may_run() const {
   return std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
-    return !entry.second.probe && entry.second.reported < entry.second.granted;
+    const Held& held = entry.second;
+    return held.started && !held.probe && held.reported < held.granted;
   });
 }
 
 bool LaneWork::is_last_trial() const {
   return users_ == 1 && std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
-           return entry.second.on_trial && entry.second.suspicion >= 2;
+           const Held& held = entry.second;
+           return held.started && held.on_trial && held.suspicion >= 2;
          });
 }
 
+std::size_t LaneWork::started() const {
+  return static_cast<std::size_t>(std::count_if(
+      held_.begin(), held_.end(), [](const auto& entry) { return entry.second.started; }));
+}
+
 void LaneWork::lose(std::uint64_t worker, bool inside, const std::string& role) {
-  bool trial = std::any_of(
-      held_.begin(), held_.end(), [](const auto& entry) { return entry.second.on_trial; });
+  bool trial = std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
+    return entry.second.started && entry.second.on_trial;
+  });
   auto is_suspect = [&](const Held& held) {
-    return inside && !held.probe && (held.on_trial || !trial);
+    return inside && held.started && !held.probe && (held.on_trial || !trial);
   };
   auto together = static_cast<std::uint32_t>(std::count_if(
       held_.begin(), held_.end(), [&](const auto& entry) { return is_suspect(entry.second); }));

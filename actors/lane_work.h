@@ -29,6 +29,7 @@ class LaneWork {
     std::uint32_t granted = kNoLimit;   ///< results it may give, as of `Sequence::granted`
     std::uint32_t reported = 0;         ///< results it has given
     std::uint32_t prompt_reported = 0;  ///< of those, positions of the prompt
+    bool started = false;               ///< its worker has been told of it
 
     /// As `Work::is_wanted`.
     [[nodiscard]] bool is_wanted() const { return !fence || fence->admits(epoch); }
@@ -40,8 +41,10 @@ class LaneWork {
   LaneWork(const LaneWork&) = delete;
   LaneWork& operator=(const LaneWork&) = delete;
 
-  /// It runs in worker number `worker` from now on; an older epoch of it does no longer.
-  void take(const Work& work, std::uint64_t worker);
+  /// It has a place here from now on; an older epoch of it runs no longer.
+  void take(const Work& work);
+  /// It runs in worker number `worker`; it must have been taken.
+  void start(const Work& work, std::uint64_t worker);
   /// The entry of a sequence under this epoch; null: it does not run here, or under another.
   Held* find(SequenceId id, Epoch epoch);
   /// The epoch under which it runs here, if it does.
@@ -74,9 +77,11 @@ class LaneWork {
   [[nodiscard]] std::vector<SequenceId> unwanted() const;
   /// What runs on trial.
   [[nodiscard]] std::vector<SequenceId> on_trial() const;
-  /// How many sequences run for users, and in all.
+  /// How many sequences have a place for users, and in all.
   [[nodiscard]] std::uint32_t users() const { return users_; }
   [[nodiscard]] std::size_t size() const { return held_.size(); }
+  /// How many of them the worker has been told of.
+  [[nodiscard]] std::size_t started() const;
   [[nodiscard]] bool contains(SequenceId id) const { return held_.contains(id); }
 
  private:

@@ -33,6 +33,11 @@ void Progress::end_step(const EngineStats& stats) {
   compute_before_ = stats.compute;
 }
 
+void Progress::obeyed(std::size_t commands) {
+  std::lock_guard guard(mutex_);
+  commands_ += commands;
+}
+
 void Progress::slept(Duration time, TimePoint now) {
   std::lock_guard guard(mutex_);
   if (step_since_) step_since_ = std::min(*step_since_ + time, now);
@@ -48,6 +53,7 @@ wire::Heartbeat Progress::at(TimePoint now) const {
   beat.blocks_free = static_cast<std::uint32_t>(stats_.blocks_free);
   beat.paused = static_cast<std::uint32_t>(stats_.paused);
   beat.preemptions = stats_.preemptions;
+  beat.commands = commands_;
   beat.compute_threads = stats_.compute.threads;
   beat.compute_lost_permille = lost_permille_;
   beat.step_rows = static_cast<std::uint32_t>(step_rows_);

@@ -19,6 +19,8 @@ class Progress {
   /// A step of `rows` rows begins now; or the one that has begun is tried again with fewer.
   void begin_step(TimePoint now, std::int32_t rows);
   void end_step(const EngineStats& stats);
+  /// So many commands more have been carried out.
+  void obeyed(std::size_t commands);
   /// For so long, until `now`, the process did not run: that is no time of the step.
   void slept(Duration time, TimePoint now);
   /// The figures to be sent at `now`.
@@ -28,6 +30,7 @@ class Progress {
   mutable std::mutex mutex_;
   std::uint64_t loaded_bytes_ = 0;
   EngineStats stats_;
+  std::uint64_t commands_ = 0;
   ComputeStats compute_before_;  // where the share of lost time was taken last
   std::uint32_t lost_permille_ = 0;
   std::optional<TimePoint> step_since_;

@@ -169,11 +169,12 @@ void write(MsgpackWriter& out, const Failed& failed) {
 }
 
 void write(MsgpackWriter& out, const Heartbeat& beat) {
-  out.array(14).u64(static_cast<unsigned>(Type::heartbeat));
+  out.array(15).u64(static_cast<unsigned>(Type::heartbeat));
   out.u64(beat.steps).u64(beat.running).u64(beat.waiting).u64(beat.blocks_free);
   out.u64(beat.preemptions).i64(beat.step_age_ms).u64(beat.step_rows);
   out.u64(beat.descriptors).u64(beat.threads).u64(beat.loaded_bytes);
   out.u64(beat.compute_threads).u64(beat.compute_lost_permille).u64(beat.paused);
+  out.u64(beat.commands);
 }
 
 void write(MsgpackWriter& out, const Bye& bye) {
@@ -392,6 +393,7 @@ Heartbeat read_heartbeat(MsgpackCursor& in) {
   beat.compute_threads = in.u32("compute_threads");
   beat.compute_lost_permille = in.u32("compute_lost_permille");
   beat.paused = in.u32("paused");
+  beat.commands = in.u64("commands");
   return beat;
 }
 

@@ -19,7 +19,7 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 6;
+inline constexpr std::uint32_t kProtocolVersion = 7;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
@@ -77,7 +77,7 @@ struct Ready {
   std::string level;  ///< which kernels compute
   std::int32_t vocabulary = 0;
   std::int32_t context = 0;
-  std::uint64_t tokenizer = 0;    ///< hash of tokenizer.json beside the weights; 0: there is none
+  std::uint64_t tokenizer = 0;  ///< hash of tokenizer.json beside the weights; 0: there is none
   std::vector<FileDigest> files = {};  ///< of the weights, for the worker that loads them next
 };
 /// The outputs of one step; none after a step that only computed a part of a prompt.
@@ -108,7 +108,8 @@ struct Heartbeat {
   std::uint32_t compute_threads = 0;  ///< that take part in steps now; 0: none of ours compute
   /// Of the latest quarter of a second of computing: waiting for a thread, or without a core.
   std::uint32_t compute_lost_permille = 0;
-  std::uint32_t paused = 0;  ///< sequences that have given all that was granted
+  std::uint32_t paused = 0;    ///< sequences that have given all that was granted
+  std::uint64_t commands = 0;  ///< carried out since it serves, of those that were sent to it
 };
 /// Last words before an orderly exit or a failed start.
 struct Bye {

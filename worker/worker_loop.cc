@@ -53,6 +53,7 @@ std::optional<WorkerEnd> WorkerLoop::turn(std::vector<wire::ToWorker>& commands,
   bool was_idle = engine_.idle();
   for (wire::ToWorker& command : commands)
     std::visit([&](auto& body) { on(body, out); }, command);
+  progress_.obeyed(commands.size());
   commands.clear();
   if (stop_now_) {
     out.push_back(wire::Bye{ErrorCode::none, "stopped at once"});

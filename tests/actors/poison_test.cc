@@ -18,12 +18,15 @@ using ::testing::Not;
 /// A request whose prompt ends every worker that computes a token for it.
 constexpr const char* kPoison = "poison";
 
-bool is_poison(const wire::Start& start) {
-  const std::string word = kPoison;
+bool says(const wire::Start& start, const std::string& word) {
   std::string prompt;
   for (TokenId token : start.plan.prompt)
     prompt += static_cast<char>(token);
   return prompt.find(word) != std::string::npos;
+}
+
+bool is_poison(const wire::Start& start) {
+  return says(start, kPoison);
 }
 
 class Poison : public FrontWorld {
@@ -184,6 +187,40 @@ TEST_F(PoisonOnTwoLanes, LeavesTheOtherLaneToTheOthers) {
                 HasSubstr(hash_text("innocent " + std::to_string(i), 50)));
   }
   EXPECT_LE(launcher->workers.size(), 5U);
+  expect_idle();
+}
+
+TEST_F(PoisonOnTwoLanes, IsNotWhoWaitsUntilTheWorkerHasStoppedWithAnother) {
+  bring_up();
+  auto worker_of = [this](const std::string& word) -> std::shared_ptr<FakeWorker> {
+    for (const auto& worker : launcher->alive()) {
+      worker->take_commands();
+      if (worker->runs([&](const wire::Start& start) { return says(start, word); })) return worker;
+    }
+    return nullptr;
+  };
+  auto innocent = ask(completion("innocent", 40));
+  worker_of("innocent")->die("killed by signal 11");
+  settle();
+  auto other = ask(completion("another", 40));
+  bring_up();
+  worker_of("innocent")->die("killed by signal 11");
+  settle();
+  auto worker = worker_of("another");
+  ASSERT_TRUE(worker);
+  ASSERT_EQ(launcher->alive().size(), 1U) << "the innocent waits for its place, to be alone there";
+
+  other->vanish();
+  settle();
+  worker->unheard = 1;
+  advance(std::chrono::milliseconds(200));
+  EXPECT_FALSE(worker_of("innocent")) << "the other may still run";
+  worker->die("killed by signal 11");
+  settle();
+
+  bring_up();
+  run_to_end();
+  EXPECT_THAT(innocent->answer.body, HasSubstr(hash_text("innocent", 40)));
   expect_idle();
 }
 
@@ -363,6 +400,22 @@ TEST_F(LostCommands, AreNoticedByAWorkerThatKeepsWhatWasTakenFromIt) {
 
   advance(std::chrono::milliseconds(1'900));
   EXPECT_FALSE(worker->dead()) << "a cancel may be on its way";
+  advance(std::chrono::milliseconds(600));
+
+  EXPECT_TRUE(worker->dead());
+  bring_up();
+  expect_idle();
+}
+
+TEST_F(LostCommands, AreNoticedByWhatTheWorkerSaysThatItHasCarriedOut) {
+  bring_up();
+  auto client = ask(completion("short", 1));
+  auto worker = launcher->alive().at(0);
+  run_to_end();
+  worker->unheard = 1;
+
+  advance(std::chrono::milliseconds(1'900));
+  EXPECT_FALSE(worker->dead()) << "it may be on its way";
   advance(std::chrono::milliseconds(600));
 
   EXPECT_TRUE(worker->dead());

@@ -712,6 +712,8 @@ TEST_P(RandomKills, ChangeNoByteOfAnyStream) {
           worker->ready();
         }
       }
+    } else if (dice < 48 && !alive.empty()) {
+      alive[random() % alive.size()]->live();
     } else {
       step(random());
     }

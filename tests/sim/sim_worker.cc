@@ -200,6 +200,7 @@ void SimWorker::poll() {
   if (engine_->stats().paused > 0) mark(Mark::generation_paused);
   before_step_.running = static_cast<std::uint32_t>(engine_->stats().running);
   before_step_.waiting = static_cast<std::uint32_t>(engine_->stats().waiting);
+  before_step_.commands = progress_.at(clock_.now()).commands;
   step_since_ = host_.environment().now();
   if (orders_.hung) return;  // for ever
   if (orders_.crashed) {

@@ -63,6 +63,7 @@ class FakeWorker {
     beat.step_rows = step_age_ms > 0 ? 1 : 0;
     beat.descriptors = descriptors;
     beat.threads = threads;
+    beat.commands = sent - unheard;
     say(beat);
     answer_probes();
   }
@@ -166,8 +167,7 @@ class FakeWorker {
   [[nodiscard]] std::size_t running() const { return sequences_.size(); }
   /// Those of them that have given all they were granted.
   [[nodiscard]] std::size_t paused() const {
-    return static_cast<std::size_t>(
-        std::count_if(sequences_.begin(), sequences_.end(), is_paused));
+    return static_cast<std::size_t>(std::count_if(sequences_.begin(), sequences_.end(), is_paused));
   }
   /// True if it runs a sequence of which `which` is true.
   template <class Which>
@@ -188,6 +188,8 @@ class FakeWorker {
   std::uint64_t tokenizer = 0;
   std::vector<FileDigest> files;
   std::vector<wire::ToWorker> inbox;  ///< what the front has sent and the worker not read
+  std::uint64_t sent = 0;             ///< commands of the front
+  std::uint64_t unheard = 0;          ///< of those, as its heartbeat tells them, not carried out
   std::vector<wire::Start> starts;    ///< all that were read, but for golden prompts
   std::vector<wire::Start> probes;    ///< golden prompts that wait for an answer
   bool answers_probes = true;
@@ -286,7 +288,9 @@ class FakeLauncher final : public WorkerLauncher {
     explicit Link(std::shared_ptr<FakeWorker> worker) : worker_(std::move(worker)) {}
     ~Link() override { worker_->silence(); }
     void send(wire::ToWorker message) override {
-      if (!worker_->dead()) worker_->inbox.push_back(std::move(message));
+      if (worker_->dead()) return;
+      worker_->sent += 1;
+      worker_->inbox.push_back(std::move(message));
     }
     void kill() override {
       if (!worker_->unkillable) worker_->die("killed by the executor");

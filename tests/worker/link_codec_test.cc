@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint32_t kAlmostAround = 0xFFFFFFFE;
 
 wire::ToFront beat(std::uint64_t steps) {
-  return wire::Heartbeat{.steps = steps, .paused = 200};  // its last byte is not zero
+  return wire::Heartbeat{.steps = steps, .commands = 200};  // its last byte is not zero
 }
 
 std::string payload_of(const wire::ToFront& message) {

@@ -210,7 +210,8 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
                                               .loaded_bytes = 11'000'000'000,
                                               .compute_threads = 12,
                                               .compute_lost_permille = 13,
-                                              .paused = 14});
+                                              .paused = 14,
+                                              .commands = 15'000'000'000});
 
   EXPECT_EQ(beat.steps, 1'000'000'000'000u);
   EXPECT_EQ(beat.running, 3u);
@@ -225,6 +226,7 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
   EXPECT_EQ(beat.compute_threads, 12u);
   EXPECT_EQ(beat.compute_lost_permille, 13u);
   EXPECT_EQ(beat.paused, 14u);
+  EXPECT_EQ(beat.commands, 15'000'000'000u);
 }
 
 TEST(WorkerProtocol, CarriesOutputsWithAndWithoutLogprobs) {

@@ -252,6 +252,15 @@ TEST(Progress, TellsHowLongAStepHasBeenRunning) {
   EXPECT_EQ(beat.preemptions, 5u);
 }
 
+TEST(Progress, CountsWhatWasCarriedOut) {
+  testing::ManualClock clock;
+  Progress progress;
+  EXPECT_EQ(progress.at(clock.now()).commands, 0u);
+  progress.obeyed(3);
+  progress.obeyed(2);
+  EXPECT_EQ(progress.at(clock.now()).commands, 5u);
+}
+
 TEST(Progress, TellsWhatShareOfTheLatestWorkWasLost) {
   using std::chrono::milliseconds;
   testing::ManualClock clock;
