@@ -245,7 +245,8 @@ ApiError origin_not_allowed(std::string_view origin) {
   return make(403,
               "origin_not_allowed",
               "Web pages of " + excerpt(origin) +
-                  " may not use this server. To let them, start it with --allowed-origin.");
+                  " may not use this address. Those that may use the data port are named with "
+                  "--allowed-origin.");
 }
 
 ApiError unknown_url(std::string message) {

@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <exception>
+
 namespace {
 
 /// Whoever starts us may have closed some of these. What we opened next would then take their
@@ -22,5 +25,11 @@ int main(int argc, char** argv) {
   auto line = sluice::parse_command_line(argc, argv);
   if (line.exit) return *line.exit;
   if (line.worker) return sluice::run_worker(*line.worker);
-  return sluice::serve(*line.serve);
+  try {
+    return sluice::serve(*line.serve);
+  } catch (const std::exception& exception) {
+    // The system has refused something that nobody can do without: memory, or a thread.
+    std::fprintf(stderr, "sluice: cannot go on: %s\n", exception.what());
+    return static_cast<int>(sluice::ExitCode::internal);
+  }
 }

@@ -12,6 +12,7 @@
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
 #include "server/log_sink.h"
+#include "server/resource_limits.h"
 #include "server/version.h"
 #include "worker/signals.h"
 #include "worker/spawn.h"
@@ -26,6 +27,7 @@
 #include <algorithm>
 #include <csignal>
 #include <ctime>
+#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -94,6 +96,26 @@ Result<std::vector<NamedPath>> model_paths(const ServeOptions& options) {
   return models;
 }
 
+/// The orders to end, which later are answered in order. While the main thread looks at files,
+/// which may take for ever, they end the process at once: nothing has begun yet.
+class EndsAtOnce {
+ public:
+  template <class Work>
+  static auto during(Work&& work) {
+    EndsAtOnce ends;
+    return work();
+  }
+
+ private:
+  EndsAtOnce() {
+    sigset_t orders = orders_to_end();
+    pthread_sigmask(SIG_UNBLOCK, &orders, &before_);
+  }
+  ~EndsAtOnce() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  sigset_t before_{};
+};
+
 /// The whole server. Members are destroyed in the reverse order of need.
 class Server {
  public:
@@ -101,9 +123,10 @@ class Server {
 
   /// Nothing is served yet when this returns; the workers are loading.
   std::optional<StartError> start() {
-    auto data = make_data_entrance(options_);
+    if (auto error = check_limits()) return error;
+    auto data = EndsAtOnce::during([this] { return make_data_entrance(options_); });
     if (!data) return entrance_error(data.error());
-    auto management = make_management_entrance(options_);
+    auto management = EndsAtOnce::during([this] { return make_management_entrance(options_); });
     if (!management) return entrance_error(management.error());
     if (auto error = make_body_budget()) return error;
     if (auto error = start_loops()) return error;
@@ -212,6 +235,15 @@ class Server {
     return {usage ? ExitCode::usage : ExitCode::invalid_input, error.message};
   }
 
+  [[nodiscard]] std::optional<StartError> check_limits() const {
+    ResourceLimits limits = take_limits();
+    std::uint64_t models = std::max<std::size_t>(1, options_.models.size());
+    ResourceNeeds needs{models * options_.workers, options_.connections_max};
+    if (auto why = refuse_limits(limits, needs)) return StartError{ExitCode::internal, *why};
+    if (auto why = doubt_limits(limits, needs)) spdlog::warn("{}", *why);
+    return std::nullopt;
+  }
+
   std::optional<StartError> make_body_budget() {
     ByteBudget::Options budget;
     std::uint64_t body = options_.body_bytes_max;
@@ -259,7 +291,9 @@ class Server {
     front_ = make_front(
         options, clock_, std::make_shared<SystemRandom>(), make_process_launcher(*worker_loop_));
     if (!options_.trace_file.empty()) {
-      auto sink = trace::FileSink::create(options_.trace_file);
+      // A pipe is opened when somebody reads it.
+      auto sink =
+          EndsAtOnce::during([this] { return trace::FileSink::create(options_.trace_file); });
       if (!sink)
         return StartError{ExitCode::invalid_input,
                           "--trace " + options_.trace_file + ": " + sink.error().message};
@@ -273,7 +307,7 @@ class Server {
       return StartError{usage ? ExitCode::usage : ExitCode::load_failed, paths.error().message};
     }
     for (const NamedPath& path : *paths) {
-      auto card = load_model_card(path.path);
+      auto card = EndsAtOnce::during([&path] { return load_model_card(path.path); });
       if (!card)
         return StartError{ExitCode::load_failed,
                           "model " + path.name + ": " + card.error().message};
@@ -386,8 +420,8 @@ class Server {
 class Signals {
  public:
   Signals() : set_(stray_signals()) {
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
+    for (int signal : {SIGTERM, SIGINT})
+      sigaddset(&set_, signal);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
   }
@@ -405,6 +439,26 @@ class Signals {
 
  private:
   sigset_t set_;
+};
+
+/// While this lives, the end of the program says in words what it means: libraries that start
+/// several threads end it when the system refuses one.
+class SaysWhyItEnds {
+ public:
+  SaysWhyItEnds() : before_(std::set_terminate(say)) {}
+  ~SaysWhyItEnds() { std::set_terminate(before_); }
+  SaysWhyItEnds(const SaysWhyItEnds&) = delete;
+  SaysWhyItEnds& operator=(const SaysWhyItEnds&) = delete;
+
+ private:
+  [[noreturn]] static void say() {
+    constexpr std::string_view kWhy =
+        "sluice: cannot go on: the system refuses a thread or memory (ulimit -u, ulimit -v)\n";
+    (void)!::write(STDERR_FILENO, kWhy.data(), kWhy.size());
+    ::_exit(static_cast<int>(ExitCode::internal));
+  }
+
+  std::terminate_handler before_;
 };
 
 /// When the data port last had a client, as far as looks at its counts can tell.
@@ -523,7 +577,11 @@ int serve(const ServeOptions& options) {
       std::make_shared<spdlog::logger>("sluice", std::make_shared<LogSink>(STDERR_FILENO)));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   Server server(options);
-  if (auto error = server.start()) {
+  auto error = [&server] {
+    SaysWhyItEnds says;
+    return server.start();
+  }();
+  if (error) {
     server.stop();
     return fail(error->code, error->message);
   }

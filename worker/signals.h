@@ -12,10 +12,20 @@ namespace sluice {
 inline sigset_t stray_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ})
+  for (int signal :
+       {SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ})
     sigaddset(&set, signal);
   for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal)
     sigaddset(&set, signal);
+  return set;
+}
+
+/// How a person or a service manager asks a process to end.
+inline sigset_t orders_to_end() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
   return set;
 }
 

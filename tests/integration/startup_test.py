@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -19,6 +20,7 @@ from sluice_server import (
     BINARY,
     BROOK,
     ROOT,
+    SANITIZER,
     SANITIZER_REPORTS,
     Server,
     Stream,
@@ -30,13 +32,16 @@ from sluice_server import (
     wait_until,
 )
 
+needs_plain_memory = pytest.mark.skipif(bool(SANITIZER), reason="sanitizers need more address space")
+
 LONG = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "seed": 1}
 
 
-def run_sluice(*arguments, deadline=30):
+def run_sluice(*arguments, deadline=30, prepare=None):
     """Runs the binary to its end, which must come by itself and be no crash: (exit code, what it said)."""
     run = subprocess.run(
         [str(BINARY), *map(str, arguments)],
+        preexec_fn=prepare,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -49,8 +54,9 @@ def run_sluice(*arguments, deadline=30):
     return run.returncode, run.stdout
 
 
-def serve_fails(*arguments):
-    return run_sluice("serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", *arguments)
+def serve_fails(*arguments, prepare=None):
+    listen = ("--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0")
+    return run_sluice("serve", *listen, *arguments, prepare=prepare)
 
 
 # --- it does not start -------------------------------------------------------------------------------------------
@@ -377,6 +383,37 @@ def test_a_ready_file_that_is_a_pipe_or_a_device_stays_one(tmp_path):
         assert request(server.http, "GET", "/health")[0] == 200
         wait_until(lambda: "--ready-file" in server.log_text(), "the reason in the log")
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    "limit, value, said",
+    [
+        (resource.RLIMIT_NOFILE, 5, "may have 5 files open (ulimit -n), a server of 1 lanes needs 86"),
+        (resource.RLIMIT_NOFILE, 32, "may have 32 files open"),
+        (resource.RLIMIT_STACK, 64 << 10, "may have 65536 bytes (ulimit -s)"),
+        pytest.param(resource.RLIMIT_AS, 100 << 20, "cannot go on", marks=needs_plain_memory),
+    ],
+    ids=["5 files", "32 files", "small stack", "little memory"],
+)
+def test_a_limit_under_which_it_cannot_serve_is_named(limit, value, said):
+    code, text = serve_fails("--model", "hash=hash", prepare=lambda: resource.setrlimit(limit, (value, value)))
+
+    assert code == 70, text
+    assert said in text
+
+
+def test_it_can_be_ended_while_it_waits_for_a_file(tmp_path):
+    pipe = tmp_path / "trace"
+    os.mkfifo(pipe)  # and nobody reads it
+    command = [BINARY, "serve", "--model", "hash=hash", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"]
+    process = subprocess.Popen([*map(str, command), "--trace", str(pipe)])
+    try:
+        tasks = f"/proc/{process.pid}/task"
+        wait_until(lambda: len(os.listdir(tasks)) > 2, "its loops, which it starts before it opens the trace")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(seconds(10)) == -signal.SIGTERM
+    finally:
+        process.kill()
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
