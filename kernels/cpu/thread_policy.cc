@@ -17,9 +17,11 @@ ThreadPolicy::ThreadPolicy(const Options& options)
 Duration ThreadPolicy::judge(TimePoint now, Duration delayed) {
   // Between pieces of work a delay costs no other thread; more than there was cannot be lost.
   Duration lost = std::min(lost_ + delayed, took_);
-  auto borne = std::chrono::duration_cast<Duration>(took_ * options_.lost_most);
+  double most = on_trial_ ? options_.trial_lost_most : options_.lost_most;
+  auto borne = std::chrono::duration_cast<Duration>(took_ * most);
   excess_ = std::max(Duration::zero(), excess_ + lost - borne);
-  if (taking_part_ > 1 && excess_ > options_.excess_most) {
+  Duration excess_most = on_trial_ ? options_.trial_excess_most : options_.excess_most;
+  if (taking_part_ > 1 && excess_ > excess_most) {
     leave(now);
   } else if (on_trial_) {
     trial_took_ += took_;
@@ -33,7 +35,7 @@ Duration ThreadPolicy::judge(TimePoint now, Duration delayed) {
   if (!on_trial_ && taking_part_ < options_.threads && now >= next_trial_) {
     ++taking_part_;
     on_trial_ = true;
-    trial_took_ = {};
+    trial_took_ = excess_ = {};
   }
   if (options_.may_bind && !bound_ && !on_trial_ && taking_part_ == options_.threads &&
       options_.threads > 1 && now - quiet_since_ >= options_.bind_after)

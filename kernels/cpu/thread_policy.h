@@ -31,7 +31,11 @@ class ThreadPolicy {
     /// How much more than that share may add up before a thread leaves: more than the one slice
     /// of a core that somebody takes who wakes up now and then.
     Duration excess_most = std::chrono::milliseconds(6);
-    Duration trial = std::chrono::milliseconds(40);        ///< of work, until a trial is won
+    Duration trial = std::chrono::milliseconds(40);  ///< of work, until a trial is won
+    /// The same two, of a trial: who was in the way a moment ago has to be gone, not only a little
+    /// less so. Where the loss is just borne, a won trial would soon be followed by the next one.
+    double trial_lost_most = 0.15;
+    Duration trial_excess_most = std::chrono::milliseconds(2);
     Duration trial_after = std::chrono::milliseconds(50);  ///< since a thread left
     Duration trial_after_most = std::chrono::seconds(1);   ///< where failed trials lead
     Duration bind_after = std::chrono::seconds(1);         ///< undisturbed at full strength

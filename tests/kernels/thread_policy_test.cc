@@ -159,8 +159,21 @@ TEST_F(ThreadPolicyTest, TrialsBesideABusyNeighbourBecomeRareAndCostLittle) {
     window(0.8, 1);
   }
 
-  EXPECT_GE(lost, 45U) << "it must go on trying, or it would never be back";
+  EXPECT_GE(lost, 18U) << "it must go on trying, or it would never be back";
   EXPECT_LT(static_cast<double>(lost) / static_cast<double>(windows), 0.015);
+}
+
+TEST_F(ThreadPolicyTest, ATrialIsNotWonWhereOneWouldJustBeBorne) {
+  begin(2);
+  work(seconds(1), 0.24);
+  ASSERT_EQ(taking_part(), 2U) << "borne";
+  disturb();
+  work(milliseconds(52));
+  ASSERT_EQ(taking_part(), 2U) << "on trial";
+
+  work(milliseconds(32), 0.24, 1);
+
+  EXPECT_EQ(taking_part(), 1U);
 }
 
 TEST_F(ThreadPolicyTest, IsBackWithinASecondOfTheNeighboursEnd) {
