@@ -59,7 +59,11 @@ class Prompt {
       bool ours = row >= around && row < rows - around;
       auto at = static_cast<std::size_t>(row);
       sequences[at] = ours ? 1 : (row < around ? 0 : 2);
-      if (!ours) continue;
+      if (!ours) {
+        // No two rows are of the same position: they would write to the same place.
+        positions[at] += static_cast<std::int32_t>(row < around ? row : row - (rows - around));
+        continue;
+      }
       std::int64_t token = begin + row - around;
       positions[at] = static_cast<std::int32_t>(token);
       keys.set_row_bytes(row, new_keys_.row_bytes(token));
