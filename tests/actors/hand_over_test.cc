@@ -131,6 +131,24 @@ TEST(HandOver, LeavesNothingBehindWhenTheClientGoesAtAnyMoment) {
   }
 }
 
+TEST(HandOver, LetsNothingWaitWhenTheLastLaneIsLostAtAnyMoment) {
+  for (std::size_t messages : {0, 1, 2, 3, 4, 6, 1000}) {
+    SCOPED_TRACE(std::to_string(messages) + " messages meanwhile");
+    at_every_moment(
+        [&](HeldUp& world) {
+          world.front->tell(world.model->batcher.role, LaneDown{world.model->lanes.at(0), true});
+          world.let_run(messages);
+        },
+        [](HeldUp& world) {
+          world.settle();
+          world.run_to_end();  // what had reached the lane before
+          EXPECT_TRUE(world.client->ended);
+          world.expect_idle();
+        });
+    if (HasFailure()) return;
+  }
+}
+
 // Its session has ended between admission's look at the lease and its message to the queue, so the
 // session's own word has gone by.
 TEST(HandOver, GivesNothingToTheQueueForASessionThatHasEnded) {

@@ -131,6 +131,11 @@ class World::Recorder final : public trace::Sink {
 
   void note(const trace::Offered& offered) {
     epochs_[offered.sequence] = offered.epoch;
+    waiting_[offered.sequence] = world_.clock_->now();
+    if (auto [client, poison] = client_of(offered.sequence); client) {
+      const std::string& model = world_.models_.at(client->plan().model)->name;
+      if (forlorn_.contains(model)) expect_given_up_later(model);
+    }
     switch (offered.why) {
       case trace::Why::first:
         return mark(Mark::first_offer);
@@ -172,6 +177,7 @@ class World::Recorder final : public trace::Sink {
                       ", and its session offers it under epoch " + std::to_string(offered->second));
     running_[started.sequence] = started.lane;
     if (!started.probe) {
+      waiting_.erase(started.sequence);
       users_[started.lane].insert(started.sequence);
       expect_open(started);
       expect_wanted(started);
@@ -192,7 +198,10 @@ class World::Recorder final : public trace::Sink {
     if (!request.stop.empty()) mark(Mark::resumed_with_stop);
     if (sampling.temperature > 0) mark(Mark::resumed_sampled);
   }
-  void note(const trace::Refused&) { mark(Mark::refused); }
+  void note(const trace::Refused& refused) {
+    mark(Mark::refused);
+    waits_no_longer(refused.request);
+  }
   void note(const trace::Stopped& stopped) {
     running_.erase(stopped.sequence);
     users_[stopped.lane].erase(stopped.sequence);
@@ -200,6 +209,7 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::Ended& ended) {
     for (std::uint64_t i = 0; i < world_.reference_.sequences(ended.request); ++i)
       ended_at_[SequenceId{ended.request.value + i}] = world_.clock_->now();
+    waits_no_longer(ended.request);
     world_.environment_.after(
         kLetGo, Source::client, [this, request = ended.request] { expect_gone(request); });
     switch (ended.outcome) {
@@ -250,8 +260,11 @@ class World::Recorder final : public trace::Sink {
     for (const auto& model : world_.models_)
       if (std::all_of(model->lanes.begin(), model->lanes.end(), [this](LaneId lane) {
             return quarantined.contains(lane);
-          }))
+          })) {
         lost_models.insert(model->name);
+        if (forlorn_.try_emplace(model->name, world_.clock_->now()).second)
+          expect_given_up_later(model->name);
+      }
   }
   /// Whoever ran in workers that ended by chance, again and again and at last alone, is convicted
   /// with reason, though it be harmless. Anybody else harmless never is.
@@ -277,7 +290,12 @@ class World::Recorder final : public trace::Sink {
     auto [old, is_new] = gates.try_emplace(gate.lane, gate);
     if (!is_new && old->second.closed && gate.weight == 0) mark(Mark::breaker_opened);
     if (!is_new && !old->second.closed && gate.closed) mark(Mark::breaker_closed);
-    if (gate.weight > 0 && quarantined.erase(gate.lane) > 0) mark(Mark::quarantine_left);
+    if (gate.weight > 0 && quarantined.erase(gate.lane) > 0) {
+      mark(Mark::quarantine_left);
+      for (const auto& model : world_.models_)
+        if (std::find(model->lanes.begin(), model->lanes.end(), gate.lane) != model->lanes.end())
+          forlorn_.erase(model->name);
+    }
     if (!gate.closed && gate.weight > 0) mark(Mark::breaker_ramped);
     old->second = gate;
   }
@@ -370,6 +388,28 @@ class World::Recorder final : public trace::Sink {
                         " still runs, 100 ms after its request ended");
   }
 
+  void waits_no_longer(RequestNumber request) {
+    for (std::uint64_t i = 0; i < world_.reference_.sequences(request); ++i)
+      waiting_.erase(SequenceId{request.value + i});
+  }
+
+  void expect_given_up_later(const std::string& model) {
+    world_.environment_.after(kLetGo, Source::client, [this, model] { expect_given_up(model); });
+  }
+  /// Nobody waits for lanes that nobody is to wait for.
+  void expect_given_up(const std::string& model) {
+    auto lost = forlorn_.find(model);
+    if (lost == forlorn_.end() || word_may_be_late()) return;
+    TimePoint before = world_.clock_->now() - kLetGo;
+    if (lost->second > before) return;
+    for (const auto& [sequence, since] : waiting_) {
+      auto [client, poison] = client_of(sequence);
+      if (client && since <= before && world_.models_.at(client->plan().model)->name == model)
+        world_.complain("sequence " + std::to_string(sequence.value) +
+                        " still waits, 100 ms after the last lane of its model was lost");
+    }
+  }
+
   /// What is passed on after the end of its request is not started any more.
   void expect_wanted(const trace::Started& started) {
     auto ended = ended_at_.find(started.sequence);
@@ -386,6 +426,8 @@ class World::Recorder final : public trace::Sink {
   std::map<std::string, std::uint32_t> restarts_;  ///< of the tree's children, by path
   std::map<SequenceId, TimePoint> ended_at_;       ///< their requests
   std::map<SequenceId, Epoch> epochs_;             ///< of the last offers
+  std::map<SequenceId, TimePoint> waiting_;        ///< offered then, and not started since
+  std::map<std::string, TimePoint> forlorn_;       ///< models without a lane, since when
   std::map<SequenceId, std::uint32_t> granted_;
   /// The pause of a client, and the tokens taken for it meanwhile.
   std::map<std::uint64_t, std::pair<std::uint32_t, std::size_t>> behind_;
