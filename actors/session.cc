@@ -459,7 +459,7 @@ class Session : public caf::event_based_actor {
       record_suspicion(*equal, sequence.id, lost.alone);
       // Whoever holds or runs it does not know that it is on trial now.
       if (equal->waits || equal->parked) continue;
-      if (equal->lane) drop_on(*equal->lane, equal->id, equal->epoch);
+      drop(*equal, equal->epoch);
       offer_again(*equal, {number_, equal->id, 0, trace::Why::lane_lost});
     }
     return false;
@@ -540,8 +540,10 @@ class Session : public caf::event_based_actor {
         {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this), true}));
     front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
     for (SequenceState& sequence : sequences_) {
-      if (!sequence.choice.finished() && !sequence.lane && !sequence.retrying && !sequence.parked)
-        offer_again(sequence, {number_, sequence.id, 0, trace::Why::holder_lost});
+      if (sequence.choice.finished() || sequence.lane || sequence.retrying || sequence.parked)
+        continue;
+      drop(sequence, sequence.epoch);
+      offer_again(sequence, {number_, sequence.id, 0, trace::Why::holder_lost});
     }
   }
 

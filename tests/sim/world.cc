@@ -379,13 +379,21 @@ class World::Recorder final : public trace::Sink {
     }
   }
 
-  /// Nothing of an ended request runs any more.
+  /// Nothing of an ended request runs any more, or waits.
   void expect_gone(RequestNumber request) {
     if (world_.plan_.front_may_be_late()) return;
-    for (std::uint64_t i = 0; i < world_.reference_.sequences(request); ++i)
+    std::size_t count = world_.reference_.sequences(request);
+    for (std::uint64_t i = 0; i < count; ++i)
       if (running_.contains(SequenceId{request.value + i}))
         world_.complain("sequence " + std::to_string(request.value + i) +
                         " still runs, 100 ms after its request ended");
+    if (word_may_be_late()) return;
+    for (const auto& model : world_.models_)
+      for (const Holder* holder : {&model->queue, &model->batcher})
+        for (const Lease& lease : holder->leases->entries())
+          if (lease.id.value >= request.value && lease.id.value < request.value + count)
+            world_.complain("sequence " + std::to_string(lease.id.value) + " is still held by " +
+                            holder->role + ", 100 ms after its request ended");
   }
 
   void waits_no_longer(RequestNumber request) {
