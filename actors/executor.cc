@@ -445,6 +445,7 @@ class Executor : public caf::event_based_actor {
     if (gate.lane != status_.lane || (gate.weight > 0 && gate.worker != worker_)) return;
     gate_ = gate;
     front_->record(trace::Gate{gate.lane, gate.generation, gate.weight, gate.permits, gate.closed});
+    if (gate.weight <= 0) return_held_back();
     if (gate.weight > 0 && restarts_.quarantine().on_trial()) pass_trial();
   }
 
@@ -629,9 +630,7 @@ class Executor : public caf::event_based_actor {
       lose_worker(why, EndCause::link);
       return;
     }
-    if (!commands_.heard_all()) return;
-    for (const Work& work : std::exchange(held_back_, {}))
-      start(work);
+    if (commands_.heard_all()) start_held_back();
   }
 
   /// Replaces a worker that leaks while it still serves well. The model's lanes one after the
@@ -699,6 +698,33 @@ class Executor : public caf::event_based_actor {
         start(work);
     }
     if (watched_idle_ && work_.size() > 0) watch_later();
+  }
+
+  void start_held_back() {
+    for (const Work& work : std::vector<Work>(held_back_)) {
+      if (!work.is_wanted()) {
+        let_go(work.id);
+      } else if (work.deadline > front_->clock->now()) {  // else its session is about to end it
+        forget_held_back(work.id, work.epoch);
+        start(work);
+      }
+    }
+  }
+
+  /// The gate is shut: what has not begun is not to begin here.
+  void return_held_back() {
+    for (const Work& work : std::exchange(held_back_, {})) {
+      work_.let_go(work.id);
+      release(work.id, work.epoch, false);
+      caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
+    }
+  }
+
+  /// False: it is not kept back.
+  bool forget_held_back(SequenceId id, Epoch epoch) {
+    return std::erase_if(held_back_, [&](const Work& work) {
+             return work.id == id && work.epoch == epoch;
+           }) > 0;
   }
 
   /// Tells the worker of what it is given.
@@ -769,8 +795,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void cancel(SequenceId id, Epoch epoch) {
-    auto is_it = [&](const Work& work) { return work.id == id && work.epoch == epoch; };
-    if (std::erase_if(held_back_, is_it) > 0) return;
+    if (forget_held_back(id, epoch)) return;
     send(wire::Cancel{id, epoch}, CommandWatch::Command::end);
   }
 

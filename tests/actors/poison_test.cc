@@ -190,37 +190,85 @@ TEST_F(PoisonOnTwoLanes, LeavesTheOtherLaneToTheOthers) {
   expect_idle();
 }
 
-TEST_F(PoisonOnTwoLanes, IsNotWhoWaitsUntilTheWorkerHasStoppedWithAnother) {
-  bring_up();
-  auto worker_of = [this](const std::string& word) -> std::shared_ptr<FakeWorker> {
-    for (const auto& worker : launcher->alive()) {
-      worker->take_commands();
-      if (worker->runs([&](const wire::Start& start) { return says(start, word); })) return worker;
+/// Two workers have ended with an innocent request. It is to run alone on the only lane that is up,
+/// whose worker has not heard yet that what it ran is cancelled.
+class KeptBack : public PoisonOnTwoLanes {
+ protected:
+  KeptBack() {
+    bring_up();
+    innocent = ask(completion("innocent", 40));
+    worker_of("innocent")->die("killed by signal 11");
+    settle();
+    auto other = ask(completion("another", 40));
+    bring_up();
+    worker_of("innocent")->die("killed by signal 11");
+    settle();
+    worker = worker_of("another");
+    EXPECT_EQ(launcher->alive().size(), 1U);
+    other->vanish();
+    settle();
+    worker->unheard = 1;
+    advance(std::chrono::milliseconds(200));
+    EXPECT_FALSE(worker_of("innocent")) << "the other may still run";
+  }
+
+  /// The worker that runs what says the word, if one does.
+  std::shared_ptr<FakeWorker> worker_of(const std::string& word) {
+    for (const auto& one : launcher->alive()) {
+      one->take_commands();
+      if (one->runs([&](const wire::Start& start) { return says(start, word); })) return one;
     }
     return nullptr;
-  };
-  auto innocent = ask(completion("innocent", 40));
-  worker_of("innocent")->die("killed by signal 11");
-  settle();
-  auto other = ask(completion("another", 40));
-  bring_up();
-  worker_of("innocent")->die("killed by signal 11");
-  settle();
-  auto worker = worker_of("another");
-  ASSERT_TRUE(worker);
-  ASSERT_EQ(launcher->alive().size(), 1U) << "the innocent waits for its place, to be alone there";
+  }
 
-  other->vanish();
-  settle();
-  worker->unheard = 1;
-  advance(std::chrono::milliseconds(200));
-  EXPECT_FALSE(worker_of("innocent")) << "the other may still run";
+  void expect_the_answer() {
+    bring_up();
+    run_to_end();
+    EXPECT_THAT(innocent->answer.body, HasSubstr(hash_text("innocent", 40)));
+    expect_idle();
+  }
+
+  std::shared_ptr<FakeExchange> innocent;
+  std::shared_ptr<FakeWorker> worker;
+};
+
+TEST_F(KeptBack, BeginsWhenTheWorkerHasHeardEverything) {
+  worker->unheard = 0;
+  advance(std::chrono::milliseconds(100));
+
+  EXPECT_EQ(worker_of("innocent"), worker);
+  expect_the_answer();
+}
+
+TEST_F(KeptBack, IsNotBlamedForWhatEndsTheWorkerMeanwhile) {
   worker->die("killed by signal 11");
   settle();
 
-  bring_up();
-  run_to_end();
-  EXPECT_THAT(innocent->answer.body, HasSubstr(hash_text("innocent", 40)));
+  expect_the_answer();
+}
+
+TEST_F(KeptBack, DoesNotBeginBehindAGateThatWasShutMeanwhile) {
+  for (LaneId lane : model->lanes) {
+    front->tell(model->batcher.role, LaneGate{.lane = lane});
+    front->tell(front->executors.at(lane).role, LaneGate{.lane = lane});
+  }
+  settle();
+  worker->unheard = 0;
+  advance(std::chrono::milliseconds(100));
+
+  EXPECT_FALSE(worker_of("innocent"));
+  worker->die();
+  settle();
+  expect_the_answer();
+}
+
+TEST_F(KeptBack, IsForgottenWhenNobodyWantsItAnyMore) {
+  innocent->vanish();
+  settle();
+  worker->unheard = 0;
+  advance(std::chrono::milliseconds(100));
+
+  EXPECT_FALSE(worker_of("innocent"));
   expect_idle();
 }
 
