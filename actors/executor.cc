@@ -313,11 +313,10 @@ class Executor : public caf::event_based_actor {
               " s have passed, then one worker is tried";
     }
     start_later();
-    spdlog::error("lane {} of model {}: {}; after {} restarts the lane is quarantined until {}",
+    spdlog::error("lane {} of model {}: {}; the lane is quarantined until {}",
                   status_.lane.value,
                   model_->name,
                   why,
-                  status_.restarts,
                   until);
     publish();
   }

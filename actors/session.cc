@@ -86,7 +86,7 @@ class Session : public caf::event_based_actor {
         [this](const StillPaused& paused) { on_still_paused(paused); },
         [this](const Refused& refused) { on_refused(refused.decision); },
         [this](DeadlinePassed) { on_deadline(); },
-        [this](EndNow) { fail(errors::draining(), trace::Outcome::shed); },
+        [this](EndNow) { fail(errors::cut_by_shutdown(), trace::Outcome::shed); },
         [this](Attend) { answer_.attend(front_->clock->now(), arrival_); },
         [this](ClientGone) { on_client_gone(); },
         [this](ClientWritable) { on_client_writable(); },

@@ -387,6 +387,12 @@ ApiError draining(std::uint32_t retry_after_s) {
                     retry_after_s);
 }
 
+ApiError cut_by_shutdown(std::uint32_t retry_after_s) {
+  return with_retry(
+      make(503, "draining", "The server is shutting down; this request did not end in time."),
+      retry_after_s);
+}
+
 ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s) {
   return with_retry(make(503,
                          "breaker_open",

@@ -96,6 +96,7 @@ ApiError http_version_unsupported();
 // 503, 504: not now; out of time.
 ApiError not_ready(std::string_view model, std::uint32_t retry_after_s = 5);
 ApiError draining(std::uint32_t retry_after_s = 5);
+ApiError cut_by_shutdown(std::uint32_t retry_after_s = 5);
 ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s);
 /// `why`: a clause, without a full stop; may be empty.
 ApiError backend_lost(std::string_view why = {}, std::uint32_t retry_after_s = 5);

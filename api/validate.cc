@@ -16,6 +16,15 @@ std::string shortest(double number) {
   return {digits, end};
 }
 
+/// As `shortest`, but never as a whole number that stands for its neighbours, too.
+std::string as_sent(double number) {
+  if (std::abs(number) < 0x1p53 || std::isinf(number)) return shortest(number);
+  char digits[40];
+  auto end =
+      std::to_chars(digits, digits + sizeof digits, number, std::chars_format::scientific).ptr;
+  return {digits, end};
+}
+
 std::string expected_integer(IntRange range) {
   constexpr IntRange kAny;
   if (range.min == kAny.min && range.max == kAny.max) return "a 64-bit integer";
@@ -48,7 +57,7 @@ std::string describe(JsonTape::Value value) {
     case JsonKind::integer:
       return std::to_string(value.integer());
     case JsonKind::number:
-      return shortest(value.number());
+      return as_sent(value.number());
     case JsonKind::string:
       return "the string \"" + excerpt(value.string(), kShown) + "\"";
     case JsonKind::array:

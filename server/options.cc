@@ -349,6 +349,9 @@ std::string contradiction(const ServeOptions& options) {
   if (options.quarantine_first > options.quarantine_longest)
     return "--quarantine-first " + to_string(options.quarantine_first) +
            " is more than --quarantine-longest " + to_string(options.quarantine_longest);
+  if (options.step_rows < options.sequences_max)
+    return "--step-rows " + std::to_string(options.step_rows) + " is less than --max-sequences " +
+           std::to_string(options.sequences_max);
   for (const std::string& text : options.worker_faults) {
     auto lane = split_lane(text).first;
     if (lane && *lane >= lane_count(options))

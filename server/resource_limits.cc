@@ -24,9 +24,10 @@ std::optional<std::string> refuse_limits(const ResourceLimits& limits, const Res
   std::uint64_t files = files_without_clients(needs) + kClientsLeast;
   if (limits.open_files < files)
     return fmt::format(
-        "this process may have {} files open (ulimit -n), a server of {} lanes needs {} at least",
+        "this process may have {} files open (ulimit -n), a server of {} lane{} needs {} at least",
         limits.open_files,
         needs.lanes,
+        needs.lanes == 1 ? "" : "s",
         files);
   if (limits.stack_bytes < kStackLeast)
     return fmt::format("the stack of a thread may have {} bytes (ulimit -s), {} are needed",

@@ -239,7 +239,7 @@ class Server {
     ResourceLimits limits = take_limits();
     std::uint64_t models = std::max<std::size_t>(1, options_.models.size());
     ResourceNeeds needs{models * options_.workers, options_.connections_max};
-    if (auto why = refuse_limits(limits, needs)) return StartError{ExitCode::internal, *why};
+    if (auto why = refuse_limits(limits, needs)) return StartError{ExitCode::invalid_input, *why};
     if (auto why = doubt_limits(limits, needs)) spdlog::warn("{}", *why);
     return std::nullopt;
   }

@@ -552,6 +552,7 @@ TEST_F(SessionTest, EndsARequestThatTheServerCannotWaitForWithOneError) {
   settle();
 
   EXPECT_THAT(streamed->answer.body, HasSubstr("\"code\":\"draining\""));
+  EXPECT_THAT(streamed->answer.body, HasSubstr("did not end in time"));
   EXPECT_THAT(streamed->answer.body, EndsWith("data: [DONE]\n\n"));
   EXPECT_EQ(waiting->answer.status, 503);
   expect_idle();

@@ -105,6 +105,7 @@ std::vector<Row> all_errors() {
       {errors::http_version_unsupported(), 505, "http_version_unsupported", request, nullptr, true},
       {errors::not_ready("m"), 503, "not_ready", server, nullptr, false, false, true},
       {errors::draining(), 503, "draining", server, nullptr, true, false, true},
+      {errors::cut_by_shutdown(), 503, "draining", server, nullptr, true, false, true},
       {errors::breaker_open("m", 3), 503, "breaker_open", server, nullptr, false, false, true},
       {errors::backend_lost(), 503, "backend_lost", server, nullptr, false, false, true},
       {errors::shed_after_accept(), 503, "shed_after_accept", server, nullptr, false, false, true},

@@ -159,6 +159,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"--workers", "0", "0 is not a whole number from 1 to 64"},
         BadValue{"--threads", "1025", "1025 is not a whole number from 0 to 1024"},
         BadValue{"--max-sequences", "1e3", "1e3 is not a whole number from 1 to 4096"},
+        BadValue{"--step-rows", "63", "63 is less than --max-sequences 64"},
         BadValue{"--default-max-tokens", "0", "0 is not a whole number from 1 to 1048576"},
         BadValue{"--max-body", "4GiB", "4GiB is not a size from 1KiB to 1GiB"},
         BadValue{"--max-body", "0", "0 is not a size from 1KiB to 1GiB"},
