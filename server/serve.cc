@@ -14,10 +14,10 @@
 #include "server/log_sink.h"
 #include "server/resource_limits.h"
 #include "server/version.h"
+#include "trace/log.h"
 #include "worker/signals.h"
 #include "worker/spawn.h"
 
-#include "trace/log.h"
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -419,9 +419,10 @@ class Server {
 /// The signals the main thread waits for; blocked everywhere else.
 class Signals {
  public:
-  Signals() : set_(stray_signals()) {
-    for (int signal : {SIGTERM, SIGINT})
-      sigaddset(&set_, signal);
+  Signals() {
+    sigset_t strays = stray_signals();
+    sigset_t orders = orders_to_end();
+    sigorset(&set_, &strays, &orders);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
   }

@@ -34,9 +34,11 @@ inline sigset_t orders_to_end() {
 /// front's decision, which may have streams to finish first; it says so on the link, or with
 /// SIGKILL.
 inline sigset_t signals_not_for_workers() {
-  sigset_t set = stray_signals();
-  for (int signal : {SIGTERM, SIGINT, SIGPIPE})
-    sigaddset(&set, signal);
+  sigset_t strays = stray_signals();
+  sigset_t orders = orders_to_end();
+  sigset_t set;
+  sigorset(&set, &strays, &orders);
+  sigaddset(&set, SIGPIPE);
   return set;
 }
 
