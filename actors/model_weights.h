@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "models/file_digest.h"
+#include "models/checkpoint/file_digest.h"
 #include "models/registry.h"
 #include "worker/protocol.h"
 

@@ -4,7 +4,7 @@
 #include "api/request.h"
 #include "base/plan.h"
 #include "engine/engine.h"
-#include "models/tokenizer.h"
+#include "models/tokenizer/tokenizer.h"
 
 #include <cstdint>
 #include <memory>

@@ -5,7 +5,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "kernels/compute_stats.h"
-#include "models/file_digest.h"
+#include "models/checkpoint/file_digest.h"
 
 #include <cstdint>
 #include <memory>

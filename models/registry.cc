@@ -1,6 +1,6 @@
 #include "models/registry.h"
 
-#include "models/config.h"
+#include "models/checkpoint/config.h"
 #include "models/decoder/decoder.h"
 #include "models/hash/hash_chain.h"
 #include "models/hash/hash_model.h"

@@ -3,7 +3,7 @@
 
 #include "base/result.h"
 #include "models/model.h"
-#include "models/tokenizer.h"
+#include "models/tokenizer/tokenizer.h"
 
 #include <functional>
 #include <memory>

@@ -3,7 +3,7 @@
 #include "base/fault_point.h"
 #include "gpu/device.h"
 #include "kernels/cpu/cpu_features.h"
-#include "models/file_digest.h"
+#include "models/checkpoint/file_digest.h"
 #include "net/listener.h"
 #include "server/cpu_budget.h"
 #include "server/option_values.h"

@@ -9,7 +9,7 @@
 #include "base/plan.h"
 #include "base/result.h"
 #include "engine/engine.h"
-#include "models/file_digest.h"
+#include "models/checkpoint/file_digest.h"
 
 #include <cstdint>
 #include <span>

@@ -4,12 +4,12 @@
 #include "base/hash.h"
 #include "gpu/arena.h"
 #include "kernels/ops.h"
-#include "models/config.h"
+#include "models/checkpoint/config.h"
+#include "models/decoder/rope.h"
 #include "models/decoder/step_inputs.h"
 #include "models/decoder/weights.h"
 #include "models/json_fields.h"
-#include "models/rope.h"
-#include "models/tokenizer.h"
+#include "models/tokenizer/tokenizer.h"
 
 #include <algorithm>
 #include <array>

@@ -5,8 +5,8 @@
 #include "base/result.h"
 #include "gpu/device.h"
 #include "gpu/tensor.h"
-#include "models/config.h"
-#include "models/safetensors.h"
+#include "models/checkpoint/config.h"
+#include "models/checkpoint/safetensors.h"
 
 #include <cstdint>
 #include <memory>

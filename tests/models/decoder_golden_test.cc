@@ -1,7 +1,7 @@
 // Logits and greedy continuations of Hugging Face transformers, for each member of the family:
 // tests/golden, made by tools/make_golden.py.
+#include "models/checkpoint/safetensors.h"
 #include "models/registry.h"
-#include "models/safetensors.h"
 #include "tests/models/model_runner.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // A row's bits depend on its sequence alone: not on chunks, blocks, neighbours or threads.
 #include "base/hash.h"
+#include "models/checkpoint/safetensors.h"
 #include "models/registry.h"
-#include "models/safetensors.h"
 #include "tests/models/model_files.h"
 #include "tests/models/model_runner.h"
 

@@ -1,6 +1,6 @@
 // What a model folder may lack or have wrong, and what is said about it.
+#include "models/checkpoint/safetensors.h"
 #include "models/registry.h"
-#include "models/safetensors.h"
 #include "tests/models/model_files.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-#include "models/regex.h"
+#include "models/tokenizer/regex.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

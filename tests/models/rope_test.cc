@@ -1,4 +1,4 @@
-#include "models/rope.h"
+#include "models/decoder/rope.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "models/safetensors.h"
+#include "models/checkpoint/safetensors.h"
 
 #include "base/hash.h"
 #include "tests/models/model_files.h"

@@ -1,6 +1,6 @@
 // Every reference encoding of the `tokenizers` library, id by id: tests/golden/tokenizers.
 #include "models/json_fields.h"
-#include "models/tokenizer.h"
+#include "models/tokenizer/tokenizer.h"
 
 #include <boost/json/parse.hpp>
 #include <gtest/gtest.h>

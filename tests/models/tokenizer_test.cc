@@ -1,8 +1,8 @@
-#include "models/tokenizer.h"
+#include "models/tokenizer/tokenizer.h"
 
 #include "base/hash.h"
 #include "base/utf8.h"
-#include "models/bpe.h"
+#include "models/tokenizer/bpe.h"
 #include "tests/models/model_files.h"
 
 #include <boost/json/parse.hpp>

@@ -1,4 +1,4 @@
-#include "models/normalizer.h"
+#include "models/tokenizer/normalizer.h"
 
 #include "base/utf8.h"
 #include "models/json_fields.h"

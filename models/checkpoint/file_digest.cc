@@ -1,4 +1,4 @@
-#include "models/file_digest.h"
+#include "models/checkpoint/file_digest.h"
 
 #include <charconv>
 #include <system_error>

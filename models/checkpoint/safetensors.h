@@ -4,7 +4,7 @@
 
 #include "base/result.h"
 #include "gpu/tensor.h"
-#include "models/file_digest.h"
+#include "models/checkpoint/file_digest.h"
 
 #include <cstddef>
 #include <cstdint>

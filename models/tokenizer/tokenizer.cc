@@ -1,4 +1,4 @@
-#include "models/tokenizer.h"
+#include "models/tokenizer/tokenizer.h"
 
 #include "base/utf8.h"
 

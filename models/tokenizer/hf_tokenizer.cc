@@ -1,12 +1,12 @@
 // Reads tokenizer.json and does what the `tokenizers` library would do with it.
 #include "base/hash.h"
 #include "base/utf8.h"
-#include "models/added_tokens.h"
-#include "models/bpe.h"
 #include "models/json_fields.h"
-#include "models/normalizer.h"
-#include "models/pre_tokenizer.h"
-#include "models/tokenizer.h"
+#include "models/tokenizer/added_tokens.h"
+#include "models/tokenizer/bpe.h"
+#include "models/tokenizer/normalizer.h"
+#include "models/tokenizer/pre_tokenizer.h"
+#include "models/tokenizer/tokenizer.h"
 
 #include <algorithm>
 #include <set>

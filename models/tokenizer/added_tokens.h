@@ -3,7 +3,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
-#include "models/normalizer.h"
+#include "models/tokenizer/normalizer.h"
 
 #include <boost/json/value.hpp>
 

@@ -1,4 +1,4 @@
-#include "models/pre_tokenizer.h"
+#include "models/tokenizer/pre_tokenizer.h"
 
 #include "models/json_fields.h"
 

@@ -1,4 +1,4 @@
-#include "models/bpe.h"
+#include "models/tokenizer/bpe.h"
 
 #include "base/hash.h"
 #include "base/utf8.h"

@@ -1,7 +1,7 @@
 // The table of cosines and sines that `Ops::rope` turns heads by.
 #pragma once
 
-#include "models/config.h"
+#include "models/checkpoint/config.h"
 
 #include <cstdint>
 #include <span>

@@ -1,4 +1,4 @@
-#include "models/config.h"
+#include "models/checkpoint/config.h"
 
 #include "models/json_fields.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "models/regex.h"
+#include "models/tokenizer/regex.h"
 
 #include <boost/json/value.hpp>
 

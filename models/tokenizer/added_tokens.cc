@@ -1,4 +1,4 @@
-#include "models/added_tokens.h"
+#include "models/tokenizer/added_tokens.h"
 
 #include "models/json_fields.h"
 
