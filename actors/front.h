@@ -15,9 +15,9 @@
 #include "supervision/circuit_breaker.h"
 #include "supervision/quarantine.h"
 #include "supervision/tree.h"
+#include "trace/event.h"
 #include "worker/link.h"
 
-#include "trace/event.h"
 #include <caf/send.hpp>
 
 #include <algorithm>

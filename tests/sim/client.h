@@ -5,8 +5,8 @@
 #include "net/http.h"
 #include "tests/sim/environment.h"
 #include "tests/sim/reference.h"
-
 #include "trace/event.h"
+
 #include <boost/json.hpp>
 
 #include <cstdint>

@@ -3,8 +3,8 @@
 
 #include "api/request.h"
 #include "models/registry.h"
-
 #include "trace/checker.h"
+
 #include <boost/json.hpp>
 
 #include <cstdint>

@@ -6,8 +6,8 @@
 #include "supervision/supervisor.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/director.h"
-
 #include "trace/fields.h"
+
 #include <caf/exit_reason.hpp>
 #include <caf/scheduled_actor.hpp>
 #include <caf/send.hpp>

@@ -8,9 +8,9 @@
 #include "tests/sim/reference.h"
 #include "tests/sim/run.h"
 #include "tests/sim/sim_worker.h"
-
 #include "trace/checker.h"
 #include "trace/log.h"
+
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/scheduler/test_coordinator.hpp>

@@ -1,6 +1,7 @@
 #include "trace/checker.h"
 
 #include "trace/log.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,6 +1,7 @@
 #include "trace/log.h"
 
 #include "trace/fields.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
