@@ -15,61 +15,48 @@
 namespace sluice {
 namespace {
 
+/// Serves the routes of one listener.
 class Gateway final : public HttpHandler {
  public:
-  Gateway(caf::actor_system& system,
+  ///   intake  null on a listener where nothing is generated
+  Gateway(Listener listener,
           std::shared_ptr<Front> front,
           std::shared_ptr<const GatewayOptions> options,
-          WorkPool& pool)
-      : front_(std::move(front)),
+          std::unique_ptr<Intake> intake)
+      : listener_(listener),
+        front_(std::move(front)),
         options_(std::move(options)),
-        intake_(system, front_, options_->limits, pool),
-        probes_(front_, options_) {}
+        intake_(std::move(intake)),
+        probes_(front_, options_),
+        operator_(front_) {}
 
   std::optional<HttpResponse> on_head(const HttpRequest& request) override {
-    auto checked = check_head(request, options_->keys, options_->body_bytes_max);
+    auto checked = check(request);
     if (auto* error = std::get_if<ApiError>(&checked))
       return to_response(*error, request_id(request));
-    const auto& match = std::get<HeadPass>(checked).match;
-    if (front_->draining && match.rule && match.rule->route == Route::completions &&
-        !match.options) {
+    const RouteMatch& match = std::get<HeadPass>(checked).match;
+    if (front_->draining && match.rule && match.rule->generates && !match.options)
       return to_response(errors::draining(), request_id(request));
-    }
     return std::nullopt;
   }
 
   void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
-    auto checked = check_head(request, options_->keys, options_->body_bytes_max);
+    auto checked = check(request);
+    std::string id = request_id(request);
     if (auto* error = std::get_if<ApiError>(&checked)) {
-      exchange->respond(to_response(*error, request_id(request)));
+      exchange->respond(to_response(*error, id));
       return;
     }
     auto& pass = std::get<HeadPass>(checked);
     if (pass.match.options || !pass.match.rule) {
-      exchange->respond(options_response(pass.match, request_id(request)));
+      exchange->respond(options_response(pass.match, id));
       return;
     }
-    switch (pass.match.rule->route) {
-      case Route::completions: {
-        std::string id = request_id(request);
-        intake_.take(std::move(request), pass.client.rights, std::move(id), std::move(exchange));
-        return;
-      }
-      case Route::models:
-        exchange->respond(json_response(200, list_models(), request_id(request)));
-        return;
-      case Route::model:
-        exchange->respond(describe_model(pass.match.id, request_id(request)));
-        return;
-      case Route::health:
-        exchange->respond(probes_.health(request_id(request)));
-        return;
-      case Route::ready:
-        exchange->respond(probes_.ready(request_id(request)));
-        return;
-      case Route::version:
-        exchange->respond(probes_.version(request_id(request)));
-        return;
+    Route route = pass.match.rule->route;
+    if (pass.match.rule->body == BodyUse::json) {
+      intake_->take(std::move(request), pass.client.rights, std::move(id), std::move(exchange));
+    } else {
+      exchange->respond(answer(route, pass.match.id, request.body, id));
     }
   }
 
@@ -78,8 +65,44 @@ class Gateway final : public HttpHandler {
   }
 
  private:
+  [[nodiscard]] std::variant<HeadPass, ApiError> check(const HttpRequest& request) const {
+    const KeyRing& keys = listener_ == Listener::data ? options_->keys : options_->admin_keys;
+    return check_head(listener_, request, keys, options_->body_bytes_max);
+  }
+
   [[nodiscard]] std::string request_id(const HttpRequest& request) const {
     return choose_request_id(request.header("X-Request-Id"), *front_->random);
+  }
+
+  /// What needs no session: answered at once, from cached state.
+  [[nodiscard]] HttpResponse answer(Route route,
+                                    const std::string& path_id,
+                                    const std::string& body,
+                                    const std::string& id) const {
+    switch (route) {
+      case Route::models:
+        return json_response(200, list_models(), id);
+      case Route::model:
+        return describe_model(path_id, id);
+      case Route::health:
+        return probes_.health(id);
+      case Route::ready:
+        return probes_.ready(id);
+      case Route::version:
+        return probes_.version(id);
+      case Route::workers:
+        return probes_.workers(id);
+      case Route::breakers:
+        return probes_.breakers(id);
+      case Route::restart_worker:
+      case Route::revive_worker:
+      case Route::force_breaker_open:
+      case Route::reset_breaker:
+        return operator_.act(route, path_id, body, id);
+      case Route::completions:
+        break;  // the intake's
+    }
+    return to_response(errors::internal_error(id), id);
   }
 
   [[nodiscard]] ListedModel listing(const ServedModel& model) const {
@@ -108,71 +131,10 @@ class Gateway final : public HttpHandler {
     return json_response(200, model_body(listing(*model)), id);
   }
 
+  Listener listener_;
   std::shared_ptr<Front> front_;
   std::shared_ptr<const GatewayOptions> options_;
-  Intake intake_;
-  Probes probes_;
-};
-
-class ManagementGateway final : public HttpHandler {
- public:
-  ManagementGateway(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options)
-      : front_(std::move(front)),
-        options_(std::move(options)),
-        probes_(front_, options_),
-        operator_(front_) {}
-
-  std::optional<HttpResponse> on_head(const HttpRequest& request) override {
-    std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
-    bool order = Operator::owns(request.path);
-    if (!order && !answer_of(request.path))
-      return to_response(errors::unknown_url("There is no " + excerpt(request.path) + " here."),
-                         id);
-    bool reads = request.method == "GET" || request.method == "HEAD";
-    if (order ? request.method != "POST" : !reads) {
-      std::string_view allow = order ? "POST" : "GET, HEAD";
-      return to_response(errors::method_not_allowed(request.method, request.path, allow), id);
-    }
-    if (is_open(request.path)) return std::nullopt;
-    auto client = options_->admin_keys.authenticate(request.header("authorization"),
-                                                    request.header("x-api-key"));
-    if (auto* error = std::get_if<ApiError>(&client)) return to_response(*error, id);
-    return std::nullopt;
-  }
-
-  void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
-    std::string id = choose_request_id(request.header("X-Request-Id"), *front_->random);
-    if (Operator::owns(request.path)) {
-      exchange->respond(operator_.act(request.path, request.body, id));
-      return;
-    }
-    auto answer = answer_of(request.path);
-    exchange->respond((probes_.*answer)(id));
-  }
-
-  HttpResponse on_fault(const HttpFault& fault) override {
-    return to_response(fault, choose_request_id(fault.request_id, *front_->random));
-  }
-
- private:
-  using Answer = HttpResponse (Probes::*)(const std::string&) const;
-
-  /// What probes ask needs no key; all else does, as soon as there is one.
-  static bool is_open(std::string_view path) {
-    return path == "/health" || path == "/ready" || path == "/version";
-  }
-
-  static Answer answer_of(std::string_view path) {
-    if (path == "/health") return &Probes::health;
-    if (path == "/ready") return &Probes::ready;
-    if (path == "/version") return &Probes::version;
-    if (path == "/admin/v1/workers") return &Probes::workers;
-    if (path == "/admin/v1/breakers") return &Probes::breakers;
-    return nullptr;
-  }
-
-  std::shared_ptr<Front> front_;
-  std::shared_ptr<const GatewayOptions> options_;
+  std::unique_ptr<Intake> intake_;
   Probes probes_;
   Operator operator_;
 };
@@ -183,12 +145,15 @@ std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           std::shared_ptr<Front> front,
                                           std::shared_ptr<const GatewayOptions> options,
                                           WorkPool& pool) {
-  return std::make_unique<Gateway>(system, std::move(front), std::move(options), pool);
+  auto intake = std::make_unique<Intake>(system, front, options->limits, pool);
+  return std::make_unique<Gateway>(
+      Listener::data, std::move(front), std::move(options), std::move(intake));
 }
 
 std::unique_ptr<HttpHandler> make_management_gateway(
     std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options) {
-  return std::make_unique<ManagementGateway>(std::move(front), std::move(options));
+  return std::make_unique<Gateway>(
+      Listener::management, std::move(front), std::move(options), nullptr);
 }
 
 }  // namespace sluice

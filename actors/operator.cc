@@ -3,6 +3,7 @@
 #include "actors/messages.h"
 #include "api/errors.h"
 #include "api/operator_request.h"
+#include "base/check.h"
 
 #include <spdlog/spdlog.h>
 
@@ -16,30 +17,19 @@
 namespace sluice {
 namespace {
 
-enum class Deed : std::uint8_t { restart, revive, force_open, reset };
-
-struct Order {
-  std::string_view prefix;
-  std::string_view suffix;
-  Deed deed;
-};
-constexpr Order kOrders[] = {
-    {"/admin/v1/workers/", "/restart", Deed::restart},
-    {"/admin/v1/workers/", "/revive", Deed::revive},
-    {"/admin/v1/breakers/", "/force-open", Deed::force_open},
-    {"/admin/v1/breakers/", "/reset", Deed::reset},
-};
-
-/// The order that a path gives, and what stands in place of its lane.
-std::optional<std::pair<const Order*, std::string_view>> find(std::string_view path) {
-  for (const Order& order : kOrders) {
-    if (!path.starts_with(order.prefix) || !path.ends_with(order.suffix)) continue;
-    if (path.size() <= order.prefix.size() + order.suffix.size()) continue;
-    std::string_view id = path.substr(order.prefix.size());
-    id.remove_suffix(order.suffix.size());
-    if (id.find('/') == std::string_view::npos) return std::pair(&order, id);
+std::string_view name_of(Route order) {
+  switch (order) {
+    case Route::restart_worker:
+      return "restart";
+    case Route::revive_worker:
+      return "revive";
+    case Route::force_breaker_open:
+      return "force-open";
+    case Route::reset_breaker:
+      return "reset";
+    default:
+      return "nothing";
   }
-  return std::nullopt;
 }
 
 std::optional<LaneStatus> find_lane(const Front& front, std::string_view id) {
@@ -53,20 +43,20 @@ std::optional<LaneStatus> find_lane(const Front& front, std::string_view id) {
 
 /// Gives the order. Otherwise why the lane's state does not allow it.
 std::optional<std::string> give(const Front& front,
-                                 Deed deed,
-                                 const LaneStatus& lane,
-                                 const OperatorRequest& request) {
+                                Route order,
+                                const LaneStatus& lane,
+                                const OperatorRequest& request) {
   std::string name = "Lane " + std::to_string(lane.lane.value);
   std::string state(to_string(lane.breaker.state));
   const std::string& executor = front.executors.at(lane.lane).role;
-  switch (deed) {
-    case Deed::restart:
+  switch (order) {
+    case Route::restart_worker:
       if (lane.in_quarantine())
         return name + " is in quarantine: it has no worker to restart, but it can be revived.";
       if (lane.pid == 0) return name + " has no worker at present; the next one is on its way.";
       front.tell(executor, RestartGently{request.reason});
       return std::nullopt;
-    case Deed::revive:
+    case Route::revive_worker:
       if (!lane.in_quarantine()) return name + " is not in quarantine.";
       if (lane.parked_until)
         front.tell(Front::kRootRole, Revive{lane_path(lane.lane)});
@@ -75,10 +65,10 @@ std::optional<std::string> give(const Front& front,
       else
         front.tell(executor, ReviveLane{request.reason});
       return std::nullopt;
-    case Deed::force_open:
+    case Route::force_breaker_open:
       front.tell(Front::breaker_role(lane.lane), ForceOpen{request.reason, request.lasts});
       return std::nullopt;
-    case Deed::reset:
+    case Route::reset_breaker:
       if (!lane.breaker.held && lane.in_quarantine())
         return name + " is in quarantine: its worker has to be revived.";
       if (!lane.breaker.held && lane.breaker.state != CircuitBreaker::State::open)
@@ -86,21 +76,19 @@ std::optional<std::string> give(const Front& front,
                ": there is nothing to reset.";
       front.tell(Front::breaker_role(lane.lane), ResetBreaker{});
       return std::nullopt;
+    default:
+      CHECK(false);
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-bool Operator::owns(std::string_view path) {
-  return find(path).has_value();
-}
-
-HttpResponse Operator::act(std::string_view path,
+HttpResponse Operator::act(Route order,
+                           std::string_view lane_text,
                            std::string_view body,
                            const std::string& request_id) const {
-  auto [order, id] = find(path).value();
-  auto lane = find_lane(*front_, id);
+  auto lane = find_lane(*front_, lane_text);
   if (!lane) {
     auto count = std::to_string(front_->executors.size());
     return to_response(errors::unknown_url("There is no such lane; this server has " + count +
@@ -110,9 +98,9 @@ HttpResponse Operator::act(std::string_view path,
   auto parsed = parse_operator_request(body);
   if (auto* error = std::get_if<ApiError>(&parsed)) return to_response(*error, request_id);
   const auto& request = std::get<OperatorRequest>(parsed);
-  if (auto refused = give(*front_, order->deed, *lane, request))
+  if (auto refused = give(*front_, order, *lane, request))
     return to_response(errors::conflict(*refused), request_id);
-  std::string_view deed = order->suffix.substr(1);
+  std::string_view deed = name_of(order);
   spdlog::warn("lane {} of model {}: an operator orders {}: {}",
                lane->lane.value,
                lane->model,

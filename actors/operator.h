@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/front.h"
+#include "api/router.h"
 #include "net/http.h"
 
 #include <memory>
@@ -22,10 +23,10 @@ class Operator {
  public:
   explicit Operator(std::shared_ptr<Front> front) : front_(std::move(front)) {}
 
-  /// Whether a path is one of these, though its lane may not exist.
-  [[nodiscard]] static bool owns(std::string_view path);
-  /// Does what a path that it owns says.
-  [[nodiscard]] HttpResponse act(std::string_view path,
+  /// Does what one of these routes says.
+  ///   lane_text  as the path names the lane; it need not exist
+  [[nodiscard]] HttpResponse act(Route order,
+                                 std::string_view lane_text,
                                  std::string_view body,
                                  const std::string& request_id) const;
 

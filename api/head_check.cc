@@ -12,13 +12,13 @@ namespace {
 
 /// Expect, media type, encoding, length.
 std::optional<ApiError> check_form(const HttpRequest& request,
-                                   bool takes_body,
+                                   bool takes_json,
                                    std::uint64_t body_bytes_max) {
   auto expect = request.header("expect");
   // HTTP/1.0 knows no expectations.
   if (expect && request.version_minor > 0 && !ascii::equals(ascii::trim(*expect), "100-continue"))
     return errors::expectation_failed(*expect);
-  if (takes_body) {
+  if (takes_json) {
     auto type = request.header("content-type");
     if (type && !ascii::equals(ascii::trim(type->substr(0, type->find(';'))), "application/json"))
       return errors::unsupported_media_type(*type);
@@ -35,21 +35,22 @@ std::optional<ApiError> check_form(const HttpRequest& request,
 
 }  // namespace
 
-std::variant<HeadPass, ApiError> check_head(const HttpRequest& request,
+std::variant<HeadPass, ApiError> check_head(Listener listener,
+                                            const HttpRequest& request,
                                             const KeyRing& keys,
                                             std::uint64_t body_bytes_max) {
-  auto route = find_route(request.method, request.path);
+  auto route = find_route(listener, request.method, request.path);
   if (auto* error = std::get_if<ApiError>(&route)) return std::move(*error);
   HeadPass pass;
   pass.match = std::move(std::get<RouteMatch>(route));
   const RouteRule* rule = pass.match.rule;
-  if (!rule || rule->needs_key) {
+  if (!rule || rule->scope == Scope::key) {
     auto client = keys.authenticate(request.header("authorization"), request.header("x-api-key"));
     if (auto* error = std::get_if<ApiError>(&client)) return std::move(*error);
     pass.client = std::get<Client>(client);
   }
-  bool takes_body = rule && rule->method == "POST" && !pass.match.options;
-  if (auto error = check_form(request, takes_body, body_bytes_max)) return std::move(*error);
+  bool takes_json = rule && rule->body == BodyUse::json && !pass.match.options;
+  if (auto error = check_form(request, takes_json, body_bytes_max)) return std::move(*error);
   return pass;
 }
 

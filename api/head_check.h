@@ -19,9 +19,12 @@ struct HeadPass {
 
 /// Checks in this order: route (404, 405), key (401), Expect (417), media type
 /// and encoding (415), length (411, 413).
-///   body_bytes_max   of a body whose length is announced
+///   listener        where it came in
+///   keys            of that listener
+///   body_bytes_max  of a body whose length is announced
 /// Pure; any thread. The client's name points into `keys`.
-[[nodiscard]] std::variant<HeadPass, ApiError> check_head(const HttpRequest& request,
+[[nodiscard]] std::variant<HeadPass, ApiError> check_head(Listener listener,
+                                                          const HttpRequest& request,
                                                           const KeyRing& keys,
                                                           std::uint64_t body_bytes_max);
 

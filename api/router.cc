@@ -5,36 +5,77 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 namespace sluice {
 namespace {
 
+using L = Listener;
+using S = Scope;
+using B = BodyUse;
+
 constexpr RouteRule kRoutes[] = {
-    {Route::completions, "POST", "/v1/completions", true},
-    {Route::models, "GET", "/v1/models", true},
-    {Route::model, "GET", "/v1/models/", true},
-    {Route::health, "GET", "/health", false},
-    {Route::ready, "GET", "/ready", false},
-    {Route::version, "GET", "/version", false},
+    {Route::completions, "POST", "/v1/completions", L::data, S::key, B::json, true},
+    {Route::models, "GET", "/v1/models", L::data, S::key},
+    {Route::model, "GET", "/v1/models/{id}", L::data, S::key},
+    {Route::health, "GET", "/health", L::both, S::open},
+    {Route::ready, "GET", "/ready", L::both, S::open},
+    {Route::version, "GET", "/version", L::both, S::open},
+    {Route::workers, "GET", "/admin/v1/workers", L::management, S::key},
+    {Route::breakers, "GET", "/admin/v1/breakers", L::management, S::key},
+    {Route::restart_worker,
+     "POST",
+     "/admin/v1/workers/{lane}/restart",
+     L::management,
+     S::key,
+     B::order},
+    {Route::revive_worker,
+     "POST",
+     "/admin/v1/workers/{lane}/revive",
+     L::management,
+     S::key,
+     B::order},
+    {Route::force_breaker_open,
+     "POST",
+     "/admin/v1/breakers/{lane}/force-open",
+     L::management,
+     S::key,
+     B::order},
+    {Route::reset_breaker,
+     "POST",
+     "/admin/v1/breakers/{lane}/reset",
+     L::management,
+     S::key,
+     B::order},
 };
 
 constexpr std::string_view kAllowGet = "GET, HEAD, OPTIONS";
 constexpr std::string_view kAllowPost = "POST, OPTIONS";
 constexpr std::string_view kAllowAll = "GET, HEAD, POST, OPTIONS";
 
-bool takes_id(const RouteRule& rule) {
-  return rule.path.back() == '/';
+/// What stands in place of the pattern's "{...}" ("" if it has none), or none if it does not match.
+std::optional<std::string_view> match_path(std::string_view pattern, std::string_view path) {
+  std::size_t open = pattern.find('{');
+  if (open == std::string_view::npos)
+    return path == pattern ? std::optional(std::string_view()) : std::nullopt;
+  std::string_view before = pattern.substr(0, open);
+  std::string_view after = pattern.substr(pattern.find('}') + 1);
+  if (path.size() <= before.size() + after.size() || !path.starts_with(before) ||
+      !path.ends_with(after))
+    return std::nullopt;
+  std::string_view id = path.substr(before.size(), path.size() - before.size() - after.size());
+  // In the middle it is one segment. One that ends in a slash is a path with a slash too many.
+  bool whole = after.empty() ? id.back() != '/' : id.find('/') == std::string_view::npos;
+  return whole ? std::optional(id) : std::nullopt;
 }
 
-/// The row of a path, whatever the method; null if there is none.
-const RouteRule* find_path(std::string_view path) {
+/// The row of a path, whatever the method, and its id; null if there is none.
+std::pair<const RouteRule*, std::string_view> find_path(Listener listener, std::string_view path) {
   for (const RouteRule& rule : kRoutes) {
-    if (!takes_id(rule) && path == rule.path) return &rule;
-    // An id that ends in a slash is a path with a slash too many.
-    bool has_id = path.size() > rule.path.size() && path.back() != '/';
-    if (takes_id(rule) && path.starts_with(rule.path) && has_id) return &rule;
+    if ((static_cast<int>(rule.listener) & static_cast<int>(listener)) == 0) continue;
+    if (auto id = match_path(rule.path, path)) return {&rule, *id};
   }
-  return nullptr;
+  return {nullptr, {}};
 }
 
 }  // namespace
@@ -43,16 +84,18 @@ std::span<const RouteRule> route_table() {
   return kRoutes;
 }
 
-std::variant<RouteMatch, ApiError> find_route(std::string_view method, std::string_view path) {
+std::variant<RouteMatch, ApiError> find_route(Listener listener,
+                                              std::string_view method,
+                                              std::string_view path) {
   if (method == "OPTIONS" && path == "*") return RouteMatch{nullptr, {}, true, kAllowAll};
-  const RouteRule* rule = find_path(path);
+  auto [rule, id] = find_path(listener, path);
   if (!rule) {
     if (method == "TRACE" || method == "CONNECT")
       return errors::method_not_allowed(method, path, kAllowAll);
     std::string message = "There is nothing at " + excerpt(path) + ".";
     if (path.size() > 1 && path.back() == '/') {
       std::string_view right = path.substr(0, path.size() - 1);
-      if (find_path(right)) message += " Did you mean " + excerpt(right) + "?";
+      if (find_path(listener, right).first) message += " Did you mean " + excerpt(right) + "?";
     }
     return errors::unknown_url(std::move(message));
   }
@@ -63,7 +106,7 @@ std::variant<RouteMatch, ApiError> find_route(std::string_view method, std::stri
   bool allowed =
       match.options || method == rule->method || (method == "HEAD" && rule->method == "GET");
   if (!allowed) return errors::method_not_allowed(method, path, match.allow);
-  if (takes_id(*rule)) match.id = std::string(path.substr(rule->path.size()));
+  match.id = std::string(id);
   return match;
 }
 

@@ -86,7 +86,7 @@ TEST_F(OperatorTest, AnswersWhoAsksForNoLaneOrInTheWrongWay) {
   EXPECT_EQ(post("/admin/v1/workers/0/0/restart").status, 404);
   HttpResponse wrong = send("GET", "/admin/v1/breakers/0/force-open");
   EXPECT_EQ(wrong.status, 405);
-  EXPECT_THAT(wrong.headers, Contains(Pair("Allow", "POST")));
+  EXPECT_THAT(wrong.headers, Contains(Pair("Allow", "POST, OPTIONS")));
   EXPECT_EQ(send("POST", "/admin/v1/workers").status, 405);
   EXPECT_EQ(post("/admin/v1/breakers/0/force-open", "{\"for_s\":0}").status, 400);
   EXPECT_EQ(lane(0).breaker.state, State::closed);
@@ -257,7 +257,7 @@ TEST_F(OperatorOfOneLane, MovesEverythingAtOnceBecauseNobodyElseTakesWhatIsNew) 
   worker->step();
   Operator order(front);
 
-  EXPECT_EQ(order.act("/admin/v1/workers/0/restart", "", "r").status, 202);
+  EXPECT_EQ(order.act(Route::restart_worker, "0", "", "r").status, 202);
   settle();
   EXPECT_TRUE(worker->dead());
   bring_up();

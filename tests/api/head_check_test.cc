@@ -31,15 +31,18 @@ HttpRequest completion(HttpHeaders headers = {}) {
 }
 
 /// "ok", or status and code of the refusal.
-std::string outcome(const HttpRequest& request, const KeyRing& keys = {}) {
-  auto result = check_head(request, keys, kBodyMax);
+std::string outcome(const HttpRequest& request,
+                    const KeyRing& keys = {},
+                    Listener listener = Listener::data) {
+  auto result = check_head(listener, request, keys, kBodyMax);
   if (auto* error = std::get_if<ApiError>(&result))
     return std::to_string(error->status) + " " + error->code;
   return "ok";
 }
 
 TEST(HeadCheck, PassesAnOrdinaryRequestOn) {
-  auto result = check_head(completion({{"Content-Type", "application/json"}}), {}, kBodyMax);
+  auto result =
+      check_head(Listener::data, completion({{"Content-Type", "application/json"}}), {}, kBodyMax);
 
   ASSERT_TRUE(std::holds_alternative<HeadPass>(result));
   EXPECT_EQ(std::get<HeadPass>(result).match.rule->route, Route::completions);
@@ -108,11 +111,23 @@ TEST(HeadCheck, AsksForAKeyOnEveryRouteButTheOpenOnes) {
     for (bool options : {false, true}) {
       HttpRequest request = completion();
       request.method = options ? "OPTIONS" : std::string(rule.method);
-      request.path = std::string(rule.path) + (rule.path.back() == '/' ? "m" : "");
-      std::string expected = rule.needs_key ? "401 missing_api_key" : "ok";
-      EXPECT_EQ(outcome(request, keys), expected) << request.method << " " << request.path;
+      request.path = rule.path;
+      Listener listener = rule.listener == Listener::both ? Listener::data : rule.listener;
+      std::string expected = rule.scope == Scope::key ? "401 missing_api_key" : "ok";
+      EXPECT_EQ(outcome(request, keys, listener), expected)
+          << request.method << " " << request.path;
     }
   }
+}
+
+TEST(HeadCheck, TakesOrdersInAnyFormAndWithoutABody) {
+  HttpRequest order = completion({{"Content-Type", "application/x-www-form-urlencoded"}});
+  order.path = "/admin/v1/workers/0/restart";
+  EXPECT_EQ(outcome(order, {}, Listener::management), "ok");
+  order.has_framing = order.has_body = false;
+  order.content_length.reset();
+  EXPECT_EQ(outcome(order, {}, Listener::management), "ok");
+  EXPECT_EQ(outcome(order), "404 unknown_url");
 }
 
 TEST(HeadCheck, LetsTheEarlierCheckWin) {

@@ -12,8 +12,10 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-RouteMatch found(std::string_view method, std::string_view path) {
-  auto result = find_route(method, path);
+RouteMatch found(std::string_view method,
+                 std::string_view path,
+                 Listener listener = Listener::data) {
+  auto result = find_route(listener, method, path);
   if (auto* error = std::get_if<ApiError>(&result)) {
     ADD_FAILURE() << method << " " << path << ": " << error->message;
     return {};
@@ -21,15 +23,17 @@ RouteMatch found(std::string_view method, std::string_view path) {
   return std::get<RouteMatch>(result);
 }
 
-ApiError refused(std::string_view method, std::string_view path) {
-  auto result = find_route(method, path);
+ApiError refused(std::string_view method,
+                 std::string_view path,
+                 Listener listener = Listener::data) {
+  auto result = find_route(listener, method, path);
   if (auto* error = std::get_if<ApiError>(&result)) return *error;
   ADD_FAILURE() << method << " " << path << " was found";
   return {};
 }
 
-Route route_of(std::string_view method, std::string_view path) {
-  RouteMatch match = found(method, path);
+Route route_of(std::string_view method, std::string_view path, Listener listener = Listener::data) {
+  RouteMatch match = found(method, path, listener);
   EXPECT_FALSE(match.options);
   return match.rule ? match.rule->route : Route::version;
 }
@@ -43,6 +47,39 @@ TEST(Router, FindsEveryRoute) {
   EXPECT_EQ(route_of("GET", "/version"), Route::version);
 }
 
+TEST(Router, ServesProbesOnBothListenersAndNothingElse) {
+  for (const RouteRule& rule : route_table()) {
+    std::string path(rule.path);
+    if (std::size_t open = path.find('{'); open != std::string::npos)
+      path.replace(open, path.find('}') + 1 - open, "0");
+    bool probe = path == "/health" || path == "/ready" || path == "/version";
+    for (Listener listener : {Listener::data, Listener::management}) {
+      if (probe || rule.listener == listener) {
+        EXPECT_EQ(route_of(rule.method, path, listener), rule.route) << path;
+      } else {
+        EXPECT_EQ(refused(rule.method, path, listener).status, 404) << path;
+      }
+    }
+  }
+}
+
+TEST(Router, FindsTheLaneOfAnOrder) {
+  auto order = [](std::string_view path) { return found("POST", path, Listener::management); };
+  RouteMatch restart = order("/admin/v1/workers/12/restart");
+  EXPECT_EQ(restart.rule->route, Route::restart_worker);
+  EXPECT_EQ(restart.id, "12");
+  EXPECT_EQ(order("/admin/v1/breakers/x y/force-open").id, "x y");
+  for (const char* path : {"/admin/v1/workers//restart",
+                           "/admin/v1/workers/restart",
+                           "/admin/v1/workers/1/2/restart",
+                           "/admin/v1/workers/1/restart/",
+                           "/admin/v1/workers/1",
+                           "/admin/v1/workers/1/stop"})
+    EXPECT_EQ(refused("POST", path, Listener::management).status, 404) << path;
+  EXPECT_EQ(refused("GET", "/admin/v1/workers/1/restart", Listener::management).allow,
+            "POST, OPTIONS");
+}
+
 TEST(Router, TakesAllThatFollowsAsTheModelsId) {
   EXPECT_EQ(found("GET", "/v1/models/m").id, "m");
   EXPECT_EQ(found("GET", "/v1/models/org/m v1/é").id, "org/m v1/é");
@@ -50,11 +87,14 @@ TEST(Router, TakesAllThatFollowsAsTheModelsId) {
 
 TEST(Router, TakesHeadWhereverItTakesGet) {
   for (const RouteRule& rule : route_table()) {
-    std::string path = std::string(rule.path) + (rule.path.back() == '/' ? "m" : "");
+    std::string path(rule.path);
+    if (std::size_t open = path.find('{'); open != std::string::npos)
+      path.replace(open, path.find('}') + 1 - open, "0");
+    Listener listener = rule.listener == Listener::both ? Listener::data : rule.listener;
     if (rule.method == "GET") {
-      EXPECT_EQ(route_of("HEAD", path), rule.route);
+      EXPECT_EQ(route_of("HEAD", path, listener), rule.route);
     } else {
-      EXPECT_EQ(refused("HEAD", path).status, 405) << path;
+      EXPECT_EQ(refused("HEAD", path, listener).status, 405) << path;
     }
   }
 }
@@ -119,7 +159,7 @@ TEST(Router, ShortensLongPathsInItsMessages) {
 TEST(Router, NeedsAKeyForAllButAnExplicitFew) {
   for (const RouteRule& rule : route_table()) {
     bool open = rule.path == "/health" || rule.path == "/ready" || rule.path == "/version";
-    EXPECT_EQ(rule.needs_key, !open) << rule.path;
+    EXPECT_EQ(rule.scope == Scope::open, open) << rule.path;
   }
 }
 

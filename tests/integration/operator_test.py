@@ -86,4 +86,4 @@ def test_what_is_not_there_or_not_allowed_is_said():
         status, answer, _ = order(server, "breakers/0/force-open", {"for_s": -1})
         assert status == 400 and answer["error"]["param"] == "for_s"
         status, headers, _ = request(server.management, "GET", "/admin/v1/workers/0/restart")
-        assert status == 405 and headers["Allow"] == "POST"
+        assert status == 405 and headers["Allow"] == "POST, OPTIONS"
