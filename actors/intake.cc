@@ -1,8 +1,9 @@
 #include "actors/intake.h"
 
-#include "actors/completion_plan.h"
+#include "actors/generation_plan.h"
 #include "actors/session.h"
 #include "api/errors.h"
+#include "api/http_answer.h"
 
 #include <algorithm>
 #include <atomic>
@@ -23,7 +24,7 @@ std::int64_t unix_seconds(const Clock& clock) {
   return std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count();
 }
 
-std::size_t text_bytes(const CompletionRequest& request) {
+std::size_t text_bytes(const GenerationRequest& request) {
   std::size_t bytes = 0;
   for (const Prompt& prompt : request.prompts)
     if (const auto* text = std::get_if<std::string>(&prompt)) bytes += text->size();
@@ -45,7 +46,7 @@ struct Intake::Pending {
   ClientRights rights;
   std::string id;
   std::shared_ptr<HttpExchange> exchange;
-  CompletionRequest request;
+  OpenAiRequest request;
   std::shared_ptr<ServedModel> model;
   TimePoint arrival;
   std::shared_ptr<std::atomic<bool>> gone = {};  ///< the client is; null: not in the background
@@ -95,7 +96,7 @@ void Intake::parse(Pending& pending) const {
     pending.refuse(*error);
     return;
   }
-  pending.request = std::get<CompletionRequest>(std::move(parsed));
+  pending.request = std::get<OpenAiRequest>(std::move(parsed));
   if (is_refused(pending)) return;
   std::size_t bytes = text_bytes(pending.request);
   if (bytes <= kTokenizedAtOnce) {
@@ -109,7 +110,7 @@ void Intake::parse(Pending& pending) const {
 
 /// Whether the model can take requests now; the client is told otherwise.
 bool Intake::is_refused(Pending& pending) const {
-  const CompletionRequest& request = pending.request;
+  const OpenAiRequest& request = pending.request;
   pending.model = front_->find_model(request.model);
   if (!pending.model) {
     pending.refuse(errors::model_not_found(request.model.value_or("")));
@@ -138,7 +139,7 @@ bool Intake::is_refused(Pending& pending) const {
 
 void Intake::plan(Pending& pending) const {
   const ServedModel& model = *pending.model;
-  auto planned = plan_completion(pending.request,
+  auto planned = plan_generation(pending.request,
                                  model.card,
                                  model.context(),
                                  model.default_max_tokens,
@@ -149,18 +150,23 @@ void Intake::plan(Pending& pending) const {
     pending.refuse(*error);
     return;
   }
-  start(pending, std::get<CompletionPlan>(std::move(planned)));
+  start(pending, std::get<GenerationPlan>(std::move(planned)));
 }
 
-void Intake::start(Pending& pending, std::optional<CompletionPlan> plan) const {
-  spawn_session(system_,
-                front_,
-                std::move(pending.model),
-                {std::move(pending.request),
-                 std::move(plan),
-                 std::move(pending.http.memory),
-                 pending.arrival},
-                std::move(pending.exchange));
+void Intake::start(Pending& pending, std::optional<GenerationPlan> plan) const {
+  OpenAiRequest& request = pending.request;
+  auto answer = std::make_unique<HttpAnswer>(
+      std::move(pending.exchange),
+      request.request_id,
+      std::move(request.form),
+      request.stream,
+      HttpAnswer::Options{front_->clock, front_->options.keepalive, front_->options.stream_buffer});
+  spawn_session(
+      system_,
+      front_,
+      std::move(pending.model),
+      {std::move(request), std::move(plan), std::move(pending.http.memory), pending.arrival},
+      std::move(answer));
 }
 
 }  // namespace sluice

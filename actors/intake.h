@@ -2,8 +2,8 @@
 // background.
 #pragma once
 
-#include "actors/completion_plan.h"
 #include "actors/front.h"
+#include "actors/generation_plan.h"
 #include "api/keys.h"
 #include "api/openai.h"
 #include "base/work_pool.h"
@@ -38,7 +38,7 @@ class Intake {
 
   void parse(Pending& pending) const;
   void plan(Pending& pending) const;
-  void start(Pending& pending, std::optional<CompletionPlan> plan) const;
+  void start(Pending& pending, std::optional<GenerationPlan> plan) const;
   [[nodiscard]] bool is_refused(Pending& pending) const;
   void later(Pending pending, std::size_t bytes, void (Intake::*step)(Pending&) const) const;
 

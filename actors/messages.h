@@ -39,7 +39,7 @@ struct Work {
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const std::vector<TokenId>> emitted;  ///< null: it has not run yet
   std::uint32_t prompt_logprobs_from = 0;
-  std::uint64_t weights = 0;    ///< its request has begun on these and runs on no others; 0: any
+  std::uint64_t weights = 0;  ///< its request has begun on these and runs on no others; 0: any
   std::uint32_t granted = kNoLimit;  ///< results its reader has room for, in all
   bool resumed = false;              ///< a lane lost it: goes to the front of its class
   bool probe = false;                ///< the prober's golden prompt: passes the breaker's gate

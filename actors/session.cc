@@ -1,9 +1,9 @@
 #include "actors/session.h"
 
-#include "actors/answer.h"
 #include "actors/hand_over.h"
 #include "actors/stream_credit.h"
 #include "admission/poison.h"
+#include "api/answer_writer.h"
 #include "api/choice.h"
 #include "api/errors.h"
 #include "base/fault_point.h"
@@ -49,14 +49,14 @@ class Session : public caf::event_based_actor {
           std::shared_ptr<Front> front,
           std::shared_ptr<ServedModel> model,
           SessionStart start,
-          std::shared_ptr<HttpExchange> exchange)
+          std::unique_ptr<AnswerWriter> answer)
       : caf::event_based_actor(config),
         front_(std::move(front)),
         model_(std::move(model)),
         request_(std::move(start.request)),
         plan_(std::move(start.plan)),
         memory_(std::move(start.memory)),
-        answer_(front_, model_, request_, std::move(exchange)),
+        answer_(std::move(answer)),
         arrival_(start.arrival) {
     front_->counters.sessions += 1;
     // A handler that throws ends this session, and on_exit gives the client its one answer.
@@ -87,7 +87,7 @@ class Session : public caf::event_based_actor {
         [this](const Refused& refused) { on_refused(refused.decision); },
         [this](DeadlinePassed) { on_deadline(); },
         [this](EndNow) { fail(errors::cut_by_shutdown(), trace::Outcome::shed); },
-        [this](Attend) { answer_.attend(front_->clock->now(), arrival_); },
+        [this](Attend) { answer_->attend(front_->clock->now(), arrival_); },
         [this](ClientGone) { on_client_gone(); },
         [this](ClientWritable) { on_client_writable(); },
     };
@@ -100,7 +100,7 @@ class Session : public caf::event_based_actor {
       sequence.fence->close();
     YIELD_POINT("session.closed");
     if (submissions_ > 0) front_->admission.leases->remove(lease());
-    if (!answer_.given()) answer_.fail(errors::internal_error(request_.request_id));
+    if (!answer_->ended()) answer_->error(errors::internal_error(request_.request_id));
     for (SequenceState& sequence : sequences_) {
       YIELD_POINT("session.drop");
       end_retry(sequence);
@@ -113,7 +113,7 @@ class Session : public caf::event_based_actor {
       front_->tell(front_->admission.role, Ended{number_});
     }
     front_->counters.sessions -= 1;
-    answer_.close();
+    answer_.reset();
     sequences_.clear();
     memory_.reset();
   }
@@ -125,25 +125,25 @@ class Session : public caf::event_based_actor {
   /// False: the request was answered already.
   bool start() {
     if (!plan_) {
-      auto planned = plan_completion(
+      auto planned = plan_generation(
           request_, model_->card, model_->context(), model_->default_max_tokens, *front_->random);
       if (auto* error = std::get_if<ApiError>(&planned)) {
-        answer_.fail(*error);
+        answer_->error(*error);
         return false;
       }
-      plan_ = std::get<CompletionPlan>(std::move(planned));
+      plan_ = std::get<GenerationPlan>(std::move(planned));
     }
     // From here on the tokens are what is kept of the prompts.
-    const CompletionPlan plan = *std::exchange(plan_, std::nullopt);
+    const GenerationPlan plan = *std::exchange(plan_, std::nullopt);
     std::vector<Prompt>().swap(request_.prompts);
     if (memory_ && !memory_->resize(plan.bytes())) {
-      answer_.fail(
+      answer_->error(
           errors::overloaded(1, "The prompts of other requests fill the memory there is."));
       return false;
     }
     if (is_refused_as_poison(plan)) {
       front_->counters.poisoned += 1;
-      answer_.fail(errors::poison_request());
+      answer_->error(errors::poison_request());
       return false;
     }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
@@ -170,14 +170,14 @@ class Session : public caf::event_based_actor {
     // The exchange holds the session weakly: a client that stays must not keep a session that
     // ended.
     auto self = caf::actor_cast<caf::weak_actor_ptr>(this);
-    answer_.exchange().on_gone([self] {
+    answer_->on_gone([self] {
       if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, ClientGone{});
     });
     if (request_.stream) {
       credit_.emplace(front_->options.stream_buffer, sequences_.size(), request_.logprobs);
       for (SequenceState& sequence : sequences_)
         sequence.granted = credit_->next(reported(sequence), 0);
-      answer_.exchange().on_writable([self] {
+      answer_->on_writable([self] {
         if (auto session = caf::actor_cast<caf::actor>(self))
           caf::anon_send(session, ClientWritable{});
       });
@@ -186,7 +186,7 @@ class Session : public caf::event_based_actor {
     return true;
   }
 
-  [[nodiscard]] bool is_refused_as_poison(const CompletionPlan& plan) const {
+  [[nodiscard]] bool is_refused_as_poison(const GenerationPlan& plan) const {
     if (front_->poison.empty()) return false;
     return std::any_of(plan.plans.begin(), plan.plans.end(), [this](const auto& one) {
       return front_->poison.refuses(fingerprint(*one), arrival_);
@@ -304,7 +304,7 @@ class Session : public caf::event_based_actor {
     end_retry(*sequence);
     if (sequence->choice.finished()) sequence->fence->close();
     if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
-    if (has_delta) answer_.show(delta_, usage_, all_finished());
+    if (has_delta) answer_->delta(delta_, usage_, all_finished());
     if (all_finished()) {
       complete();
     } else {
@@ -324,7 +324,7 @@ class Session : public caf::event_based_actor {
 
   /// As long as the client reads, its sequences may go on; whoever is not granted more pauses.
   void grant_more(SequenceState& sequence) {
-    if (!credit_ || sequence.choice.finished() || !answer_.keeps_up()) return;
+    if (!credit_ || sequence.choice.finished() || !answer_->keeps_up()) return;
     std::uint32_t granted = credit_->next(reported(sequence), sequence.granted);
     if (granted == sequence.granted) return;
     sequence.granted = granted;
@@ -376,7 +376,7 @@ class Session : public caf::event_based_actor {
   }
 
   void on_client_writable() {
-    answer_.flush();
+    answer_->flush();
     for (SequenceState& sequence : sequences_)
       grant_more(sequence);
   }
@@ -385,7 +385,7 @@ class Session : public caf::event_based_actor {
   void bind(std::uint64_t weights) {
     weights_ = weights;
     model_->weights.bind(weights);
-    answer_.set_weights(weights);
+    name_author();
   }
 
   /// The choices of a request began at the same time on lanes with different weights, and another
@@ -637,8 +637,14 @@ class Session : public caf::event_based_actor {
     });
   }
 
+  /// Who computes the answer; without a token, whoever would have.
+  void name_author() {
+    std::uint64_t weights = weights_ != 0 ? weights_ : model_->weights.last();
+    answer_->head(model_->name, fingerprint_text(weights));
+  }
+
   void complete(trace::Outcome outcome = trace::Outcome::completed) {
-    answer_.complete(usage_);
+    answer_->done(usage_);
     outcome_ = outcome;
     if (outcome == trace::Outcome::completed) front_->counters.completed += 1;
     quit();
@@ -647,12 +653,13 @@ class Session : public caf::event_based_actor {
   void on_deadline() {
     front_->counters.deadline += 1;
     if (request_.partial_ok && !request_.stream && entered_) {
+      if (weights_ == 0) name_author();
       for (SequenceState& sequence : sequences_) {
         if (sequence.choice.finished()) continue;
         sequence.fence->close();
         drop(sequence, sequence.epoch);
         sequence.choice.cut("deadline", delta_);
-        answer_.show(delta_, usage_, all_finished());
+        answer_->delta(delta_, usage_, all_finished());
       }
       complete(trace::Outcome::deadline);
       return;
@@ -662,7 +669,7 @@ class Session : public caf::event_based_actor {
   }
 
   void on_client_gone() {
-    answer_.abandon();
+    answer_->abandon();
     outcome_ = trace::Outcome::cancelled;
     front_->counters.cancelled += 1;
     quit();
@@ -689,7 +696,7 @@ class Session : public caf::event_based_actor {
 
   void fail(const ApiError& error, trace::Outcome outcome = trace::Outcome::error) {
     outcome_ = outcome;
-    answer_.fail(error);
+    answer_->error(error);
     front_->counters.failed += 1;
     quit();
   }
@@ -717,10 +724,10 @@ class Session : public caf::event_based_actor {
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
-  CompletionRequest request_;           ///< without its prompts, once they are tokens
-  std::optional<CompletionPlan> plan_;  ///< until the sequences have it
+  GenerationRequest request_;           ///< without its prompts, once they are tokens
+  std::optional<GenerationPlan> plan_;  ///< until the sequences have it
   std::shared_ptr<BodyShare> memory_;   ///< of the prompts, as text or as tokens
-  Answer answer_;
+  std::unique_ptr<AnswerWriter> answer_;
   TimePoint arrival_;
   TimePoint deadline_;
   RequestNumber number_;
@@ -742,8 +749,8 @@ void spawn_session(caf::actor_system& system,
                    std::shared_ptr<Front> front,
                    std::shared_ptr<ServedModel> model,
                    SessionStart start,
-                   std::shared_ptr<HttpExchange> exchange) {
-  system.spawn<Session>(std::move(front), std::move(model), std::move(start), std::move(exchange));
+                   std::unique_ptr<AnswerWriter> answer) {
+  system.spawn<Session>(std::move(front), std::move(model), std::move(start), std::move(answer));
 }
 
 }  // namespace sluice

@@ -1,8 +1,9 @@
 // The session: one request, from its text to its one outcome. It owns the truth.
 #pragma once
 
-#include "actors/completion_plan.h"
 #include "actors/front.h"
+#include "actors/generation_plan.h"
+#include "api/answer_writer.h"
 #include "api/request.h"
 #include "net/http.h"
 
@@ -13,22 +14,22 @@ namespace sluice {
 
 /// What a session begins with.
 struct SessionStart {
-  CompletionRequest request;
-  std::optional<CompletionPlan> plan;  ///< none: its prompts are short, the session tokenizes them
+  GenerationRequest request;
+  std::optional<GenerationPlan> plan;  ///< none: its prompts are short, the session tokenizes them
   std::shared_ptr<BodyShare> memory;   ///< of the prompts; null: nobody counts it
   TimePoint arrival;                   ///< of the request
 };
 
-/// Starts the session of a validated completion and returns at once. It turns the prompts into
-/// tokens, if that is not done, offers one sequence per choice, keeps every token it was given,
-/// offers again under a new epoch whenever a holder is lost, and answers through `exchange` exactly
-/// once. Any thread.
+/// Starts the session of a validated request and returns at once. It turns the prompts into tokens,
+/// if that is not done, offers one sequence per choice, keeps every token it was given, offers
+/// again under a new epoch whenever a holder is lost, and answers through `answer` exactly once.
+/// Any thread.
 ///   Receives Refused, Running, TokensArrived, SequenceFailed, TryAgain, HolderLost, LaneLost,
 ///   DeadlinePassed, EndNow, Attend, ClientGone, ClientWritable.
 void spawn_session(caf::actor_system& system,
                    std::shared_ptr<Front> front,
                    std::shared_ptr<ServedModel> model,
                    SessionStart start,
-                   std::shared_ptr<HttpExchange> exchange);
+                   std::unique_ptr<AnswerWriter> answer);
 
 }  // namespace sluice

@@ -145,15 +145,11 @@ ChoiceDelta::Logprob Choice::describe(TokenId id,
                                       const TokenLogprobs& logprobs,
                                       std::size_t offset) const {
   ChoiceDelta::Logprob entry;
-  entry.token = repair_utf8(tokenizer_->bytes(id));
+  entry.token = tokenizer_->bytes(id);
   entry.logprob = logprobs.chosen;
   entry.text_offset = offset;
-  bool listed = false;
-  for (const auto& [other, logprob] : logprobs.top) {
-    listed = listed || other == id;
-    entry.top.emplace_back(repair_utf8(tokenizer_->bytes(other)), logprob);
-  }
-  if (!listed) entry.top.emplace_back(entry.token, logprobs.chosen);
+  for (const auto& [other, logprob] : logprobs.top)
+    entry.top.emplace_back(tokenizer_->bytes(other), logprob);
   return entry;
 }
 

@@ -1,6 +1,7 @@
-// The OpenAI interface on the way in: the body of a text completion becomes a CompletionRequest.
+// The OpenAI interface on the way in: bodies become requests.
 #pragma once
 
+#include "api/answer_format.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -58,12 +59,20 @@ struct RequestContext {
 /// [A-Za-z0-9._:@/+=-], else a new one: "req-" and 32 hexadecimal digits.
 [[nodiscard]] std::string choose_request_id(std::optional<std::string_view> sent, Random& random);
 
-/// Parses and checks the body of POST /v1/completions. Errors come in this order:
-/// deadline headers, JSON, unknown and unsupported fields, then types and ranges in the order of
-/// `CompletionField`. Left to the caller: the model's name, and what depends on the model
-/// (vocabulary, context). `seed` stays empty when the client gave none.
-/// Any thread; no state.
-[[nodiscard]] std::variant<CompletionRequest, ApiError> parse_completion(
-    std::string_view body, const RequestContext& context);
+/// Appends 128 random bits as 32 hexadecimal digits.
+void append_hex128(std::string& out, Random& random);
+
+/// A request of this interface: what is wanted, and how it is to be written.
+struct OpenAiRequest : GenerationRequest {
+  AnswerForm form;
+};
+
+/// Parses and checks a body of POST /v1/completions or /v1/chat/completions. Errors come in this
+/// order: deadline headers, JSON, unknown and unsupported fields, then types and ranges in the
+/// order of `BodyField`. Left to the caller: the model's name, and what depends on the model
+/// (vocabulary, context, template). `seed` stays empty when the client gave none. Any thread; no
+/// state.
+[[nodiscard]] std::variant<OpenAiRequest, ApiError> parse_completion(std::string_view body,
+                                                                     const RequestContext& context);
 
 }  // namespace sluice

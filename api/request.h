@@ -20,10 +20,9 @@ enum class PriorityClass : std::uint8_t { realtime, batch, low };
 /// One prompt: text, or token ids.
 using Prompt = std::variant<std::string, std::vector<TokenId>>;
 
-/// A validated text completion. Ranges are checked; what depends on the model (vocabulary, context)
-/// is not yet.
-struct CompletionRequest {
-  std::string id;                    ///< "cmpl-" + 32 hex
+/// A validated wish for text. Ranges are checked; what depends on the model (vocabulary, context)
+/// is not yet. How the answer is written is its wire's own affair: `AnswerWriter`.
+struct GenerationRequest {
   std::string request_id;            ///< X-Request-Id
   std::optional<std::string> model;  ///< as the client named it
   std::vector<Prompt> prompts;       ///< 1..128
@@ -31,9 +30,7 @@ struct CompletionRequest {
       max_tokens;  ///< absent: the default, clamped to the room that is left
   std::uint32_t min_tokens = 0;
   std::uint32_t n = 1;
-  bool stream = false;
-  bool include_usage = false;
-  bool continuous_usage = false;
+  bool stream = false;               ///< its client reads while it is computed
   SamplingParams sampling;           ///< seed is filled in below
   std::optional<std::int64_t> seed;  ///< absent: drawn by the session
   std::vector<std::string> stop;
@@ -44,16 +41,12 @@ struct CompletionRequest {
   std::optional<std::uint32_t> truncate_prompt_tokens;
   std::optional<std::uint32_t> logprobs;
   bool echo = false;
-  std::uint32_t stream_interval = 1;        ///< most tokens of an event; they leave one by one
-  std::optional<std::string> service_tier;  ///< to be named in the response
   PriorityClass priority_class = PriorityClass::realtime;
   std::int32_t priority = 0;  ///< order inside the class, lower first
   std::string user;
   bool partial_ok = false;          ///< x-sluice-partial-ok
   std::optional<Duration> timeout;  ///< from arrival to the last token; always set by the parser
   bool client_deadline = false;     ///< it is the client's wish, not the server's limit
-  std::string ignored_params;       ///< value of x-sluice-ignored-params, or empty
-  std::int64_t created = 0;         ///< Unix seconds
 };
 
 /// Why a request is refused or ended without a result; exactly what the client sees.
@@ -73,9 +66,9 @@ struct ApiError {
 /// A piece of one choice that may be shown: text, and log probabilities in step with it.
 struct ChoiceDelta {
   struct Logprob {
-    std::string token;             ///< text of the token; ill-formed parts as U+FFFD
-    std::optional<float> logprob;  ///< none for the first token of a prompt
-    std::vector<std::pair<std::string, float>> top;
+    std::string token;                               ///< its bytes, not always whole characters
+    std::optional<float> logprob;                    ///< none for the first token of a prompt
+    std::vector<std::pair<std::string, float>> top;  ///< bytes of the most likely tokens
     std::size_t text_offset = 0;  ///< code points from the start of the returned text
   };
   std::uint32_t index = 0;  ///< of the choice

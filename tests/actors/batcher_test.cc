@@ -25,7 +25,7 @@ class Batching : public FrontWorld {
                                         char letter,
                                         PriorityClass priority = PriorityClass::batch) {
     // The prompt, half of what may follow, and a token's worth of a block (Batcher::blocks).
-    CompletionRequest request = completion(std::string(16 * (blocks - 1) + 8, letter), 2);
+    OpenAiRequest request = completion(std::string(16 * (blocks - 1) + 8, letter), 2);
     request.priority_class = priority;
     return ask(std::move(request));
   }

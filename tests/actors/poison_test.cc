@@ -84,7 +84,7 @@ TEST_F(Poison, EndsThreeWorkersAtMostAndItsNeighboursGetEveryByte) {
 
 TEST_F(Poison, EndsThreeWorkersAtMostHoweverManyChoicesItAsksFor) {
   bring_up();
-  CompletionRequest many = completion(kPoison, 40);
+  OpenAiRequest many = completion(kPoison, 40);
   many.n = 6;
   auto guilty = ask(many);
   auto innocent = ask(completion("innocent", 60));
@@ -372,7 +372,7 @@ TEST_F(Retries, EndAsAnyRequestWhileTheyWait) {
   bring_up();
   spend_the_budget();
   auto gone = ask(completion("vanishes", 20));
-  CompletionRequest hasty = completion("has no time", 20);
+  OpenAiRequest hasty = completion("has no time", 20);
   hasty.n = 2;
   hasty.timeout = std::chrono::seconds(3);
   auto late = ask(hasty);

@@ -640,7 +640,11 @@ TEST_P(HolderDeath, LosesNoRequest) {
     clients.push_back(client);
     auto request = completion("in flight " + std::to_string(i), 10);
     request.request_id = "r";
-    spawn_session(system, front, model, {request, {}, nullptr, front->clock->now()}, client);
+    spawn_session(system,
+                  front,
+                  model,
+                  {request, {}, nullptr, front->clock->now()},
+                  answer_to(request, client));
   }
   for (std::uint64_t i = 0; i < 9; ++i)
     step(i * 7);

@@ -37,7 +37,7 @@ class Weights : public FrontWorld {
     advance(milliseconds(500));
   }
   std::shared_ptr<FakeExchange> stream(const std::string& prompt, std::uint32_t tokens) {
-    CompletionRequest request = completion(prompt, tokens);
+    OpenAiRequest request = completion(prompt, tokens);
     request.stream = true;
     return ask(std::move(request));
   }
@@ -103,7 +103,7 @@ TEST_F(Weights, AreOfNoMatterToWhatHasNotBegun) {
 }
 
 TEST_F(Weights, CountFromTheFirstLogProbabilityOfThePromptOn) {
-  CompletionRequest request = completion("a prompt", 5);
+  OpenAiRequest request = completion("a prompt", 5);
   request.echo = true;
   request.logprobs = 1;
   auto begun = ask(std::move(request));
@@ -254,7 +254,7 @@ TEST_F(WeightsOfTwoLanes, OfOneAnswerAreTheSameForAllItsChoices) {
   auto old = replace_lane_0();
   launcher->alive().at(1)->die();
   settle();
-  CompletionRequest request = completion("two", 10);
+  OpenAiRequest request = completion("two", 10);
   request.n = 2;
   auto client = ask(std::move(request));
   old->take_commands();

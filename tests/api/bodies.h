@@ -24,18 +24,18 @@ struct Body {
     context.random = &random;
   }
 
-  std::variant<CompletionRequest, ApiError> parse(std::string_view body) {
+  std::variant<OpenAiRequest, ApiError> parse(std::string_view body) {
     return parse_completion(body, context);
   }
 
   /// The request; an error fails the test and gives an empty one.
-  CompletionRequest accept(std::string_view body) {
+  OpenAiRequest accept(std::string_view body) {
     auto result = parse(body);
     if (auto* error = std::get_if<ApiError>(&result)) {
       ADD_FAILURE() << body << " was refused: " << error_json(*error);
       return {};
     }
-    return std::move(std::get<CompletionRequest>(result));
+    return std::move(std::get<OpenAiRequest>(result));
   }
 
   /// The error; a request fails the test and gives an empty one.

@@ -87,7 +87,7 @@ TEST(BodyFuzz, AlwaysGivesARequestOrAReadableError) {
     std::string body = mutated(random);
     parser.context.strict = random() % 4 == 0;
     auto result = parser.parse(body);
-    if (auto* request = std::get_if<CompletionRequest>(&result)) {
+    if (auto* request = std::get_if<OpenAiRequest>(&result)) {
       ++requests;
       ASSERT_FALSE(request->prompts.empty()) << body;
       ASSERT_GE(request->n, 1U) << body;
@@ -96,7 +96,7 @@ TEST(BodyFuzz, AlwaysGivesARequestOrAReadableError) {
       ASSERT_TRUE(sampling.temperature >= 0 && sampling.temperature <= 2) << body;
       ASSERT_TRUE(sampling.top_p > 0 && sampling.top_p <= 1) << body;
       ASSERT_TRUE(std::isfinite(sampling.repetition_penalty)) << body;
-      ASSERT_EQ(request->ignored_params.find_first_of("\r\n"), std::string::npos) << body;
+      ASSERT_EQ(request->form.ignored_params.find_first_of("\r\n"), std::string::npos) << body;
     } else {
       ++refusals;
       const auto& error = std::get<ApiError>(result);

@@ -245,7 +245,7 @@ TEST_F(ChoiceTest, DropsLogprobsOfTextThatIsNotShown) {
   EXPECT_EQ(entries_[1].token, "b");
 }
 
-TEST_F(ChoiceTest, AddsTheSampledTokenToTheAlternativesItIsNotAmong) {
+TEST_F(ChoiceTest, LeavesTheAlternativesAsTheyCameWithoutTheSampledToken) {
   Plan plan;
   plan.logprobs = 1;
   make({}, plan);
@@ -256,9 +256,8 @@ TEST_F(ChoiceTest, AddsTheSampledTokenToTheAlternativesItIsNotAmong) {
   choice_->accept(output, delta_, has_delta_);
 
   ASSERT_EQ(delta_.logprobs.size(), 1U);
-  EXPECT_THAT(delta_.logprobs[0].top,
-              ElementsAre(std::pair<std::string, float>("z", -0.1F),
-                          std::pair<std::string, float>("q", -5.0F)));
+  EXPECT_EQ(delta_.logprobs[0].token, "q");
+  EXPECT_THAT(delta_.logprobs[0].top, ElementsAre(std::pair<std::string, float>("z", -0.1F)));
 }
 
 TEST_F(ChoiceTest, DescribesThePromptsTokensOnceAndTheFirstWithoutProbability) {

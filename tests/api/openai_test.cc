@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 using testing::RefusedValue;
 using namespace std::chrono_literals;
 
-CompletionRequest accept(std::string_view body) {
+OpenAiRequest accept(std::string_view body) {
   return Body().accept(body);
 }
 
@@ -54,7 +54,7 @@ std::string repeated(std::string_view entry, int count) {
 // A body without any field, and what stands in for each of them.
 
 TEST(ParseCompletion, GivesEveryFieldItsDefault) {
-  CompletionRequest request = accept("{}");
+  OpenAiRequest request = accept("{}");
 
   EXPECT_FALSE(request.model);
   ASSERT_EQ(request.prompts.size(), 1U);
@@ -63,8 +63,8 @@ TEST(ParseCompletion, GivesEveryFieldItsDefault) {
   EXPECT_EQ(request.min_tokens, 0U);
   EXPECT_EQ(request.n, 1U);
   EXPECT_FALSE(request.stream);
-  EXPECT_FALSE(request.include_usage);
-  EXPECT_FALSE(request.continuous_usage);
+  EXPECT_FALSE(request.form.include_usage);
+  EXPECT_FALSE(request.form.continuous_usage);
   EXPECT_EQ(request.sampling.temperature, 1.0F);
   EXPECT_EQ(request.sampling.top_p, 1.0F);
   EXPECT_EQ(request.sampling.top_k, 0);
@@ -83,16 +83,16 @@ TEST(ParseCompletion, GivesEveryFieldItsDefault) {
   EXPECT_FALSE(request.truncate_prompt_tokens);
   EXPECT_FALSE(request.logprobs);
   EXPECT_FALSE(request.echo);
-  EXPECT_EQ(request.stream_interval, 1U);
-  EXPECT_FALSE(request.service_tier);
+  EXPECT_EQ(request.form.stream_interval, 1U);
+  EXPECT_FALSE(request.form.service_tier);
   EXPECT_EQ(request.priority_class, PriorityClass::realtime);
   EXPECT_EQ(request.priority, 0);
   EXPECT_EQ(request.user, "");
   EXPECT_FALSE(request.partial_ok);
-  EXPECT_EQ(request.ignored_params, "");
-  EXPECT_EQ(request.created, 1700000000);
+  EXPECT_EQ(request.form.ignored_params, "");
+  EXPECT_EQ(request.form.created, 1700000000);
   EXPECT_EQ(request.request_id, "req-test");
-  EXPECT_EQ(request.id, "cmpl-80000000000000008000000000000000");
+  EXPECT_EQ(request.form.id, "cmpl-80000000000000008000000000000000");
 }
 
 TEST(ParseCompletion, TakesNullForAbsentInEveryField) {
@@ -130,10 +130,10 @@ TEST(ParseCompletion, TakesNullForAbsentInEveryField) {
                             "metadata",
                             "response_format",
                             "stream_interval"}) {
-    CompletionRequest request = accept("{\"" + std::string(field) + "\": null}");
+    OpenAiRequest request = accept("{\"" + std::string(field) + "\": null}");
     EXPECT_EQ(request.prompts.size(), 1U) << field;
     EXPECT_TRUE(request.skip_special_tokens) << field;
-    EXPECT_EQ(request.ignored_params, "") << field;
+    EXPECT_EQ(request.form.ignored_params, "") << field;
   }
 }
 
@@ -157,7 +157,7 @@ TEST(ParseCompletion, TakesEmptyListsAndMapsForAbsent) {
       auto request = accept("{\"" + std::string(field) + "\": " + value + "}");
       EXPECT_TRUE(request.stop.empty() && request.stop_token_ids.empty()) << field;
       EXPECT_TRUE(request.sampling.logit_bias.empty()) << field;
-      EXPECT_EQ(request.ignored_params, "") << field;
+      EXPECT_EQ(request.form.ignored_params, "") << field;
     }
   }
 }
@@ -324,13 +324,13 @@ TEST(ParseCompletion, ReadsStreamAndItsOptions) {
   EXPECT_TRUE(accept(R"({"stream": true})").stream);
   EXPECT_FALSE(accept(R"({"stream": false})").stream);
 
-  CompletionRequest request = accept(R"({"stream": true, "stream_options": {"include_usage": true,
+  OpenAiRequest request = accept(R"({"stream": true, "stream_options": {"include_usage": true,
       "include_obfuscation": true, "continuous_usage_stats": true, "whatever": 1}})");
-  EXPECT_TRUE(request.include_usage);
-  EXPECT_TRUE(request.continuous_usage);
-  EXPECT_FALSE(accept(R"({"stream": true, "stream_options": {}})").include_usage);
+  EXPECT_TRUE(request.form.include_usage);
+  EXPECT_TRUE(request.form.continuous_usage);
+  EXPECT_FALSE(accept(R"({"stream": true, "stream_options": {}})").form.include_usage);
   EXPECT_FALSE(
-      accept(R"({"stream": true, "stream_options": {"include_usage": null}})").include_usage);
+      accept(R"({"stream": true, "stream_options": {"include_usage": null}})").form.include_usage);
 
   expect_refused("stream_options", {R"({"include_usage": true})", "only allowed with stream"});
   expect_refused("stream_options",
@@ -417,7 +417,7 @@ TEST(ParseCompletion, KeepsTheRepetitionPenaltyFinite) {
 }
 
 TEST(ParseCompletion, ReadsTheExtensionsOfOtherServers) {
-  CompletionRequest request = accept(R"({"min_tokens": 3, "max_tokens": 3, "ignore_eos": true,
+  OpenAiRequest request = accept(R"({"min_tokens": 3, "max_tokens": 3, "ignore_eos": true,
       "stop_token_ids": [2, 5.0], "skip_special_tokens": false, "include_stop_str_in_output": true,
       "truncate_prompt_tokens": 1, "stream_interval": 4})");
 
@@ -427,7 +427,7 @@ TEST(ParseCompletion, ReadsTheExtensionsOfOtherServers) {
   EXPECT_FALSE(request.skip_special_tokens);
   EXPECT_TRUE(request.include_stop);
   EXPECT_EQ(request.truncate_prompt_tokens, 1U);
-  EXPECT_EQ(request.stream_interval, 4U);
+  EXPECT_EQ(request.form.stream_interval, 4U);
   expect_refused("min_tokens", {"-1", "between 0 and 2147483647, got -1"});
   expect_refused("min_tokens", {"4", "must be at most max_tokens (3), got 4"}, "\"max_tokens\": 3");
   expect_refused("truncate_prompt_tokens", {"0", "between 1 and 2147483647, got 0"});
@@ -507,7 +507,7 @@ TEST(ParseCompletion, NamesTheKeyOfAWrongLogitBias) {
 }
 
 TEST(ParseCompletion, RefusesASuffixUnlessItIsEmpty) {
-  EXPECT_EQ(accept(R"({"suffix": ""})").ignored_params, "");
+  EXPECT_EQ(accept(R"({"suffix": ""})").form.ignored_params, "");
   expect_refused("suffix", {"\"x\"", "not supported", {}, "unsupported_parameter"});
 }
 
@@ -525,17 +525,17 @@ TEST(ParseCompletion, ChecksMetadata) {
       text += (i > 0 ? ",\"k" : "\"k") + std::to_string(i) + "\":\"v\"";
     return text + "}";
   };
-  EXPECT_EQ(accept("{\"metadata\": " + pairs(16) + "}").ignored_params, "");
+  EXPECT_EQ(accept("{\"metadata\": " + pairs(16) + "}").form.ignored_params, "");
   expect_refused("metadata", {pairs(17), "at most 16 pairs, got 17"});
 
   // Characters are counted, not bytes.
   std::string long_key(64, 'k');
   std::string long_value = "{\"" + long_key + "\":\"" + std::string(512, 'v') + "\"}";
-  EXPECT_EQ(accept("{\"metadata\": " + long_value + "}").ignored_params, "");
+  EXPECT_EQ(accept("{\"metadata\": " + long_value + "}").form.ignored_params, "");
   std::string wide_value;
   for (int i = 0; i < 512; ++i)
     wide_value += "é";
-  EXPECT_EQ(accept("{\"metadata\": {\"k\": \"" + wide_value + "\"}}").ignored_params, "");
+  EXPECT_EQ(accept("{\"metadata\": {\"k\": \"" + wide_value + "\"}}").form.ignored_params, "");
   std::string big_key = "{\"" + long_key + "k\":\"v\"}";
   expect_refused("metadata",
                  {big_key, "keys of at most 64 characters, got 65", "metadata." + long_key});
@@ -546,7 +546,7 @@ TEST(ParseCompletion, ChecksMetadata) {
 
 TEST(ParseCompletion, TakesPlainTextAsTheOnlyResponseFormat) {
   constexpr char kParam[] = "response_format.type";
-  EXPECT_EQ(accept(R"({"response_format": {"type": "text"}})").ignored_params, "");
+  EXPECT_EQ(accept(R"({"response_format": {"type": "text"}})").form.ignored_params, "");
   for (const char* type : {"json_object", "json_schema"}) {
     std::string value = "{\"type\": \"" + std::string(type) + "\"}";
     expect_refused("response_format", {value, type, kParam, "unsupported_value"});
@@ -573,8 +573,8 @@ TEST(ParseCompletion, TurnsServiceTierIntoAClass) {
                          Row{"flex", PriorityClass::low, "flex"}}) {
     auto request = accept("{\"service_tier\": \"" + std::string(row.tier) + "\"}");
     EXPECT_EQ(request.priority_class, row.expected) << row.tier;
-    EXPECT_EQ(request.service_tier, row.used) << row.tier;
-    EXPECT_EQ(request.ignored_params, "") << row.tier;
+    EXPECT_EQ(request.form.service_tier, row.used) << row.tier;
+    EXPECT_EQ(request.form.ignored_params, "") << row.tier;
   }
   expect_refused("service_tier", {"\"gold\"", "one of auto, default, flex"});
 }
@@ -585,15 +585,15 @@ TEST(ParseCompletion, ConfirmsATierThatRaisesTheClass) {
   for (const char* tier : {"priority", "fast"}) {
     auto request = body.accept("{\"service_tier\": \"" + std::string(tier) + "\"}");
     EXPECT_EQ(request.priority_class, PriorityClass::realtime);
-    EXPECT_EQ(request.service_tier, "priority");
+    EXPECT_EQ(request.form.service_tier, "priority");
   }
-  EXPECT_EQ(body.accept(R"({"service_tier": "auto"})").service_tier, "default");
+  EXPECT_EQ(body.accept(R"({"service_tier": "auto"})").form.service_tier, "default");
 }
 
 TEST(ParseCompletion, TurnsPriorityIntoAClassAndAnOrder) {
   auto zero = accept(R"({"priority": 0})");
   EXPECT_EQ(zero.priority_class, PriorityClass::realtime);
-  EXPECT_FALSE(zero.service_tier);
+  EXPECT_FALSE(zero.form.service_tier);
   auto low = accept(R"({"priority": 100})");
   EXPECT_EQ(low.priority_class, PriorityClass::low);
   EXPECT_EQ(low.priority, 100);
@@ -605,7 +605,7 @@ TEST(ParseCompletion, TakesTheLowerOfTwoClasses) {
   auto request = accept(R"({"service_tier": "priority", "priority": 1})");
 
   EXPECT_EQ(request.priority_class, PriorityClass::low);
-  EXPECT_EQ(request.service_tier, "flex");
+  EXPECT_EQ(request.form.service_tier, "flex");
 }
 
 TEST(ParseCompletion, IgnoresANegativePriorityWithoutItsScope) {
@@ -613,7 +613,7 @@ TEST(ParseCompletion, IgnoresANegativePriorityWithoutItsScope) {
 
   EXPECT_EQ(request.priority, 0);
   EXPECT_EQ(request.priority_class, PriorityClass::realtime);
-  EXPECT_EQ(request.ignored_params, "priority");
+  EXPECT_EQ(request.form.ignored_params, "priority");
 }
 
 TEST(ParseCompletion, GrantsANegativePriorityWithItsScope) {
@@ -624,7 +624,7 @@ TEST(ParseCompletion, GrantsANegativePriorityWithItsScope) {
 
   EXPECT_EQ(request.priority, -7);
   EXPECT_EQ(request.priority_class, PriorityClass::realtime);
-  EXPECT_EQ(request.ignored_params, "");
+  EXPECT_EQ(request.form.ignored_params, "");
 }
 
 TEST(ParseCompletion, KeepsAClientUnderItsCeiling) {
@@ -634,8 +634,8 @@ TEST(ParseCompletion, KeepsAClientUnderItsCeiling) {
   auto request = body.accept(R"({"service_tier": "fast"})");
 
   EXPECT_EQ(request.priority_class, PriorityClass::low);
-  EXPECT_EQ(request.service_tier, "flex");
-  EXPECT_EQ(request.ignored_params, "service_tier");
+  EXPECT_EQ(request.form.service_tier, "flex");
+  EXPECT_EQ(request.form.ignored_params, "service_tier");
 }
 
 // Fields that are not in the table.
@@ -664,23 +664,25 @@ TEST(ParseCompletion, RefusesKnownFieldsItCannotHonour) {
 }
 
 TEST(ParseCompletion, TakesKnownFieldsThatChangeNothing) {
-  CompletionRequest request = accept(R"({"tools": [], "tool_choice": "none", "functions": [],
+  OpenAiRequest request = accept(R"({"tools": [], "tool_choice": "none", "functions": [],
       "parallel_tool_calls": true, "store": false, "reasoning_effort": null, "modalities": ["text"],
       "prompt_cache_key": "k", "safety_identifier": "s", "use_beam_search": false,
       "guided_json": null, "prediction": null, "audio": null, "function_call": "none"})");
 
-  EXPECT_EQ(request.ignored_params, "");
+  EXPECT_EQ(request.form.ignored_params, "");
 }
 
 TEST(ParseCompletion, NamesUnknownFieldsInACleanHeader) {
-  EXPECT_EQ(accept(R"({"temprature": 1, "foo": {"bar": [1]}})").ignored_params, "temprature,foo");
-  EXPECT_EQ(accept(R"({"a\r\nX-Evil: 1,b": 1, "é": 2})").ignored_params, "a__X-Evil__1_b,__");
+  EXPECT_EQ(accept(R"({"temprature": 1, "foo": {"bar": [1]}})").form.ignored_params,
+            "temprature,foo");
+  EXPECT_EQ(accept(R"({"a\r\nX-Evil: 1,b": 1, "é": 2})").form.ignored_params, "a__X-Evil__1_b,__");
   std::string body = "{";
   for (int i = 0; i < 20; ++i)
     body += (i > 0 ? ",\"f" : "\"f") + std::to_string(i) + "\":0";
-  EXPECT_EQ(accept(body + "}").ignored_params,
+  EXPECT_EQ(accept(body + "}").form.ignored_params,
             "f0,f1,f2,f3,f4,f5,f6,f7,f8,f9,f10,f11,f12,f13,f14,f15");
-  EXPECT_EQ(accept("{\"" + std::string(1000, 'k') + "\": 1}").ignored_params, std::string(64, 'k'));
+  EXPECT_EQ(accept("{\"" + std::string(1000, 'k') + "\": 1}").form.ignored_params,
+            std::string(64, 'k'));
 }
 
 TEST(ParseCompletion, RefusesUnknownFieldsInStrictMode) {
@@ -749,8 +751,9 @@ TEST(ParseCompletion, RefusesWhatIsNotJson) {
 }
 
 TEST(ParseCompletion, AcceptsTheDeepestAllowedBody) {
-  EXPECT_EQ(accept("{\"x\":" + std::string(31, '[') + std::string(31, ']') + "} \n").ignored_params,
-            "x");
+  EXPECT_EQ(
+      accept("{\"x\":" + std::string(31, '[') + std::string(31, ']') + "} \n").form.ignored_params,
+      "x");
 }
 
 TEST(ParseCompletion, FindsADuplicateAmongManyKeys) {
@@ -759,7 +762,7 @@ TEST(ParseCompletion, FindsADuplicateAmongManyKeys) {
     body += "\"k" + std::to_string(i) + "\":0,";
 
   EXPECT_THAT(refuse(body + "\"k50\":1}").message, HasSubstr("duplicate key \"k50\""));
-  EXPECT_NE(accept(body + "\"k100\":1}").ignored_params, "");
+  EXPECT_NE(accept(body + "\"k100\":1}").form.ignored_params, "");
 }
 
 TEST(ParseCompletion, RefusesMoreValuesThanItWouldHold) {
@@ -897,7 +900,7 @@ TEST(RequestContext, GathersTheHeaders) {
   EXPECT_TRUE(context.rights.may_prioritize);
   EXPECT_EQ(context.now_s, 17);
   auto parsed = parse_completion("{}", context);
-  EXPECT_TRUE(std::get<CompletionRequest>(parsed).partial_ok);
+  EXPECT_TRUE(std::get<OpenAiRequest>(parsed).partial_ok);
   auto plain = RequestContext::of(HttpRequest{}, "req-1", {}, {}, 17, random);
   EXPECT_FALSE(plain.strict);
   EXPECT_FALSE(plain.partial_ok);

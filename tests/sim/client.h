@@ -1,7 +1,7 @@
 // Clients that know what they must be given.
 #pragma once
 
-#include "api/request.h"
+#include "api/openai.h"
 #include "net/http.h"
 #include "tests/sim/environment.h"
 #include "tests/sim/reference.h"
@@ -23,7 +23,7 @@ namespace sluice::sim {
 struct ClientPlan {
   std::uint64_t number = 0;
   std::uint32_t model = 0;  ///< which of the world's
-  CompletionRequest request;
+  OpenAiRequest request;
   TimePoint arrival;
   std::optional<Duration> vanishes_after;
   std::size_t bytes_per_second = 0;  ///< it reads so slowly; 0: at once

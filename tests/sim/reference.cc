@@ -1,9 +1,9 @@
 #include "tests/sim/reference.h"
 
-#include "actors/completion_plan.h"
+#include "actors/generation_plan.h"
 #include "actors/model_weights.h"
+#include "api/answer_format.h"
 #include "api/choice.h"
-#include "api/completion_writer.h"
 #include "base/check.h"
 #include "engine/engine.h"
 #include "models/hash/hash_chain.h"
@@ -19,14 +19,14 @@ namespace sluice::sim {
 
 class Undisturbed::Impl {
  public:
-  std::shared_ptr<const Expected> run(const CompletionRequest& request,
+  std::shared_ptr<const Expected> run(const OpenAiRequest& request,
                                       const ModelCard& model,
                                       std::uint32_t dialect,
                                       std::uint64_t weights) {
     Engine& engine = engine_of(dialect, weights);
     Chance unused(0, "the request has a seed");
-    auto planned = plan_completion(request, model, model.context, 16, unused);
-    auto* plan = std::get_if<CompletionPlan>(&planned);
+    auto planned = plan_generation(request, model, model.context, 16, unused);
+    auto* plan = std::get_if<GenerationPlan>(&planned);
     CHECK(plan != nullptr);
     std::vector<ChoiceDelta> wholes;
     auto expected = std::make_shared<Expected>();
@@ -46,8 +46,7 @@ class Undisturbed::Impl {
       expected->completion_tokens += choice.emitted().size();
     }
     Usage usage{plan->prompt_tokens, expected->completion_tokens, 0};
-    std::string body =
-        completion_body(ResponseHead::of(request, "hash", "fp_00000000"), wholes, usage);
+    std::string body = AnswerFormat::make(request.form, "hash", "fp_00000000")->body(wholes, usage);
     expected->choices = boost::json::parse(body).as_object().at("choices").as_array();
     return expected;
   }
@@ -121,7 +120,7 @@ class Undisturbed::Impl {
 Undisturbed::Undisturbed() : impl_(std::make_unique<Impl>()) {}
 Undisturbed::~Undisturbed() = default;
 
-std::shared_ptr<const Expected> Undisturbed::run(const CompletionRequest& request,
+std::shared_ptr<const Expected> Undisturbed::run(const OpenAiRequest& request,
                                                  const ModelCard& model,
                                                  std::uint32_t dialect,
                                                  std::uint64_t weights) {

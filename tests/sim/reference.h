@@ -1,7 +1,7 @@
 // What an undisturbed run gives: the same plan through the same engine, alone and without faults.
 #pragma once
 
-#include "api/request.h"
+#include "api/openai.h"
 #include "models/registry.h"
 #include "trace/checker.h"
 
@@ -32,7 +32,7 @@ class Undisturbed {
   ~Undisturbed();
   /// The request must be one that is not refused, with a seed of its own.
   ///   dialect, weights  as of `make_sim_device`
-  std::shared_ptr<const Expected> run(const CompletionRequest& request,
+  std::shared_ptr<const Expected> run(const OpenAiRequest& request,
                                       const ModelCard& model,
                                       std::uint32_t dialect,
                                       std::uint64_t weights);
@@ -47,7 +47,7 @@ class Undisturbed {
 class Expectations {
  public:
   Expectations(Undisturbed& undisturbed,
-               CompletionRequest request,
+               OpenAiRequest request,
                const ModelCard& model,
                std::uint32_t dialect)
       : undisturbed_(undisturbed), request_(std::move(request)), model_(model), dialect_(dialect) {}
@@ -60,7 +60,7 @@ class Expectations {
 
  private:
   Undisturbed& undisturbed_;
-  CompletionRequest request_;
+  OpenAiRequest request_;
   const ModelCard& model_;
   std::uint32_t dialect_;
   std::map<std::uint64_t, std::shared_ptr<const Expected>> known_;

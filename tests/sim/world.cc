@@ -2,6 +2,7 @@
 
 #include "actors/application.h"
 #include "actors/session.h"
+#include "api/http_answer.h"
 #include "models/hash/hash_chain.h"
 #include "supervision/supervisor.h"
 #include "tests/sim/coverage.h"
@@ -161,7 +162,7 @@ class World::Recorder final : public trace::Sink {
     // not behind yet. Tokens of which nothing is shown yet, a part of a character or what may
     // become a stop string, do not wait for it: some more for each.
     constexpr std::size_t kEventBytes = 256;
-    const CompletionRequest& request = client.plan().request;
+    const OpenAiRequest& request = client.plan().request;
     std::size_t sequences = request.prompts.size() * request.n;
     std::size_t most = 2 * (world_.plan_.front.stream_buffer / kEventBytes) + 12 * sequences + 8;
     if (tokens > most)
@@ -188,7 +189,7 @@ class World::Recorder final : public trace::Sink {
     auto after = clients.upper_bound(started.sequence.value);
     if (started.emitted == 0 || after == clients.begin()) return;
     mark(Mark::resumed_with_tokens);
-    const CompletionRequest& request = std::prev(after)->second->plan().request;
+    const OpenAiRequest& request = std::prev(after)->second->plan().request;
     const SamplingParams& sampling = request.sampling;
     if (request.n > 1) mark(Mark::resumed_choices);
     if (sampling.repetition_penalty != 1 || sampling.presence_penalty != 0 ||
@@ -524,7 +525,14 @@ void World::arrive(const ClientPlan& plan) {
                        [this](const SimClient& refused) { ask_again(refused); },
                        front_->options.stream_buffer});
   clients_.push_back(client);
-  spawn_session(system_, front_, model, {plan.request, {}, nullptr, clock_->now()}, client);
+  auto answer = std::make_unique<HttpAnswer>(
+      client,
+      plan.request.request_id,
+      plan.request.form,
+      plan.request.stream,
+      HttpAnswer::Options{clock_, front_->options.keepalive, front_->options.stream_buffer});
+  spawn_session(
+      system_, front_, model, {plan.request, {}, nullptr, clock_->now()}, std::move(answer));
   if (plan.vanishes_after) {
     environment_.after(*plan.vanishes_after, Source::client, [client] {
       if (!client->over()) mark(Fault::vanish);

@@ -42,9 +42,9 @@ SamplingParams draw_sampling(Chance& chance) {
   return sampling;
 }
 
-CompletionRequest draw_request(Chance& chance, std::uint64_t number) {
-  CompletionRequest request;
-  request.id = "cmpl-" + std::to_string(number);
+OpenAiRequest draw_request(Chance& chance, std::uint64_t number) {
+  OpenAiRequest request;
+  request.form.id = "cmpl-" + std::to_string(number);
   request.request_id = "req-" + std::to_string(number);
   std::size_t prompts = chance.hit(0.15) ? 2 : 1;
   for (std::size_t i = 0; i < prompts; ++i)
@@ -53,8 +53,8 @@ CompletionRequest draw_request(Chance& chance, std::uint64_t number) {
   if (chance.hit(0.1)) request.min_tokens = chance.between32(1, 10);
   if (chance.hit(0.25)) request.n = chance.between32(2, 3);
   request.stream = chance.hit(0.7);
-  request.include_usage = chance.hit(0.3);
-  request.continuous_usage = chance.hit(0.1);
+  request.form.include_usage = chance.hit(0.3);
+  request.form.continuous_usage = chance.hit(0.1);
   request.sampling = draw_sampling(chance);
   request.seed = static_cast<std::int64_t>(chance.below(1'000'000));
   if (chance.hit(0.25)) request.stop.push_back(draw_text(chance, chance.between(1, 2)));
@@ -63,6 +63,7 @@ CompletionRequest draw_request(Chance& chance, std::uint64_t number) {
   request.ignore_eos = chance.hit(0.5);
   request.include_stop = chance.hit(0.3);
   if (chance.hit(0.25)) request.logprobs = chance.between32(0, 3);
+  request.form.logprobs = request.logprobs.has_value();
   request.echo = chance.hit(0.1);
   request.priority_class = static_cast<PriorityClass>(chance.below(3));
   if (chance.hit(0.2)) request.priority = static_cast<std::int32_t>(chance.below(10));

@@ -4,6 +4,8 @@
 
 #include "actors/application.h"
 #include "actors/session.h"
+#include "api/http_answer.h"
+#include "api/openai.h"
 #include "supervision/supervisor.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/virtual_time.h"
@@ -150,15 +152,32 @@ class FrontWorld : public VirtualTime {
   }
 
   /// Sends a request; the answer comes in the client that is returned.
-  std::shared_ptr<FakeExchange> ask(CompletionRequest request) {
+  std::shared_ptr<FakeExchange> ask(OpenAiRequest request) {
     auto client = std::make_shared<FakeExchange>();
     clients.push_back(client);
-    request.id = "cmpl-" + std::to_string(clients.size());
+    request.form.id = "cmpl-" + std::to_string(clients.size());
     request.request_id = "req-" + std::to_string(clients.size());
-    spawn_session(
-        system, front, model, {std::move(request), {}, memory, front->clock->now()}, client);
+    auto answer = answer_to(request, client);
+    spawn_session(system,
+                  front,
+                  model,
+                  {std::move(request), {}, memory, front->clock->now()},
+                  std::move(answer));
     settle();
     return client;
+  }
+
+  /// What a session of `request` answers `client` by.
+  [[nodiscard]] std::unique_ptr<AnswerWriter> answer_to(const OpenAiRequest& request,
+                                                        std::shared_ptr<HttpExchange> client) {
+    AnswerForm form = request.form;
+    form.logprobs = request.logprobs.has_value();
+    return std::make_unique<HttpAnswer>(
+        std::move(client),
+        request.request_id,
+        std::move(form),
+        request.stream,
+        HttpAnswer::Options{front->clock, front->options.keepalive, front->options.stream_buffer});
   }
 
   /// Every worker computes until nothing runs.
@@ -199,8 +218,8 @@ class FrontWorld : public VirtualTime {
   std::shared_ptr<BodyShare> memory;  ///< of the next request
 };
 
-inline CompletionRequest completion(std::string prompt, std::uint32_t max_tokens) {
-  CompletionRequest request;
+inline OpenAiRequest completion(std::string prompt, std::uint32_t max_tokens) {
+  OpenAiRequest request;
   request.prompts = {std::move(prompt)};
   request.max_tokens = max_tokens;
   request.ignore_eos = true;

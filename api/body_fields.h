@@ -1,6 +1,8 @@
-// The fields of a completion's body by name: read, accepted without effect, or not supported.
+// The fields of the bodies that ask for text, by name: read, accepted without effect, or not
+// supported.
 #pragma once
 
+#include "api/answer_format.h"
 #include "api/json_tape.h"
 
 #include <cstddef>
@@ -10,9 +12,15 @@
 namespace sluice {
 
 /// Fields that are read, in the order in which they are checked.
-enum class CompletionField : std::uint8_t {
+enum class BodyField : std::uint8_t {
   model,
   prompt,
+  messages,
+  tools,
+  tool_choice,
+  chat_template_kwargs,
+  add_generation_prompt,
+  continue_final_message,
   max_tokens,
   max_completion_tokens,
   n,
@@ -34,6 +42,7 @@ enum class CompletionField : std::uint8_t {
   seed,
   stop,
   logprobs,
+  top_logprobs,
   echo,
   presence_penalty,
   frequency_penalty,
@@ -46,13 +55,13 @@ enum class CompletionField : std::uint8_t {
   response_format,
   stream_interval,
 };
-constexpr std::size_t kCompletionFields =
-    static_cast<std::size_t>(CompletionField::stream_interval) + 1;
+constexpr std::size_t kBodyFields = static_cast<std::size_t>(BodyField::stream_interval) + 1;
 
-/// What is done with a field. All but `read` name the values without effect; every other value of
-/// such a field would change the output in a way this server cannot.
+/// What is done with a field. All but `read` and `unknown` name the values without effect; every
+/// other value of such a field would change the output in a way this server cannot.
 enum class FieldUse : std::uint8_t {
   read,
+  unknown,        ///< no field of this interface
   only_null,      ///< null; [] and {}, which say as much
   only_absent,    ///< null alone: {} asks for something
   only_false,     ///< false, null
@@ -61,16 +70,16 @@ enum class FieldUse : std::uint8_t {
   anything,       ///< accepted, no effect
 };
 
+/// What becomes of a field in a body.
 struct FieldRule {
-  std::string_view name;
-  FieldUse use;
-  CompletionField field = CompletionField::model;  ///< with FieldUse::read
+  FieldUse use = FieldUse::unknown;
+  BodyField field = BodyField::model;  ///< with FieldUse::read
 };
 
-/// The rule of a field, or null for an unknown one.
-[[nodiscard]] const FieldRule* find_field(std::string_view name);
+/// The rule of a field in the bodies of text completions, or of chat.
+[[nodiscard]] FieldRule find_field(AnswerKind kind, std::string_view name);
 
 /// Whether a field that is not read has a value without effect.
-[[nodiscard]] bool is_harmless(const FieldRule& rule, JsonTape::Value value);
+[[nodiscard]] bool is_harmless(FieldUse use, JsonTape::Value value);
 
 }  // namespace sluice

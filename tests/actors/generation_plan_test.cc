@@ -1,4 +1,4 @@
-#include "actors/completion_plan.h"
+#include "actors/generation_plan.h"
 
 #include "models/hash/hash_chain.h"
 #include "tests/support/front_world.h"
@@ -12,16 +12,16 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class CompletionPlanTest : public ::testing::Test {
+class GenerationPlanTest : public ::testing::Test {
  protected:
-  CompletionPlan planned(const CompletionRequest& request) {
-    auto result = plan_completion(request, card_, card_.context, 16, random_);
-    auto* plan = std::get_if<CompletionPlan>(&result);
+  GenerationPlan planned(const GenerationRequest& request) {
+    auto result = plan_generation(request, card_, card_.context, 16, random_);
+    auto* plan = std::get_if<GenerationPlan>(&result);
     EXPECT_NE(plan, nullptr);
-    return plan ? *plan : CompletionPlan{};
+    return plan ? *plan : GenerationPlan{};
   }
-  ApiError refused(const CompletionRequest& request) {
-    auto result = plan_completion(request, card_, card_.context, 16, random_);
+  ApiError refused(const GenerationRequest& request) {
+    auto result = plan_generation(request, card_, card_.context, 16, random_);
     auto* error = std::get_if<ApiError>(&result);
     EXPECT_NE(error, nullptr);
     return error ? *error : ApiError{};
@@ -31,12 +31,12 @@ class CompletionPlanTest : public ::testing::Test {
   CountingRandom random_;
 };
 
-TEST_F(CompletionPlanTest, MakesOnePlanForEveryChoiceOfEveryPrompt) {
+TEST_F(GenerationPlanTest, MakesOnePlanForEveryChoiceOfEveryPrompt) {
   auto request = completion("ab", 4);
   request.prompts.emplace_back(std::vector<TokenId>{1, 2, 3});
   request.n = 2;
 
-  CompletionPlan plan = planned(request);
+  GenerationPlan plan = planned(request);
 
   ASSERT_EQ(plan.plans.size(), 4U);
   EXPECT_THAT(plan.plans[1]->prompt, ElementsAre('a', 'b'));
@@ -45,12 +45,12 @@ TEST_F(CompletionPlanTest, MakesOnePlanForEveryChoiceOfEveryPrompt) {
   EXPECT_EQ(plan.total_tokens_max, 2U * 6 + 2U * 7);
 }
 
-TEST_F(CompletionPlanTest, GivesTheFirstChoiceTheClientsSeedAndTheOthersTheirOwn) {
+TEST_F(GenerationPlanTest, GivesTheFirstChoiceTheClientsSeedAndTheOthersTheirOwn) {
   auto request = completion("ab", 4);
   request.n = 3;
   request.seed = 7;
 
-  CompletionPlan plan = planned(request);
+  GenerationPlan plan = planned(request);
 
   EXPECT_EQ(plan.plans[0]->sampling.seed, 7U);
   EXPECT_NE(plan.plans[1]->sampling.seed, plan.plans[0]->sampling.seed);
@@ -58,12 +58,12 @@ TEST_F(CompletionPlanTest, GivesTheFirstChoiceTheClientsSeedAndTheOthersTheirOwn
   EXPECT_EQ(planned(request).plans[2]->sampling.seed, plan.plans[2]->sampling.seed);
 }
 
-TEST_F(CompletionPlanTest, DrawsASeedWhenTheClientNamesNone) {
+TEST_F(GenerationPlanTest, DrawsASeedWhenTheClientNamesNone) {
   EXPECT_NE(planned(completion("a", 1)).plans[0]->sampling.seed,
             planned(completion("a", 1)).plans[0]->sampling.seed);
 }
 
-TEST_F(CompletionPlanTest, StopsAtTheEndOfTextUnlessItIsToBeIgnored) {
+TEST_F(GenerationPlanTest, StopsAtTheEndOfTextUnlessItIsToBeIgnored) {
   auto request = completion("a", 1);
   request.stop_token_ids = {9, 5, 9};
   EXPECT_THAT(planned(request).plans[0]->stop_tokens, ElementsAre(5, 9));
@@ -73,22 +73,22 @@ TEST_F(CompletionPlanTest, StopsAtTheEndOfTextUnlessItIsToBeIgnored) {
   EXPECT_THAT(planned(request).plans[0]->stop_tokens, ElementsAre(5, 9, kHashEos));
 }
 
-TEST_F(CompletionPlanTest, StartsAnEmptyPromptFromTheEndOfTextIfThereIsNoBeginning) {
+TEST_F(GenerationPlanTest, StartsAnEmptyPromptFromTheEndOfTextIfThereIsNoBeginning) {
   EXPECT_THAT(planned(completion("", 1)).plans[0]->prompt, ElementsAre(kHashEos));
 }
 
-TEST_F(CompletionPlanTest, KeepsTheLastTokensOfATruncatedPrompt) {
+TEST_F(GenerationPlanTest, KeepsTheLastTokensOfATruncatedPrompt) {
   auto request = completion("abcdef", 1);
   request.truncate_prompt_tokens = 2;
   request.echo = true;
 
-  CompletionPlan plan = planned(request);
+  GenerationPlan plan = planned(request);
 
   EXPECT_THAT(plan.plans[0]->prompt, ElementsAre('e', 'f'));
   EXPECT_EQ(*plan.echo_texts[0], "ef");
 }
 
-TEST_F(CompletionPlanTest, FillsTheContextToItsLastTokenAndNotBeyond) {
+TEST_F(GenerationPlanTest, FillsTheContextToItsLastTokenAndNotBeyond) {
   EXPECT_EQ(planned(completion(std::string(60, 'x'), 4)).plans[0]->max_tokens, 4U);
 
   EXPECT_EQ(refused(completion(std::string(60, 'x'), 5)).code, "context_length_exceeded");
@@ -96,7 +96,7 @@ TEST_F(CompletionPlanTest, FillsTheContextToItsLastTokenAndNotBeyond) {
   EXPECT_EQ(planned(completion(std::string(64, 'x'), 0)).plans[0]->max_tokens, 0U);
 }
 
-TEST_F(CompletionPlanTest, RefusesAHugePromptBeforeTokenizingIt) {
+TEST_F(GenerationPlanTest, RefusesAHugePromptBeforeTokenizingIt) {
   ApiError error = refused(completion(std::string(1'000'000, 'x'), 1));
 
   EXPECT_EQ(error.code, "context_length_exceeded");
@@ -129,7 +129,7 @@ class PaddedTokenizer final : public Tokenizer {
   std::vector<TokenId> eos_{2, kPad};
 };
 
-TEST_F(CompletionPlanTest, RefusesATextThatSpellsATokenTheModelLacks) {
+TEST_F(GenerationPlanTest, RefusesATextThatSpellsATokenTheModelLacks) {
   card_.tokenizer = std::make_shared<PaddedTokenizer>();
 
   ApiError error = refused(completion("[PAD]", 1));
@@ -144,7 +144,7 @@ TEST_F(CompletionPlanTest, RefusesATextThatSpellsATokenTheModelLacks) {
   EXPECT_THAT(planned(request).plans[0]->stop_tokens, ElementsAre(2)) << "300 is never drawn";
 }
 
-TEST_F(CompletionPlanTest, SaysThatALongTextWasNotCounted) {
+TEST_F(GenerationPlanTest, SaysThatALongTextWasNotCounted) {
   card_.tokenizer = std::make_shared<PaddedTokenizer>();
 
   EXPECT_THAT(refused(completion(std::string(8000, 'x'), 5)).message,
@@ -153,7 +153,7 @@ TEST_F(CompletionPlanTest, SaysThatALongTextWasNotCounted) {
               HasSubstr("you requested 105 tokens (100 in the prompt, 5 in"));
 }
 
-TEST_F(CompletionPlanTest, NamesWhatIsOutsideTheVocabulary) {
+TEST_F(GenerationPlanTest, NamesWhatIsOutsideTheVocabulary) {
   auto bias = completion("a", 1);
   bias.sampling.logit_bias = {{257, 1.0F}};
   EXPECT_EQ(refused(bias).param, "logit_bias.257");

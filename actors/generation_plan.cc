@@ -1,4 +1,4 @@
-#include "actors/completion_plan.h"
+#include "actors/generation_plan.h"
 
 #include "api/errors.h"
 #include "base/hash.h"
@@ -20,11 +20,11 @@ struct TokenizedPrompt {
   std::string text;
 };
 
-std::string prompt_name(const CompletionRequest& request, std::size_t i) {
+std::string prompt_name(const GenerationRequest& request, std::size_t i) {
   return request.prompts.size() == 1 ? "prompt" : "prompt[" + std::to_string(i) + "]";
 }
 
-std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& request,
+std::variant<TokenizedPrompt, ApiError> tokenize(const GenerationRequest& request,
                                                  std::size_t i,
                                                  const ModelCard& model,
                                                  std::int32_t context,
@@ -97,7 +97,7 @@ std::variant<TokenizedPrompt, ApiError> tokenize(const CompletionRequest& reques
 
 }  // namespace
 
-std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& request,
+std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& request,
                                                        const ModelCard& model,
                                                        std::int32_t context,
                                                        std::uint32_t default_max_tokens,
@@ -132,7 +132,7 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
 
   std::uint64_t seed = request.seed ? static_cast<std::uint64_t>(*request.seed) : random.next();
   auto room = static_cast<std::uint64_t>(context);
-  CompletionPlan result;
+  GenerationPlan result;
   for (std::size_t p = 0; p < request.prompts.size(); ++p) {
     auto tokenized = tokenize(request, p, model, context, stopped);
     if (auto* error = std::get_if<ApiError>(&tokenized)) return std::move(*error);
@@ -168,7 +168,7 @@ std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& 
   return result;
 }
 
-std::size_t CompletionPlan::bytes() const {
+std::size_t GenerationPlan::bytes() const {
   std::size_t bytes = 0;
   for (const auto& plan : plans)
     bytes += plan->prompt.size() * sizeof(TokenId);

@@ -1,4 +1,4 @@
-#include "api/completion_writer.h"
+#include "api/answer_format.h"
 
 #include "api/errors.h"
 
@@ -13,8 +13,21 @@
 namespace sluice {
 namespace {
 
-ResponseHead head() {
-  return {"cmpl-00112233445566778899aabbccddeeff", 1700000000, "m", "fp_01234567"};
+AnswerForm completion() {
+  AnswerForm form;
+  form.id = "cmpl-00112233445566778899aabbccddeeff";
+  form.created = 1700000000;
+  return form;
+}
+
+AnswerForm with_usage(AnswerForm form, bool continuous = false) {
+  form.include_usage = true;
+  form.continuous_usage = continuous;
+  return form;
+}
+
+std::unique_ptr<AnswerFormat> format(const AnswerForm& form) {
+  return AnswerFormat::make(form, "m", "fp_01234567");
 }
 
 ChoiceDelta piece(std::string text) {
@@ -33,13 +46,13 @@ constexpr char kHeadJson[] =
     R"({"id":"cmpl-00112233445566778899aabbccddeeff","object":"text_completion",)"
     R"("created":1700000000,"model":"m","system_fingerprint":"fp_01234567",)";
 
-TEST(CompletionStream, WritesTheSpecifiedTranscript) {
-  CompletionStream stream(head(), true, false);
+TEST(CompletionFormat, WritesTheSpecifiedTranscript) {
+  auto stream = format(with_usage(completion()));
   std::string out;
-  stream.append_chunk(out, piece("a"), {1, 1, 0});
-  stream.append_chunk(out, last_piece("b", "length"), {1, 2, 0});
-  stream.append_usage(out, {1, 2, 0});
-  CompletionStream::append_done(out);
+  stream->append_piece(out, piece("a"), {1, 1, 0});
+  stream->append_piece(out, last_piece("b", "length"), {1, 2, 0});
+  stream->append_usage(out, {1, 2, 0});
+  AnswerFormat::append_done(out);
 
   std::string start = std::string("data: ") + kHeadJson;
   EXPECT_EQ(out,
@@ -58,11 +71,13 @@ TEST(CompletionStream, WritesTheSpecifiedTranscript) {
                 "data: [DONE]\n\n");
 }
 
-TEST(CompletionStream, LeavesUsageOutUnlessAskedFor) {
-  CompletionStream stream(head(), false, true);
+TEST(CompletionFormat, LeavesUsageOutUnlessAskedFor) {
+  AnswerForm form = completion();
+  form.continuous_usage = true;
+  auto stream = format(form);
   std::string out;
-  stream.append_chunk(out, piece("a"), {1, 1, 0});
-  stream.append_usage(out, {1, 1, 0});
+  stream->append_piece(out, piece("a"), {1, 1, 0});
+  stream->append_usage(out, {1, 1, 0});
 
   EXPECT_EQ(out,
             std::string("data: ") + kHeadJson +
@@ -71,10 +86,10 @@ TEST(CompletionStream, LeavesUsageOutUnlessAskedFor) {
                 "\n\n");
 }
 
-TEST(CompletionStream, CountsOnEveryChunkWithContinuousUsage) {
-  CompletionStream stream(head(), true, true);
+TEST(CompletionFormat, CountsOnEveryChunkWithContinuousUsage) {
+  auto stream = format(with_usage(completion(), true));
   std::string out;
-  stream.append_chunk(out, piece("a"), {4, 2, 1});
+  stream->append_piece(out, piece("a"), {4, 2, 1});
 
   EXPECT_TRUE(
       out.ends_with(R"(],"usage":{"prompt_tokens":4,"completion_tokens":2,"total_tokens":6,)"
@@ -83,18 +98,18 @@ TEST(CompletionStream, CountsOnEveryChunkWithContinuousUsage) {
       << out;
 }
 
-TEST(CompletionStream, NamesTheChoiceItsStopAndTheTier) {
-  ResponseHead tiered = head();
+TEST(CompletionFormat, NamesTheChoiceItsStopAndTheTier) {
+  AnswerForm tiered = completion();
   tiered.service_tier = "flex";
-  CompletionStream stream(tiered, false, false);
+  auto stream = format(tiered);
   ChoiceDelta delta = last_piece("", "stop");
   delta.index = 2;
   delta.stop_reason = std::string("\n\n");
   std::string by_text;
-  stream.append_chunk(by_text, delta, {});
+  stream->append_piece(by_text, delta, {});
   delta.stop_reason = TokenId{7};
   std::string by_token;
-  stream.append_chunk(by_token, delta, {});
+  stream->append_piece(by_token, delta, {});
 
   EXPECT_EQ(by_text,
             std::string("data: ") + kHeadJson +
@@ -106,10 +121,10 @@ TEST(CompletionStream, NamesTheChoiceItsStopAndTheTier) {
       << by_token;
 }
 
-TEST(CompletionStream, WritesAnErrorWithoutChoices) {
+TEST(CompletionFormat, WritesAnErrorWithoutChoices) {
   std::string out;
-  CompletionStream::append_error(out, errors::deadline_exceeded("generation", false));
-  CompletionStream::append_done(out);
+  AnswerFormat::append_error(out, errors::deadline_exceeded("generation", false));
+  AnswerFormat::append_done(out);
 
   EXPECT_EQ(out,
             R"(data: {"error":{"message":"The deadline passed during generation.",)"
@@ -118,14 +133,12 @@ TEST(CompletionStream, WritesAnErrorWithoutChoices) {
             "data: [DONE]\n\n");
 }
 
-TEST(CompletionStream, KeepsEveryEventOnOneLine) {
-  ResponseHead odd = head();
-  odd.model = "a\nb\r";
-  CompletionStream stream(odd, true, false);
+TEST(CompletionFormat, KeepsEveryEventOnOneLine) {
+  auto stream = AnswerFormat::make(completion(), "a\nb\r", "fp_1");
   ChoiceDelta delta = piece("\n\r\n\xE2\x80\xA8\x01\x7F\"\\");
   delta.stop_reason = std::string("\n");
   std::string out;
-  stream.append_chunk(out, delta, {});
+  stream->append_piece(out, delta, {});
 
   EXPECT_EQ(out.find('\n'), out.size() - 2);
   EXPECT_EQ(out.find('\r'), std::string::npos);
@@ -134,14 +147,14 @@ TEST(CompletionStream, KeepsEveryEventOnOneLine) {
   EXPECT_EQ(chunk["model"].as_string(), "a\nb\r");
 }
 
-TEST(CompletionBody, HasTheSpecifiedShape) {
+TEST(CompletionFormat, HasTheSpecifiedShape) {
   std::vector<ChoiceDelta> choices = {last_piece("x", "stop"), last_piece("é", "length")};
   choices[1].index = 1;
-  ResponseHead tiered = head();
+  AnswerForm tiered = completion();
   tiered.service_tier = "default";
 
   EXPECT_EQ(
-      completion_body(tiered, choices, {5, 7, 3}),
+      format(tiered)->body(choices, {5, 7, 3}),
       std::string(kHeadJson) +
           R"("service_tier":"default","choices":[)"
           R"({"index":0,"text":"x","logprobs":null,"finish_reason":"stop","stop_reason":null},)"
@@ -150,14 +163,14 @@ TEST(CompletionBody, HasTheSpecifiedShape) {
           R"("prompt_tokens_details":{"cached_tokens":3}}})");
 }
 
-TEST(CompletionBody, WritesLogprobsInFourEqualLists) {
+TEST(CompletionFormat, WritesLogprobsInFourEqualLists) {
   ChoiceDelta choice = last_piece("ab", "length");
   choice.logprobs = {{"a", std::nullopt, {}, 0},
                      {"b", -0.5F, {{"b", -0.5F}, {"c", -1.25F}}, 1},
                      {"d", -3.0F, {{"b", 0.0F}, {"c", -1e-7F}}, 2}};
-  ResponseHead with = head();
+  AnswerForm with = completion();
   with.logprobs = true;
-  std::string body = completion_body(with, {&choice, 1}, {1, 2, 0});
+  std::string body = format(with)->body({&choice, 1}, {1, 2, 0});
 
   EXPECT_NE(body.find(R"("logprobs":{"text_offset":[0,1,2],"token_logprobs":[null,-0.5,-3.0],)"
                       R"("tokens":["a","b","d"],"top_logprobs":[null,{"b":-0.5,"c":-1.25},)"
@@ -166,57 +179,42 @@ TEST(CompletionBody, WritesLogprobsInFourEqualLists) {
       << body;
 }
 
-TEST(CompletionBody, WritesEmptyLogprobsWhereThereAreNoTokens) {
+TEST(CompletionFormat, WritesEmptyLogprobsWhereThereAreNoTokens) {
   ChoiceDelta choice = last_piece("", "length");
-  ResponseHead with = head();
+  AnswerForm with = completion();
   with.logprobs = true;
 
   EXPECT_NE(
-      completion_body(with, {&choice, 1}, {})
+      format(with)
+          ->body({&choice, 1}, {})
           .find(
               R"("logprobs":{"text_offset":[],"token_logprobs":[],"tokens":[],"top_logprobs":[]})"),
       std::string::npos);
 }
 
-TEST(CompletionBody, WritesNoNumberThatJsonDoesNotHave) {
+TEST(CompletionFormat, WritesNoNumberThatJsonDoesNotHave) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   ChoiceDelta choice = last_piece("x", "stop");
   choice.logprobs = {
       {"x", -kInfinity, {{"y", std::numeric_limits<float>::quiet_NaN()}, {"z", kInfinity}}, 0}};
-  ResponseHead with = head();
+  AnswerForm with = completion();
   with.logprobs = true;
-  std::string body = completion_body(with, {&choice, 1}, {});
+  std::string body = format(with)->body({&choice, 1}, {});
 
   EXPECT_NE(body.find(R"("token_logprobs":[-9999.0])"), std::string::npos) << body;
   EXPECT_NE(body.find(R"({"y":-9999.0,"z":-9999.0,"x":-9999.0})"), std::string::npos) << body;
 }
 
-TEST(CompletionBody, WritesEachKeyOfTopLogprobsOnce) {
+TEST(CompletionFormat, WritesEachKeyOfTopLogprobsOnce) {
   // Two tokens that are halves of characters look the same.
   ChoiceDelta choice = last_piece("x", "stop");
   choice.logprobs = {
       {"\xEF\xBF\xBD", -3.0F, {{"\xEF\xBF\xBD", -1.0F}, {"\xEF\xBF\xBD", -2.0F}}, 0}};
-  ResponseHead with = head();
+  AnswerForm with = completion();
   with.logprobs = true;
-  std::string body = completion_body(with, {&choice, 1}, {});
+  std::string body = format(with)->body({&choice, 1}, {});
 
   EXPECT_NE(body.find("\"top_logprobs\":[{\"\xEF\xBF\xBD\":-1.0}]"), std::string::npos) << body;
-}
-
-TEST(ResponseHead, TakesFromTheRequestWhatAnswersIt) {
-  CompletionRequest request;
-  request.id = "cmpl-1";
-  request.created = 5;
-  request.service_tier = "flex";
-  request.logprobs = 0;
-  ResponseHead taken = ResponseHead::of(request, "m", "fp_1");
-
-  EXPECT_EQ(taken.id, "cmpl-1");
-  EXPECT_EQ(taken.created, 5);
-  EXPECT_EQ(taken.model, "m");
-  EXPECT_EQ(taken.fingerprint, "fp_1");
-  EXPECT_EQ(taken.service_tier, "flex");
-  EXPECT_TRUE(taken.logprobs);
 }
 
 TEST(StreamHead, HasTheHeadersOfAStream) {
@@ -232,8 +230,8 @@ TEST(StreamHead, HasTheHeadersOfAStream) {
   EXPECT_EQ(stream_head("req-1", "").headers.size(), 4U);
 }
 
-TEST(CompletionResponse, HasTheHeadersOfABody) {
-  HttpResponse response = completion_response("{}", "req-1", "foo");
+TEST(WholeResponse, HasTheHeadersOfABody) {
+  HttpResponse response = whole_response("{}", "req-1", "foo");
 
   HttpHeaders expected = {{"Content-Type", "application/json"},
                           {"X-Request-Id", "req-1"},

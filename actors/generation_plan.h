@@ -19,7 +19,7 @@ namespace sluice {
 
 /// The plans of a request, prompt by prompt and choice by choice: choice i of prompt p is at p * n
 /// + i.
-struct CompletionPlan {
+struct GenerationPlan {
   std::vector<std::shared_ptr<const Plan>> plans;
   /// Per prompt, shared by its choices; none without `echo`.
   std::vector<std::shared_ptr<const std::string>> echo_texts;
@@ -37,7 +37,7 @@ struct CompletionPlan {
 /// Pure but for `random`, which gives the seed when the client named none.
 /// The error is what the client sees: a token or bias outside the vocabulary, a context that is too
 /// short.
-std::variant<CompletionPlan, ApiError> plan_completion(const CompletionRequest& request,
+std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& request,
                                                        const ModelCard& model,
                                                        std::int32_t context,
                                                        std::uint32_t default_max_tokens,
