@@ -1,0 +1,79 @@
+// Operations on texts that keep the origin of every byte. Positions are bytes unless they are
+// called code points.
+#pragma once
+
+#include "models/template/value.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+/// Builds a text piece by piece. What it holds counts as used by its heap for as long as it lives.
+class TextBuilder {
+ public:
+  explicit TextBuilder(ValueHeap& heap) : heap_(heap) {}
+  TextBuilder(const TextBuilder&) = delete;
+  TextBuilder& operator=(const TextBuilder&) = delete;
+  ~TextBuilder() { heap_.release(text_.size()); }
+
+  void append(const Text& text);
+  void append(std::string_view text, Origin origin);
+  void append(char c, Origin origin) { append(std::string_view(&c, 1), origin); }
+
+  [[nodiscard]] std::size_t size() const { return text_.size(); }
+  [[nodiscard]] std::string_view view() const { return text_; }
+  [[nodiscard]] const std::vector<OriginRun>& runs() const { return runs_; }
+  /// What was built, copied into `heap`.
+  [[nodiscard]] Value finish(ValueHeap& heap) const;
+
+ private:
+  ValueHeap& heap_;
+  std::string text_;
+  std::vector<OriginRun> runs_;  // the last one ends at the end of the text
+};
+
+/// The origin of the byte at `at`.
+Origin origin_at(const Text& text, std::size_t at);
+/// Bytes [begin, end).
+Text slice_bytes(ValueHeap& heap, const Text& text, std::size_t begin, std::size_t end);
+
+/// The length of the character that begins with `lead`, 1 for what begins none.
+std::size_t character_bytes(char lead);
+/// The code point at byte `at`, which begins one; `at` moves behind it.
+char32_t next_code_point(std::string_view text, std::size_t& at);
+/// The byte at which code point number `index` begins; the size if there are fewer.
+std::size_t byte_of_code_point(std::string_view text, std::size_t index);
+
+/// Whether Python's str.isspace holds for a character.
+bool is_space(char32_t c);
+/// What remains without the characters at the ends for which `strips` is true.
+enum class Side : std::uint8_t { left, right, both };
+/// `characters` null: white space.
+Text strip(ValueHeap& heap, const Text& text, const Text* characters, Side side);
+/// The first place of `wanted` at or behind `from`, or npos. Linear.
+std::size_t find_bytes(std::string_view text, std::string_view wanted, std::size_t from = 0);
+/// Python's str.split; `separator` null: white space. `limit` < 0: no limit.
+void split(
+    ValueHeap& heap, const Text& text, const Text* separator, std::int64_t limit, List* parts);
+/// Python's str.rsplit.
+void split_from_right(
+    ValueHeap& heap, const Text& text, const Text* separator, std::int64_t limit, List* parts);
+/// Python's str.splitlines.
+void split_lines(ValueHeap& heap, const Text& text, bool keep_ends, List* lines);
+/// Python's str.replace. `limit` < 0: no limit.
+Value replace(ValueHeap& heap,
+              const Text& text,
+              const Text& old,
+              const Text& replacement,
+              std::int64_t limit);
+/// Each character on its own.
+void characters_of(ValueHeap& heap, const Text& text, List* characters);
+/// Python's text[start:stop:step] for a step that is not 0, given as code points that lie inside
+/// the text (see Slice in operators.h).
+Value reversed(ValueHeap& heap, const Text& text);
+
+}  // namespace sluice
