@@ -149,12 +149,12 @@ const List* Evaluator::loop_items(const LoopStatement& statement, Scope& scope) 
 
 Evaluator::Flow Evaluator::run_loop(const LoopStatement& statement, Scope& scope) {
   const List* items = loop_items(statement, scope);
-  if (items->size == 0) return run(statement.otherwise, *new_scope(&scope));
   Value loop;
   loop.kind = Kind::loop;
   loop.loop = runtime_.heap().make<Loop>();
   loop.loop->items = items;
   Scope* inner = nullptr;
+  bool any_whole = false;
   for (std::uint32_t i = 0; i < items->size; ++i) {
     runtime_.step();
     // Each round has variables of its own. What no macro can hold on to is used again.
@@ -163,9 +163,12 @@ Evaluator::Flow Evaluator::run_loop(const LoopStatement& statement, Scope& scope
     loop.loop->index = i;
     if (loop_symbol_ != kNoSymbol) set(*inner, loop_symbol_, loop);
     assign(statement.target, items->at(i), *inner);
-    if (run(statement.body, *inner) == Flow::break_loop) break;
+    Flow flow = run(statement.body, *inner);
+    any_whole = any_whole || flow == Flow::next;
+    if (flow == Flow::break_loop) break;
   }
-  return Flow::next;
+  // To Jinja a round counts only if its end was reached.
+  return any_whole ? Flow::next : run(statement.otherwise, *new_scope(&scope));
 }
 
 Evaluator::Flow Evaluator::capture(const Body& body, Scope& scope, Value& captured) {

@@ -139,7 +139,7 @@ class Writer {
         continue;
       }
       char32_t c = next_code_point(view, at);
-      bool is_plain = c > 0x7E && !(style_.ascii && c > 0x7F);
+      bool is_plain = c > 0x7E && !style_.ascii;
       if (is_plain) continue;
       if (begin > kept) out_.append(slice_bytes(runtime_.heap(), text, kept, begin));
       out_.append(escape(c), origin_at(text, begin));

@@ -201,7 +201,10 @@ Token Lexer::data() {
 
 void Lexer::skip_comment() {
   std::size_t end = source_.find("#}", at_);
-  if (end == std::string::npos) fail_here("a comment '{#' has no end '#}'");
+  if (end == std::string::npos) {
+    if (at_ == source_.size()) return;  // a begin that is the last thing of all is let pass
+    fail_here("a comment '{#' has no end '#}'");
+  }
   char sign = end > at_ ? source_[end - 1] : '\0';
   advance(end + 2 - at_);
   if (sign == '-') {
@@ -243,6 +246,7 @@ Token Lexer::raw() {
     is_line_start_ = source_[at_ - 1] == '\n';
     return text;
   }
+  if (at_ == source.size()) return text;
   fail_here("'{% raw %}' has no end '{% endraw %}'");
 }
 

@@ -34,7 +34,6 @@ Value last(Runtime& runtime, const Value& input, const Arguments& arguments) {
   expect_none(arguments, "last");
   if (input.is(Kind::list) && input.list->shape == Shape::generator)
     fail("last: a generator has no end to begin from; make it a list first");
-  if (input.is(Kind::undefined)) fail_undefined(input);
   const List* list = runtime.iterate(input);
   return list->size == 0 ? Value::undefined(Text::trusted("last")) : list->at(list->size - 1);
 }
@@ -83,7 +82,6 @@ Value reverse(Runtime& runtime, const Value& input, const Arguments& arguments) 
     runtime.spend_bytes(input.text.size);
     return reversed(runtime.heap(), input.text);
   }
-  if (input.is(Kind::undefined)) fail_undefined(input);
   // Python's reversed() gives an iterator; of a generator, jinja makes a list.
   bool is_generator = input.is(Kind::list) && input.list->shape == Shape::generator;
   const List* source = runtime.iterate(input);
@@ -127,16 +125,16 @@ Value sort(Runtime& runtime, const Value& input, const Arguments& arguments) {
       bind<3>(arguments, "sort", {"reverse", "case_sensitive", "attribute"});
   bool exact = truth_or(case_sensitive, false);
   ValueHeap& heap = runtime.heap();
-  // Several attributes, with commas between, are one key of several parts.
+  // Several attributes, with commas between, are one key of several parts. Also a single one is a
+  // list, as in jinja2: lists of equal elements are equal, even where these have no order.
   List* paths = heap.list();
-  bool has_several = attribute != nullptr && attribute->is(Kind::text) &&
-                     attribute->text.view().find(',') != std::string_view::npos;
-  if (has_several) {
+  if (attribute != nullptr && attribute->is(Kind::text)) {
     Text comma = Text::trusted(",");
     split(heap, attribute->text, &comma, -1, paths);
+  } else {
+    heap.append(paths, attribute == nullptr ? Value::none() : *attribute);
   }
-  auto key_of = [&, attribute = attribute](const Value& item) {
-    if (!has_several) return without_case(runtime, runtime.at_path(item, attribute), exact);
+  auto key_of = [&](const Value& item) {
     List* key = heap.list();
     for (std::uint32_t i = 0; i < paths->size; ++i) {
       Value path = paths->at(i);
@@ -281,8 +279,9 @@ Arguments without_first(const Arguments& arguments) {
 }
 
 Value map(Runtime& runtime, const Value& input, const Arguments& arguments) {
-  const List* source = runtime.iterate(input);
   List* list = runtime.heap().list(Shape::generator);
+  if (!is_true(input)) return Value::of(list);
+  const List* source = runtime.iterate(input);
   if (arguments.count == 0) {
     auto [attribute, otherwise] = bind<2>(arguments, "map", {"attribute", "default"}, 1);
     for (std::uint32_t i = 0; i < source->size; ++i) {

@@ -387,7 +387,8 @@ Value Runtime::item(const Value& value, const Value& key) {
 Value Runtime::slice(const Value& value, const Value* start, const Value* stop, const Value* step) {
   if (value.is(Kind::undefined)) fail_undefined(value);
   bool is_list = value.is(Kind::list) && can_be_indexed(value.list->shape);
-  if (!is_list && !value.is(Kind::text)) return missing("[slice]");
+  if (!is_list && !value.is(Kind::text))
+    fail("a " + std::string(type_name(value)) + " cannot be sliced");
   auto bound_of = [](const Value* bound) {
     bool is_given = bound != nullptr && !bound->is(Kind::none);
     return is_given ? std::optional(to_integer(*bound, "a bound of a slice")) : std::nullopt;

@@ -182,9 +182,7 @@ void split(
     if (at == view.size()) return;
     std::size_t begin = at;
     if (limit-- == 0) {
-      put(begin,
-          begin +
-              strip(heap, slice_bytes(heap, text, begin, view.size()), nullptr, Side::right).size);
+put(begin, view.size());
       return;
     }
     while (at < view.size() && !is_space(code_point_at(view, at)))
@@ -217,8 +215,7 @@ void split_from_right(
       if (end == 0) break;
       std::size_t begin = end;
       if (limit-- == 0) {
-        put(strip(heap, slice_bytes(heap, text, 0, end), nullptr, Side::left).data - text.data,
-            end);
+        put(0, end);
         break;
       }
       while (begin > 0 && !is_space(code_point_at(view, previous_character(view, begin))))
