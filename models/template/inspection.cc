@@ -57,7 +57,7 @@ class Walker {
         return;
       case Expression::Kind::dict:
         for (const auto& [key, value] : static_cast<const DictExpression&>(expression).entries) {
-          walk(key);
+          walk(key, true);  // looking a value up compares it with the keys
           walk(value);
         }
         return;

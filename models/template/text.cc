@@ -182,7 +182,7 @@ void split(
     if (at == view.size()) return;
     std::size_t begin = at;
     if (limit-- == 0) {
-put(begin, view.size());
+      put(begin, view.size());
       return;
     }
     while (at < view.size() && !is_space(code_point_at(view, at)))
