@@ -259,6 +259,7 @@ bool ChatTemplate::shows_content(bool as_parts) const {
     Limits limits;
     limits.steps_max = 100'000;
     limits.output_bytes_max = 256 * 1024;
+    limits.memory_bytes_max = 4 * 1024 * 1024;
     Result<Prompt> prompt = render(inputs, limits);
     if (!prompt || prompt->text.find(kContent) == std::string::npos) continue;
     // A list that is printed as such shows its contents, too.

@@ -53,7 +53,7 @@ class Walker {
         return;
       case Expression::Kind::list:
         for (const auto& element : static_cast<const ListExpression&>(expression).elements)
-          walk(element, is_compared);
+          walk(element, true);  // lists of texts are there to be searched
         return;
       case Expression::Kind::dict:
         for (const auto& [key, value] : static_cast<const DictExpression&>(expression).entries) {
