@@ -56,13 +56,24 @@ std::string StopMatcher::finish() {
 // --- Choice
 // ----------------------------------------------------------------------------------------------------------
 
+namespace {
+
+/// False for a prompt of special tokens alone, such as the one that stands for an empty text: what
+/// comes then begins a text.
+bool has_text(const std::vector<TokenId>& prompt, const Tokenizer& tokenizer) {
+  return std::any_of(
+      prompt.begin(), prompt.end(), [&](TokenId id) { return !tokenizer.is_special(id); });
+}
+
+}  // namespace
+
 Choice::Choice(Options options,
                std::shared_ptr<const Plan> plan,
                std::shared_ptr<const Tokenizer> tokenizer)
     : options_(std::move(options)),
       plan_(std::move(plan)),
       tokenizer_(tokenizer),
-      detokenizer_(tokenizer, options_.skip_special_tokens),
+      detokenizer_(tokenizer, options_.skip_special_tokens, has_text(plan_->prompt, *tokenizer)),
       prompt_detokenizer_(std::move(tokenizer), true),
       stops_(std::move(options_.stop), options_.include_stop),
       echo_pending_(options_.echo) {

@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::printf("%s", prompt.c_str());
-  sluice::Detokenizer text(card->tokenizer, true);
+  sluice::Detokenizer text(card->tokenizer, true, /*continues=*/true);
   sluice::StepResult result;
   while (!(*engine)->idle()) {
     result.clear();

@@ -101,10 +101,12 @@ void AddedTokenFinder::add(const AddedToken& token, std::string_view content) {
   nodes_[node].token = static_cast<std::int32_t>(tokens_.size());
   tokens_.push_back(token);
   starts_[static_cast<unsigned char>(content.front())] = true;
+  has_special_ = has_special_ || token.special;
 }
 
 std::int32_t AddedTokenFinder::longest_at(std::string_view text,
                                           std::size_t at,
+                                          std::size_t special_end,
                                           std::size_t& end) const {
   std::int32_t found = -1;
   std::uint32_t node = 0;
@@ -112,7 +114,9 @@ std::int32_t AddedTokenFinder::longest_at(std::string_view text,
     auto edge = nodes_[node].next.find(static_cast<unsigned char>(text[i]));
     if (edge == nodes_[node].next.end()) break;
     node = edge->second;
-    if (nodes_[node].token >= 0) {
+    if (nodes_[node].token < 0) continue;
+    bool special = tokens_[static_cast<std::size_t>(nodes_[node].token)].special;
+    if (!special || i < special_end) {
       found = nodes_[node].token;
       end = i + 1;
     }
@@ -120,14 +124,24 @@ std::int32_t AddedTokenFinder::longest_at(std::string_view text,
   return found;
 }
 
-void AddedTokenFinder::split(std::string_view text,
-                             bool parse_special,
-                             std::vector<TextSection>& out) const {
-  std::size_t done = 0;  // everything before is in `out`
+void AddedTokenFinder::split(const MarkedText& marked, std::vector<TextSection>& out) const {
+  std::string_view text = marked.text;
+  std::size_t done = 0;   // everything before is in `out`
+  std::size_t range = 0;  // the first plain range that does not end before `at`
   for (std::size_t at = 0; at < text.size() && !tokens_.empty();) {
+    if (!starts_[static_cast<unsigned char>(text[at])]) {
+      ++at;
+      continue;
+    }
+    // A special name has to end before the next plain range begins.
+    auto passed = [&](const TextRange& plain) {
+      return plain.end <= at || plain.begin == plain.end;
+    };
+    while (range < marked.plain.size() && passed(marked.plain[range]))
+      ++range;
+    std::size_t special_end = range < marked.plain.size() ? marked.plain[range].begin : text.size();
     std::size_t end = 0;
-    std::int32_t found =
-        starts_[static_cast<unsigned char>(text[at])] ? longest_at(text, at, end) : -1;
+    std::int32_t found = longest_at(text, at, special_end, end);
     if (found < 0) {
       ++at;
       continue;
@@ -136,7 +150,6 @@ void AddedTokenFinder::split(std::string_view text,
     const AddedToken& token = tokens_[static_cast<std::size_t>(found)];
     std::size_t begin = at;
     at = end;
-    if (token.special && !parse_special) continue;
     if (token.single_word &&
         (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end))))
       continue;

@@ -33,17 +33,20 @@ struct TextSection {
   TokenId id = -1;  ///< -1: text
 };
 
-/// Finds tokens of one kind (`normalized` or not) in a text: the leftmost, and among those the
-/// longest. Immutable.
+/// Finds tokens of one kind (`normalized` or not) in a text: the leftmost, and among those that may
+/// stand there the longest. Immutable.
 class AddedTokenFinder {
  public:
   /// `content` is what is sought: the token's own, or its normalized form.
   void add(const AddedToken& token, std::string_view content);
   [[nodiscard]] bool empty() const { return tokens_.empty(); }
 
-  /// Appends the sections of a valid text in their order, none of them empty. Without
-  /// `parse_special`, what spells a special token stays text.
-  void split(std::string_view text, bool parse_special, std::vector<TextSection>& out) const;
+  [[nodiscard]] bool has_special() const { return has_special_; }
+
+  /// Appends the sections of a valid text in their order, none of them empty. What spells a special
+  /// token and touches a plain range is not that token: it is searched as if there were no such
+  /// name, so that it hides no other either.
+  void split(const MarkedText& text, std::vector<TextSection>& out) const;
 
  private:
   /// A node of the tree of names, by bytes.
@@ -51,13 +54,17 @@ class AddedTokenFinder {
     std::unordered_map<unsigned char, std::uint32_t> next;
     std::int32_t token = -1;  // the name that ends here, by its place in `tokens_`
   };
+  /// The longest name that starts at `at`; special ones only if they end at `special_end` or
+  /// before.
   [[nodiscard]] std::int32_t longest_at(std::string_view text,
                                         std::size_t at,
+                                        std::size_t special_end,
                                         std::size_t& end) const;
 
   std::vector<AddedToken> tokens_;
   std::vector<Node> nodes_ = std::vector<Node>(1);
   std::array<bool, 256> starts_{};  // bytes that begin a name
+  bool has_special_ = false;
 };
 
 /// Reads the list "added_tokens" (absent: none). Errors: invalid_argument, by the entry's number.

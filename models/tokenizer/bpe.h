@@ -1,11 +1,10 @@
-// Byte-level byte-pair encoding: the model of a tokenizer.json. Words are bytes; pairs of tokens
-// merge in the order of their ranks.
+// Byte-pair encoding: pairs of tokens merge in the order of their ranks, within a word.
 #pragma once
 
 #include "base/ids.h"
 #include "base/result.h"
-
-#include <boost/json/object.hpp>
+#include "models/tokenizer/tokenizer.h"
+#include "models/tokenizer/vocabulary.h"
 
 #include <array>
 #include <cstdint>
@@ -17,17 +16,38 @@
 
 namespace sluice {
 
-/// The bytes behind a token's spelling in the byte-level alphabet, in which every byte is a
-/// printable character; a spelling outside that alphabet stands for itself. Source: Radford et al.
-/// 2019, their published encoder.
-std::string bytes_of_spelling(std::string_view spelling);
+/// Two neighbours that become one token.
+struct BpeMerge {
+  TokenId left = 0;
+  TokenId right = 0;
+  TokenId merged = 0;
+  std::int32_t rank = 0;  ///< the lowest merges first; of equal ones the leftmost
+};
 
-/// Immutable after loading.
+/// What there is beside vocabulary and merges.
+struct BpeOptions {
+  /// What the symbols are that a word begins with.
+  enum class Symbols : std::uint8_t {
+    bytes,      ///< as the byte-level alphabet spells them
+    characters  ///< as they are
+  };
+  Symbols symbols = Symbols::bytes;
+  bool byte_fallback = false;  ///< a character that is no token becomes its bytes' <0x00>..<0xFF>
+  bool fuse_unknown = false;   ///< unknown ones side by side are one
+  bool whole_words = false;    ///< a word that is a token is not merged but taken
+  /// What anything else becomes; without it, it is left out.
+  std::optional<TokenId> unknown = {};
+  /// Characters that are no tokens and yet parts of some. In merges their ids follow those of the
+  /// vocabulary, in this order.
+  std::vector<std::string> parts = {};
+};
+
+/// Immutable.
 class Bpe {
  public:
-  /// Reads the entry "model" of type BPE: "vocab", "merges" (pairs, or strings with a space),
-  /// "ignore_merges", "unk_token", "fuse_unk". Errors: invalid_argument, with the entry.
-  static Result<Bpe> load(const boost::json::object& model, const std::string& place);
+  /// Merges that make a token which no text may become (`Vocabulary::from_text`) are left out; of
+  /// two of the same pair the later one counts. Their ids are below those of vocabulary and parts.
+  Bpe(const Vocabulary& vocabulary, const std::vector<BpeMerge>& merges, const BpeOptions& options);
 
   /// Memory that many calls of `encode_word` share.
   struct Workspace {
@@ -46,15 +66,14 @@ class Bpe {
     std::vector<Candidate> heap;
   };
 
-  /// Appends the ids of one word. Work: O(n log n) for n bytes.
-  void encode_word(std::string_view word, Workspace& space, std::vector<TokenId>& ids) const;
+  /// Appends the ids of one word. Work: O(n log n) for n bytes. Errors: those of `limit`.
+  [[nodiscard]] std::optional<Error> encode_word(std::string_view word,
+                                                 const EncodeLimit& limit,
+                                                 Workspace& space,
+                                                 std::vector<TokenId>& ids) const;
 
-  /// The spelling of each id, as in the file; empty where there is none. Index: id.
-  [[nodiscard]] const std::vector<std::string>& spellings() const { return spellings_; }
-  /// True if every byte is an entry, so that no text loses any.
-  [[nodiscard]] bool has_all_bytes() const;
-  /// The id of a spelling.
-  [[nodiscard]] std::optional<TokenId> find(const std::string& spelling) const;
+  /// True if no text loses any of its bytes: each can be a token.
+  [[nodiscard]] bool keeps_all() const;
 
  private:
   struct Merge {
@@ -65,21 +84,32 @@ class Bpe {
     return std::uint64_t(static_cast<std::uint32_t>(left)) << 32 |
            static_cast<std::uint32_t>(right);
   }
-  Result<void> load_vocabulary(const boost::json::object& model, const std::string& place);
-  Result<void> load_merges(const boost::json::object& model, const std::string& place);
+  [[nodiscard]] TokenId symbol_of(std::string_view character) const;
+  void split(std::string_view word, Workspace& space) const;
+  [[nodiscard]] std::optional<Error> merge_all(const EncodeLimit& limit,
+                                               std::size_t tokens,
+                                               Workspace& space) const;
   void push_candidate(Workspace& space, std::int32_t left) const;
+  void append_ids(const Workspace& space, std::vector<TokenId>& ids) const;
+  [[nodiscard]] std::optional<Error> encode_part(std::string_view word,
+                                                 const EncodeLimit& limit,
+                                                 Workspace& space,
+                                                 std::vector<TokenId>& ids) const;
 
   /// Mixes a pair for the table; the standard hash is the identity, which clusters.
   struct PairHash {
     std::size_t operator()(std::uint64_t key) const noexcept;
   };
-  std::vector<std::string> spellings_;
-  std::unordered_map<std::string, TokenId> ids_;  // by spelling
   std::unordered_map<std::uint64_t, Merge, PairHash> merges_;
-  std::unordered_map<std::string, TokenId> whole_words_;  // by bytes; only with ignore_merges
+  std::unordered_map<std::string, TokenId> whole_words_;  // by bytes
   std::array<TokenId, 256> byte_ids_{};                   // -1: the vocabulary lacks this byte
-  std::optional<TokenId> unknown_;
-  bool fuse_unknown_ = false;
+  BpeOptions options_;
+  TokenId parts_from_ = 0;  // the id of the first of `options_.parts`
+  // Of characters only.
+  std::array<TokenId, 128> ascii_{};
+  std::unordered_map<std::string, TokenId> characters_;  // those beyond ASCII
+  bool all_byte_tokens_ = false;
+  bool cuts_before_space_ = false;  // nothing merges across the start of a run of U+2581
 };
 
 }  // namespace sluice

@@ -1,8 +1,9 @@
-// The normalizer of a tokenizer.json: what is done to a text before it is split.
+// The normalizer of a tokenizer: what is done to a text before it is split.
 #pragma once
 
 #include "base/result.h"
 #include "models/tokenizer/regex.h"
+#include "models/tokenizer/text_range.h"
 
 #include <boost/json/value.hpp>
 
@@ -13,25 +14,42 @@
 
 namespace sluice {
 
-/// A sequence of steps; empty: the text stays as it is. Immutable.
+/// A sequence of steps; empty: the text stays as it is. Immutable once it is built.
 class Normalizer {
  public:
-  /// Reads the entry "normalizer": null, NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace and
-  /// Sequence. `place` is for messages. Errors: invalid_argument, for any other type by its name.
+  /// Reads the entry "normalizer" of a tokenizer.json: null, NFC, NFD, NFKC, NFKD, Lowercase,
+  /// Prepend, Replace and Sequence. `place` is for messages. Errors: invalid_argument, for any
+  /// other type by its name.
   static Result<Normalizer> load(const boost::json::value* entry, const std::string& place);
 
+  /// Further steps, behind those that are there.
+  void add_nfc();
+  /// Puts `prefix` before a text that is not empty.
+  void add_prepend(const std::string& prefix);
+  /// `wanted` is not empty.
+  void add_replace(const std::string& wanted, const std::string& content);
+
   [[nodiscard]] bool empty() const { return steps_.empty(); }
-  /// False if a step can make a text arbitrarily shorter.
-  [[nodiscard]] bool keeps_text() const { return keeps_text_; }
-  /// `text` is valid UTF-8, and so is the result. Errors: internal (a regex engine's limit).
-  Result<std::string> apply(std::string_view text) const;
+  /// How many times shorter a text can become at the most; 0: any number of times.
+  [[nodiscard]] std::size_t shrink_max() const { return shrink_max_; }
+
+  /// A text on its way, and the parts of it that are plain (see `MarkedText`).
+  struct Marked {
+    std::string text;
+    std::vector<TextRange> plain;
+  };
+  /// `text` is valid UTF-8, and so is the result. What came of plain text is plain, with what it
+  /// became one with. Errors: internal (a regex engine's limit).
+  [[nodiscard]] Result<Marked> apply(const MarkedText& text) const;
 
  private:
-  using Step = std::function<Result<std::string>(std::string)>;
+  using Step = std::function<Result<Marked>(Marked)>;
   Result<void> add(const boost::json::value& entry, const std::string& place, int depth);
+  Result<void> add_replace(const boost::json::object& entry, const std::string& place);
+  void add_unicode_form(int options, std::size_t shrink);
 
   std::vector<Step> steps_;
-  bool keeps_text_ = true;
+  std::size_t shrink_max_ = 1;
 };
 
 }  // namespace sluice

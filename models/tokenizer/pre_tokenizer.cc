@@ -1,6 +1,7 @@
 #include "models/tokenizer/pre_tokenizer.h"
 
 #include "models/json_fields.h"
+#include "models/tokenizer/vocabulary.h"
 
 #include <algorithm>
 #include <optional>
@@ -16,23 +17,31 @@ namespace json = boost::json;
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+constexpr std::string_view kSpaceSymbol = "\u2581";
+
+Result<PreTokenizer::Behavior> behavior_of(const std::string& name, JsonFields& fields) {
+  using Behavior = PreTokenizer::Behavior;
+  constexpr std::pair<std::string_view, Behavior> kBehaviors[] = {
+      {"Isolated", Behavior::isolated},
+      {"Removed", Behavior::removed},
+      {"MergedWithPrevious", Behavior::merged_with_previous},
+      {"MergedWithNext", Behavior::merged_with_next},
+      {"Contiguous", Behavior::contiguous}};
+  for (const auto& [known, behavior] : kBehaviors) {
+    if (known == name) return behavior;
+  }
+  fields.refuse("behavior", "'" + name + "' is not known");
+  return fields.error();
+}
+
 }  // namespace
 
 Result<PreTokenizer> PreTokenizer::load(const json::value* entry, const std::string& file) {
-  std::string place = file + ": pre_tokenizer";
   PreTokenizer pre_tokenizer;
   if (entry != nullptr && !entry->is_null()) {
-    Result<void> added = pre_tokenizer.add(*entry, place, 0);
+    Result<void> added = pre_tokenizer.add(*entry, file + ": pre_tokenizer", 0);
     if (!added) return added.error();
   }
-  const std::vector<Stage>& stages = pre_tokenizer.stages_;
-  auto first = std::find_if(
-      stages.begin(), stages.end(), [](const Stage& stage) { return stage.byte_level; });
-  if (first == stages.end())
-    return Error{ErrorCode::invalid_argument,
-                 place + ": has no ByteLevel; only byte-level BPE is supported"};
-  if (first + 1 != stages.end())
-    return Error{ErrorCode::invalid_argument, place + ": ByteLevel must be the last step"};
   return pre_tokenizer;
 }
 
@@ -40,6 +49,35 @@ bool PreTokenizer::removes() const {
   return std::any_of(stages_.begin(), stages_.end(), [](const Stage& stage) {
     return stage.behavior == Behavior::removed;
   });
+}
+
+void PreTokenizer::push(Stage stage) {
+  if (byte_level_ && !std::exchange(spelled_, true))
+    stages_.push_back({.spells_bytes = true, .cuts = false});
+  stages_.push_back(std::move(stage));
+}
+
+Result<void> PreTokenizer::add_regex(Stage stage, std::string_view pattern) {
+  Result<Regex> regex = Regex::compile(pattern);
+  if (!regex) return regex.error();
+  stage.regex = std::move(*regex);
+  push(std::move(stage));
+  return {};
+}
+
+Result<void> PreTokenizer::add_split(std::string_view pattern, Behavior behavior, bool invert) {
+  return add_regex({.behavior = behavior, .invert = invert}, pattern);
+}
+
+Result<void> PreTokenizer::add_digits(bool individual) {
+  return add_split("\\p{N}", individual ? Behavior::isolated : Behavior::contiguous);
+}
+
+Result<void> PreTokenizer::add_byte_level(bool prefix_space, bool cuts) {
+  Stage stage{.prefix = prefix_space ? " " : "", .cuts = cuts};
+  Result<void> added = add_regex(std::move(stage), kGpt2Pattern);
+  byte_level_ = true;
+  return added;
 }
 
 Result<void> PreTokenizer::add(const json::value& entry, const std::string& place, int depth) {
@@ -59,43 +97,31 @@ Result<void> PreTokenizer::add(const json::value& entry, const std::string& plac
     }
     return {};
   }
-  if (type == "Split") return add_split(entry.get_object(), place + ": Split");
-  Stage stage;
-  std::string pattern;
+  if (type == "Split") return load_split(entry.get_object(), place + ": Split");
+  if ((type == "ByteLevel" || type == "Metaspace") && byte_level_)
+    return Error{ErrorCode::invalid_argument, place + ": " + type + " behind ByteLevel"};
+  if (type == "Metaspace") return load_metaspace(entry.get_object(), place + ": Metaspace");
+  Result<void> added;
   if (type == "ByteLevel") {
-    stage.byte_level = true;
-    stage.add_prefix_space = fields.boolean("add_prefix_space", true);
-    stage.cuts = fields.boolean("use_regex", true);
-    pattern = kGpt2Pattern;
+    bool prefix_space = fields.boolean("add_prefix_space", true);
+    added = add_byte_level(prefix_space, fields.boolean("use_regex", true));
   } else if (type == "Digits") {
-    bool individual = fields.boolean("individual_digits", false);
-    stage.behavior = individual ? Behavior::isolated : Behavior::contiguous;
-    pattern = "\\p{N}";
+    added = add_digits(fields.boolean("individual_digits", false));
   } else if (type == "Punctuation") {
-    if (fields.string("behavior", "Isolated") != "Isolated")
-      fields.refuse("behavior", "other than \"Isolated\" is not supported for Punctuation");
-    pattern = R"([!-/:-@\[-`{-~\p{P}])";
+    Result<Behavior> behavior = behavior_of(fields.string("behavior", "Isolated"), fields);
+    if (!behavior) return behavior.error();
+    added = add_split(R"([!-/:-@\[-`{-~\p{P}])", *behavior);
   } else {
     return Error{ErrorCode::invalid_argument,
                  place + ": type '" + type +
-                     "' is not supported (known: ByteLevel, Split, Digits, Punctuation, "
-                     "Sequence)"};
+                     "' is not supported (known: ByteLevel, Metaspace, Split, Digits, "
+                     "Punctuation, Sequence)"};
   }
   if (fields.failed()) return fields.error();
-  Result<Regex> regex = Regex::compile(pattern);
-  if (!regex) return Error{regex.error().code, place + ": " + regex.error().message};
-  stage.regex = std::move(*regex);
-  stages_.push_back(std::move(stage));
-  return {};
+  return added;
 }
 
-Result<void> PreTokenizer::add_split(const json::object& entry, const std::string& place) {
-  constexpr std::pair<std::string_view, Behavior> kBehaviors[] = {
-      {"Isolated", Behavior::isolated},
-      {"Removed", Behavior::removed},
-      {"MergedWithPrevious", Behavior::merged_with_previous},
-      {"MergedWithNext", Behavior::merged_with_next},
-      {"Contiguous", Behavior::contiguous}};
+Result<void> PreTokenizer::load_split(const json::object& entry, const std::string& place) {
   JsonFields fields(entry, place);
   Stage stage;
   stage.invert = fields.boolean("invert", false);
@@ -103,26 +129,42 @@ Result<void> PreTokenizer::add_split(const json::object& entry, const std::strin
   const json::object* pattern = fields.object("pattern");
   if (pattern == nullptr) fields.refuse("pattern", "is missing");
   if (fields.failed()) return fields.error();
-  auto known = std::find_if(std::begin(kBehaviors), std::end(kBehaviors), [&](const auto& pair) {
-    return pair.first == behavior;
-  });
-  if (known == std::end(kBehaviors)) {
-    fields.refuse("behavior", "'" + behavior + "' is not known");
-    return fields.error();
-  }
-  stage.behavior = known->second;
+  Result<Behavior> known = behavior_of(behavior, fields);
+  if (!known) return known.error();
+  stage.behavior = *known;
   JsonFields kind(*pattern, place + ": pattern");
   if (kind.has("Regex")) {
-    Result<Regex> regex = Regex::compile(kind.string("Regex"));
-    if (!regex) return Error{regex.error().code, place + ": " + regex.error().message};
-    stage.regex = std::move(*regex);
-  } else {
-    stage.literal = true;
-    stage.wanted = kind.string("String");
-    if (stage.wanted.empty()) kind.refuse("String", "is empty");
+    Result<void> added = add_regex(std::move(stage), kind.string("Regex"));
+    if (kind.failed()) return kind.error();
+    if (!added) return Error{added.error().code, place + ": " + added.error().message};
+    return {};
   }
+  stage.literal = true;
+  stage.wanted = kind.string("String");
+  if (stage.wanted.empty()) kind.refuse("String", "is empty");
   if (kind.failed()) return kind.error();
-  stages_.push_back(std::move(stage));
+  push(std::move(stage));
+  return {};
+}
+
+Result<void> PreTokenizer::load_metaspace(const json::object& entry, const std::string& place) {
+  JsonFields fields(entry, place);
+  if (fields.string("replacement", std::string(kSpaceSymbol)) != kSpaceSymbol)
+    fields.refuse("replacement", "other than U+2581 is not supported");
+  // Older files have `add_prefix_space` instead of `prepend_scheme`.
+  std::string scheme = fields.string("prepend_scheme",
+                                     fields.boolean("add_prefix_space", true) ? "always" : "never");
+  if (scheme != "always" && scheme != "first" && scheme != "never")
+    fields.refuse("prepend_scheme", "'" + scheme + "' is not known");
+  Stage stage{.marks_spaces = true,
+              .prefix = std::string(scheme == "never" ? "" : kSpaceSymbol),
+              .prefixes_start_only = scheme == "first",
+              .cuts = fields.boolean("split", true),
+              .literal = true,
+              .wanted = std::string(kSpaceSymbol),
+              .behavior = Behavior::merged_with_next};
+  if (fields.failed()) return fields.error();
+  push(std::move(stage));
   return {};
 }
 
@@ -131,10 +173,10 @@ Result<void> PreTokenizer::add_split(const json::object& entry, const std::strin
 class PreTokenizer::Joiner {
  public:
   /// `give` takes the bytes [begin, end) of the piece; false: no further one is wanted.
-  using Give = std::function<bool(const TextSpan&)>;
+  using Give = std::function<bool(const TextRange&)>;
   Joiner(Behavior behavior, Give give) : behavior_(behavior), give_(std::move(give)) {}
 
-  bool push(const TextSpan& part, bool is_match) {
+  bool push(const TextRange& part, bool is_match) {
     bool was_match = std::exchange(was_match_, is_match);
     switch (behavior_) {
       case Behavior::isolated:
@@ -153,8 +195,8 @@ class PreTokenizer::Joiner {
   bool finish() { return !pending_ || give(*std::exchange(pending_, std::nullopt)); }
 
  private:
-  bool give(const TextSpan& part) { return part.begin == part.end || give_(part); }
-  bool add(const TextSpan& part, bool joins) {
+  bool give(const TextRange& part) { return part.begin == part.end || give_(part); }
+  bool add(const TextRange& part, bool joins) {
     if (joins && pending_) {
       pending_->end = part.end;
       return true;
@@ -166,7 +208,7 @@ class PreTokenizer::Joiner {
 
   Behavior behavior_;
   Give give_;
-  std::optional<TextSpan> pending_;
+  std::optional<TextRange> pending_;
   bool was_match_ = false;
 };
 
@@ -174,16 +216,20 @@ class PreTokenizer::Joiner {
 /// False: no further piece is wanted.
 Result<bool> PreTokenizer::cut(std::size_t index,
                                std::string_view piece,
+                               bool at_start,
                                const Visit& visit) const {
   const Stage& stage = stages_[index];
   Result<bool> passed = true;
-  Joiner joiner(stage.behavior, [&](const TextSpan& part) {
-    passed = pass(index + 1, piece.substr(part.begin, part.end - part.begin), visit);
+  Joiner joiner(stage.behavior, [&](const TextRange& part) {
+    passed = pass(index + 1,
+                  piece.substr(part.begin, part.end - part.begin),
+                  at_start && part.begin == 0,
+                  visit);
     return passed && *passed;
   });
   std::size_t from = 0;
   bool more = true;
-  auto on_match = [&](const TextSpan& match) {
+  auto on_match = [&](const TextRange& match) {
     if (from != match.begin) more = joiner.push({from, match.begin}, stage.invert);
     more = more && joiner.push(match, !stage.invert);
     from = match.end;
@@ -205,19 +251,30 @@ Result<bool> PreTokenizer::cut(std::size_t index,
 /// Gives a piece to the stage of that index, or to the visitor behind the last one.
 Result<bool> PreTokenizer::pass(std::size_t index,
                                 std::string_view piece,
+                                bool at_start,
                                 const Visit& visit) const {
-  if (index == stages_.size()) return visit(piece);
+  if (index == stages_.size()) return spelled_ ? visit(bytes_of_spelling(piece)) : visit(piece);
   const Stage& stage = stages_[index];
-  std::string spaced;
-  if (stage.add_prefix_space && piece.front() != ' ') {
-    spaced = " ";
-    piece = spaced.append(piece);
+  std::string changed;
+  if (stage.spells_bytes) {
+    changed = spelling_of_bytes(piece);
+    piece = changed;
   }
-  return stage.cuts ? cut(index, piece, visit) : pass(index + 1, piece, visit);
+  if (stage.marks_spaces) {
+    for (char c : piece)
+      c == ' ' ? changed += kSpaceSymbol : changed += c;
+    piece = changed;
+  }
+  bool prefixed = !stage.prefix.empty() && (at_start || !stage.prefixes_start_only);
+  if (prefixed && !piece.starts_with(stage.prefix)) {
+    changed = stage.prefix + std::string(piece);
+    piece = changed;
+  }
+  return stage.cuts ? cut(index, piece, at_start, visit) : pass(index + 1, piece, at_start, visit);
 }
 
-Result<void> PreTokenizer::apply(std::string_view text, const Visit& visit) const {
-  Result<bool> passed = pass(0, text, visit);
+Result<void> PreTokenizer::apply(std::string_view text, bool at_start, const Visit& visit) const {
+  Result<bool> passed = pass(0, text, at_start, visit);
   if (!passed) return passed.error();
   return {};
 }

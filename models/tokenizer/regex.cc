@@ -171,15 +171,15 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   return regex;
 }
 
-Result<void> Regex::find_all(std::string_view text, std::vector<TextSpan>& matches) const {
-  return find_each(text, [&matches](const TextSpan& match) {
+Result<void> Regex::find_all(std::string_view text, std::vector<TextRange>& matches) const {
+  return find_each(text, [&matches](const TextRange& match) {
     matches.push_back(match);
     return true;
   });
 }
 
 Result<void> Regex::find_each(std::string_view text,
-                              const std::function<bool(const TextSpan&)>& visit) const {
+                              const std::function<bool(const TextRange&)>& visit) const {
   std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data(
       pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
   CHECK(data != nullptr);
@@ -200,7 +200,7 @@ Result<void> Regex::find_each(std::string_view text,
     if (count == PCRE2_ERROR_NOMATCH) break;
     if (count < 0)
       return Error{ErrorCode::internal, "splitting the text failed: " + message_of(count)};
-    TextSpan match{found[0], found[1]};
+    TextRange match{found[0], found[1]};
     bool empty = match.begin == match.end;
     if (empty && any && match.end == last_end) {
       // One character on, past its continuation bytes.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "models/tokenizer/text_range.h"
 
 #include <cstddef>
 #include <functional>
@@ -10,12 +11,6 @@
 #include <vector>
 
 namespace sluice {
-
-/// Bytes [begin, end) of a text.
-struct TextSpan {
-  std::size_t begin = 0;
-  std::size_t end = 0;
-};
 
 /// A compiled pattern. Immutable: any number of threads may search with it at once.
 class Regex {
@@ -30,10 +25,10 @@ class Regex {
   /// match is passed over.
   ///   text   valid UTF-8
   /// Errors: internal (the engine's limits on work and memory).
-  Result<void> find_all(std::string_view text, std::vector<TextSpan>& matches) const;
+  Result<void> find_all(std::string_view text, std::vector<TextRange>& matches) const;
   /// The same one by one, as long as `visit` returns true.
   Result<void> find_each(std::string_view text,
-                         const std::function<bool(const TextSpan&)>& visit) const;
+                         const std::function<bool(const TextRange&)>& visit) const;
 
  private:
   struct Impl;

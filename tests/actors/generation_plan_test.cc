@@ -109,20 +109,21 @@ class PaddedTokenizer final : public Tokenizer {
   [[nodiscard]] std::int32_t vocabulary() const override { return kPad + 1; }
   [[nodiscard]] std::int32_t text_vocabulary() const override { return kPad; }
   [[nodiscard]] std::optional<TokenId> bos() const override { return {}; }
+  [[nodiscard]] bool adds_bos() const override { return false; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return eos_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return 8; }
-  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text,
+  [[nodiscard]] Result<std::vector<TokenId>> encode(const MarkedText& marked,
                                                     bool,
                                                     bool,
                                                     const EncodeLimit& = {}) const override {
-    if (text == "[PAD]") return std::vector<TokenId>{kPad};
-    return std::vector<TokenId>(text.size(), 1);
+    if (marked.text == "[PAD]") return std::vector<TokenId>{kPad};
+    return std::vector<TokenId>(marked.text.size(), 1);
   }
   [[nodiscard]] std::string_view bytes(TokenId id) const override {
     return id == kPad ? "[PAD]" : "x";
   }
   [[nodiscard]] bool is_special(TokenId id) const override { return id == kPad; }
-  [[nodiscard]] std::string decode(const std::vector<TokenId>&, bool) const override { return ""; }
+  [[nodiscard]] std::size_t first_spaces_dropped() const override { return 0; }
 
  private:
   static constexpr TokenId kPad = 300;

@@ -15,10 +15,10 @@ using ::testing::HasSubstr;
 std::vector<std::string> matches(const std::string& pattern, const std::string& text) {
   auto regex = Regex::compile(pattern);
   EXPECT_TRUE(regex) << regex.error().message;
-  std::vector<TextSpan> spans;
+  std::vector<TextRange> spans;
   EXPECT_TRUE(regex->find_all(text, spans));
   std::vector<std::string> found;
-  for (const TextSpan& span : spans)
+  for (const TextRange& span : spans)
     found.push_back(text.substr(span.begin, span.end - span.begin));
   return found;
 }
@@ -91,7 +91,7 @@ TEST(Regex, LetsPossessiveQuantifiersAndPropertiesBe) {
 TEST(Regex, EndsAHopelessSearchWithAnError) {
   auto regex = Regex::compile("(a+)+$");
   ASSERT_TRUE(regex);
-  std::vector<TextSpan> spans;
+  std::vector<TextRange> spans;
 
   auto found = regex->find_all(std::string(64, 'a') + "b", spans);
 

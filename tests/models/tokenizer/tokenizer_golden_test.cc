@@ -1,6 +1,7 @@
 // Every reference encoding of the `tokenizers` library, id by id: tests/golden/tokenizers.
 #include "models/json_fields.h"
 #include "models/tokenizer/tokenizer.h"
+#include "tests/models/tokenizer/hex.h"
 
 #include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
@@ -17,11 +18,7 @@ namespace json = boost::json;
 const std::string kGolden = SLUICE_SOURCE_DIR "/tests/golden/tokenizers/";
 
 std::string from_hex(const json::value& hex) {
-  const json::string& digits = hex.as_string();
-  std::string bytes;
-  for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
-    bytes.push_back(static_cast<char>(std::stoi(std::string(digits.data() + i, 2), nullptr, 16)));
-  return bytes;
+  return testing::from_hex(hex.as_string());
 }
 
 std::vector<TokenId> ids_of(const json::value& list) {

@@ -3,6 +3,8 @@
 #include "base/hash.h"
 #include "base/utf8.h"
 #include "models/tokenizer/bpe.h"
+#include "models/tokenizer/hf_model.h"
+#include "models/tokenizer/hf_tokenizer.h"
 #include "tests/models/model_files.h"
 
 #include <boost/json/parse.hpp>
@@ -86,9 +88,10 @@ class PieceTokenizer final : public Tokenizer {
   [[nodiscard]] std::int32_t vocabulary() const override { return 64 * 64; }
   [[nodiscard]] std::int32_t text_vocabulary() const override { return 64 * 64; }
   [[nodiscard]] std::optional<TokenId> bos() const override { return {}; }
+  [[nodiscard]] bool adds_bos() const override { return false; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return none_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return 64; }
-  [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view,
+  [[nodiscard]] Result<std::vector<TokenId>> encode(const MarkedText&,
                                                     bool,
                                                     bool,
                                                     const EncodeLimit&) const override {
@@ -99,12 +102,7 @@ class PieceTokenizer final : public Tokenizer {
     return std::string_view(text_).substr(begin, static_cast<std::size_t>(id) % 64 - begin);
   }
   [[nodiscard]] bool is_special(TokenId) const override { return false; }
-  [[nodiscard]] std::string decode(const std::vector<TokenId>& ids, bool) const override {
-    std::string all;
-    for (TokenId id : ids)
-      all += bytes(id);
-    return repair_utf8(all);
-  }
+  [[nodiscard]] std::size_t first_spaces_dropped() const override { return 0; }
 
  private:
   std::string text_;
@@ -143,15 +141,15 @@ TEST(Bpe, SpellsBytesInPrintableCharacters) {
 }
 
 Bpe bpe_of(const std::string& text) {
-  auto bpe = Bpe::load(boost::json::parse(text).as_object(), "tokenizer.json");
-  EXPECT_TRUE(bpe) << bpe.error().message;
-  return std::move(*bpe);
+  auto model = read_hf_model(boost::json::parse(text).as_object(), "tokenizer.json");
+  EXPECT_TRUE(model) << model.error().message;
+  return {model->vocabulary, model->merges, model->options};
 }
 
 std::vector<TokenId> encoded(const Bpe& bpe, const std::string& word) {
   Bpe::Workspace space;
   std::vector<TokenId> ids;
-  bpe.encode_word(word, space, ids);
+  EXPECT_FALSE(bpe.encode_word(word, {}, space, ids));
   return ids;
 }
 
@@ -358,6 +356,103 @@ TEST_F(TokenizerFile, TakesTheNamesOfTheTokenizersConfiguration) {
   EXPECT_EQ(tokenizer->bos(), 5);
 }
 
+TEST_F(TokenizerFile, EndsTextsAtSpecialTokensThatAreKnownToEndATurn) {
+  folder_.replace("tokenizer.json", R"("content": "<end>")", R"("content": "<|im_end|>")");
+  EXPECT_THAT(loaded()->eos(), ElementsAre(6));
+  folder_.replace("tokenizer.json",
+                  R"("content": "<|im_end|>", "special": true)",
+                  R"("content": "<|im_end|>", "special": false)");
+  EXPECT_THAT(loaded()->eos(), ElementsAre());
+}
+
+TEST_F(TokenizerFile, PutsAroundATextWhatTheTokenizersConfigurationSays) {
+  auto around = [&](const std::string& config) {
+    folder_.write("tokenizer_config.json", config);
+    auto ids = loaded()->encode("a", true, false);
+    return ids ? *ids : std::vector<TokenId>();
+  };
+  // The distilled models of DeepSeek R1: no template in tokenizer.json, `add_bos_token` beside it.
+  EXPECT_THAT(around(R"({"bos_token": "<end>", "add_bos_token": true})"), ElementsAre(6, 0));
+  EXPECT_THAT(around(R"({"bos_token": {"content": "<end>"}, "eos_token": "<s>",
+                         "add_bos_token": true, "add_eos_token": true})"),
+              ElementsAre(6, 0, 5));
+  EXPECT_THAT(around(R"({"bos_token": "<end>", "add_bos_token": false})"), ElementsAre(0));
+  EXPECT_THAT(around(R"({"bos_token": "<end>", "add_eos_token": false})"), ElementsAre(0));
+  EXPECT_THAT(around(R"({"bos_token": null, "add_bos_token": true})"), ElementsAre(0));
+  EXPECT_THAT(around(R"({"add_bos_token": null})"), ElementsAre(0));
+  // Without either the template of tokenizer.json counts.
+  EXPECT_THAT(around(R"({"bos_token": "<end>"})"), ElementsAre(5, 0));
+  folder_.write("tokenizer_config.json", R"({"add_bos_token": "yes"})");
+  EXPECT_THAT(load_tokenizer(folder_.path()).error().message,
+              HasSubstr("tokenizer_config.json: add_bos_token is \"yes\""));
+}
+
+TEST_F(TokenizerFile, MergesNoTextIntoASpecialToken) {
+  folder_.replace("tokenizer.json",
+                  R"({"id": 6, "content": "<end>", "special": true})",
+                  R"({"id": 2, "content": "ab", "special": true})");
+  EXPECT_THAT(*loaded()->encode("ab", false, true), ElementsAre(2));
+  EXPECT_THAT(*loaded()->encode("ab", false, false), ElementsAre(0, 1));
+}
+
+TEST_F(TokenizerFile, SurvivesEveryByteCutOrFlipped) {
+  const std::string kByteLevel = folder_.read("tokenizer.json");
+  const std::string kSentencePiece = R"({"added_tokens":[{"id":0,"content":"<s>","special":true}],
+    "normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"\u2581"},
+      {"type":"Replace","pattern":{"String":" "},"content":"\u2581"}]},
+    "pre_tokenizer":{"type":"Metaspace","prepend_scheme":"first","split":true},
+    "post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}}]},
+    "decoder":{"type":"Sequence","decoders":[
+      {"type":"Replace","pattern":{"String":"\u2581"},"content":" "},{"type":"ByteFallback"},
+      {"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},
+    "model":{"type":"BPE","byte_fallback":true,"fuse_unk":true,"unk_token":"<u>",
+      "vocab":{"<s>":0,"<u>":1,"a":2,"b":3,"ab":4,"<0x41>":5},"merges":["a b"]}})";
+  for (const std::string& text : {kByteLevel, kSentencePiece}) {
+    ASSERT_TRUE(read_hf_tokenizer(text, "tokenizer.json"));
+    for (std::size_t at = 0; at < text.size(); ++at) {
+      EXPECT_FALSE(read_hf_tokenizer(text.substr(0, at), "tokenizer.json"));
+      std::string flipped = text;
+      flipped[at] = static_cast<char>(flipped[at] ^ (1 << mix64(at) % 8));
+      auto read = read_hf_tokenizer(flipped, "tokenizer.json");
+      if (!read) {
+        EXPECT_THAT(read.error().message, HasSubstr("tokenizer.json")) << flipped;
+        continue;
+      }
+      auto tokenizer = make_bpe_tokenizer(std::move(read->parts));
+      ASSERT_TRUE(tokenizer);
+      auto ids = (*tokenizer)->encode("ab <s>A\u2581é", true, true);
+      ASSERT_TRUE(ids) << flipped;
+      for (TokenId id : *ids)
+        ASSERT_LT(id, (*tokenizer)->vocabulary()) << flipped;
+    }
+  }
+}
+
+TEST_F(TokenizerFile, RefusesDecodersThatItDoesNotDo) {
+  auto with = [&](const std::string& decoder) {
+    folder_.write("tokenizer.json", R"({"pre_tokenizer": null, "decoder": )" + decoder + R"(,
+      "model": {"vocab": {"a": 0}, "merges": []}})");
+    auto tokenizer = load_tokenizer(folder_.path());
+    return tokenizer ? "" : tokenizer.error().message;
+  };
+  EXPECT_EQ(with("null"), "tokenizer.json: decoder is missing");
+  EXPECT_THAT(with(R"({"type": "WordPiece"})"),
+              HasSubstr("decoder: type 'WordPiece' is not supported (known: ByteLevel, Metaspace"));
+  EXPECT_THAT(with(R"({"type": "Strip", "content": " ", "start": 1, "stop": 0})"),
+              HasSubstr("Strip without Fuse before it is not supported"));
+  auto sequence = [&](const std::string& last) {
+    return with(R"({"type": "Sequence", "decoders": [{"type": "Fuse"}, )" + last + "]}");
+  };
+  EXPECT_THAT(sequence(R"({"type": "ByteFallback"})"), HasSubstr("ByteFallback behind Fuse"));
+  EXPECT_THAT(sequence(R"({"type": "Strip", "content": "x", "start": 1, "stop": 0})"),
+              HasSubstr("content other than \" \" is not supported"));
+  EXPECT_THAT(sequence(R"({"type": "Strip", "content": " ", "start": 2, "stop": 0})"),
+              HasSubstr("start other than 0 and 1 is not supported"));
+  EXPECT_THAT(sequence(R"({"type": "Strip", "content": " ", "start": 1, "stop": 1})"),
+              HasSubstr("stop other than 0 is not supported"));
+  EXPECT_EQ(sequence(R"({"type": "Strip", "content": " ", "start": 1, "stop": 0})"), "");
+}
+
 TEST_F(TokenizerFile, NamesTheFileAndTheEntryOfWhatIsWrong) {
   EXPECT_EQ(refusal(R"("ab": 2)", R"("ab": -2)"),
             "tokenizer.json: model: vocab['ab'] is -2, must be an integer in [0, 16777215]");
@@ -368,18 +463,20 @@ TEST_F(TokenizerFile, NamesTheFileAndTheEntryOfWhatIsWrong) {
   EXPECT_EQ(refusal(R"(["a b"])", R"([["a", 7]])"),
             "tokenizer.json: model: merges[0] is [\"a\",7], must be two tokens");
   EXPECT_EQ(refusal(R"("type": "BPE")", R"("type": "Unigram")"),
-            "tokenizer.json: model: type 'Unigram' is not supported; only byte-level BPE is");
+            "tokenizer.json: model: type 'Unigram' is not supported; only BPE is");
   EXPECT_EQ(refusal(R"("normalizer": null)", R"("normalizer": {"type": "Precompiled"})"),
             "tokenizer.json: normalizer: type 'Precompiled' is not supported (known: NFC, NFD, "
             "NFKC, NFKD, Lowercase, Prepend, Replace, Sequence)");
   EXPECT_THAT(refusal(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})",
-                      R"({"type": "Metaspace"})"),
-              HasSubstr("tokenizer.json: pre_tokenizer: type 'Metaspace' is not supported"));
+                      R"({"type": "Whitespace"})"),
+              HasSubstr("tokenizer.json: pre_tokenizer: type 'Whitespace' is not supported"));
   EXPECT_EQ(
       refusal(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})", "null"),
-      "tokenizer.json: pre_tokenizer: has no ByteLevel; only byte-level BPE is supported");
+      "tokenizer.json: decoder is {\"type\":\"ByteLevel\"}, but the pre-tokenizer has no "
+      "ByteLevel");
   EXPECT_EQ(refusal(R"("decoder": {"type": "ByteLevel"})", R"("decoder": {"type": "Metaspace"})"),
-            "tokenizer.json: decoder is {\"type\":\"Metaspace\"}, must be ByteLevel");
+            "tokenizer.json: decoder is {\"type\":\"Metaspace\"}, must be ByteLevel as the "
+            "pre-tokenizer is");
   EXPECT_THAT(refusal(R"("single": [{"SpecialToken": {"id": "<s>")",
                       R"("single": [{"SpecialToken": {"id": "<x>")"),
               HasSubstr("but special_tokens has no '<x>'"));
@@ -423,8 +520,8 @@ TEST_F(TokenizerFile, SaysWhichFileIsMissingOrDamaged) {
   EXPECT_THAT(absent.error().message, HasSubstr("absent/tokenizer.json"));
 }
 
-/// How a Split cuts "a-b--c", with "-" as the match. Bytes beside the vocabulary are letters here,
-/// so pieces show in the ids of a vocabulary of all pieces.
+/// How a Split or a Punctuation cuts "a-b--c", with "-" as the match. Bytes beside the vocabulary
+/// are letters here, so pieces show in the ids of a vocabulary of all pieces.
 TEST_F(TokenizerFile, CutsAsTheBehaviourOfASplitSays) {
   struct Case {
     const char* behavior;
@@ -443,11 +540,20 @@ TEST_F(TokenizerFile, CutsAsTheBehaviourOfASplitSays) {
   std::vector<std::string> known = {"a", "b", "c", "-", "a-", "b-", "-b", "-c", "--"};
   for (std::size_t i = 0; i < known.size(); ++i)
     pieces_vocabulary += (i == 0 ? "\"" : ",\"") + known[i] + "\":" + std::to_string(i);
+  std::vector<std::pair<std::string, std::vector<std::string>>> stages;
   for (const Case& wanted : cases) {
+    std::string behavior = R"("behavior": ")" + std::string(wanted.behavior) + "\"";
+    stages.emplace_back(R"({"type": "Split", "pattern": {"String": "-"}, )" + behavior +
+                            R"(, "invert": )" + wanted.invert + "}",
+                        wanted.pieces);
+    if (std::string(wanted.invert) == "false")
+      stages.emplace_back(R"({"type": "Punctuation", )" + behavior + "}", wanted.pieces);
+  }
+  for (const auto& [stage, wanted] : stages) {
     folder_.write("tokenizer.json",
                   R"({"pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-                        {"type": "Split", "pattern": {"String": "-"}, "behavior": ")" +
-                      std::string(wanted.behavior) + R"(", "invert": )" + wanted.invert + R"(},
+                        )" +
+                      stage + R"(,
                         {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]},
                       "decoder": {"type": "ByteLevel"},
                       "model": {"ignore_merges": true, "merges": [], "vocab": {)" +
@@ -460,7 +566,7 @@ TEST_F(TokenizerFile, CutsAsTheBehaviourOfASplitSays) {
     for (TokenId id : *ids)
       pieces.emplace_back(tokenizer->bytes(id));
 
-    EXPECT_EQ(pieces, wanted.pieces) << wanted.behavior << " " << wanted.invert;
+    EXPECT_EQ(pieces, wanted) << stage;
   }
 }
 

@@ -1,0 +1,40 @@
+// What the files beside a tokenizer.json say of its special tokens.
+#pragma once
+
+#include "base/ids.h"
+#include "base/result.h"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+struct TokenizerConfig {
+  std::optional<TokenId> bos;
+  std::vector<TokenId> eos;
+  /// What is put around a text, where tokenizer_config.json decides it and not the post-processor.
+  struct Around {
+    std::vector<TokenId> before;
+    std::vector<TokenId> after;
+  };
+  std::optional<Around> around;
+};
+
+/// Reads generation_config.json and config.json ("eos_token_id", "bos_token_id") and
+/// tokenizer_config.json ("bos_token" and "eos_token", texts or objects with "content";
+/// "add_bos_token", "add_eos_token") of `folder`, each where it is there. As in `transformers`
+/// (5.23, `TokenizersBackend`), either of the latter two, if present, replaces the post-processor
+/// of tokenizer.json: without the other one that is false, and so is true without such a token.
+///   find         the id of a name
+///   vocabulary   ids are below
+/// Errors: invalid_argument and data_loss, with file and entry.
+Result<TokenizerConfig> read_tokenizer_config(
+    const std::string& folder,
+    const std::function<std::optional<TokenId>(std::string_view name)>& find,
+    std::int32_t vocabulary);
+
+}  // namespace sluice
