@@ -25,7 +25,7 @@ struct ModelInfo {
   std::uint64_t parameters = 0;    ///< number of weights
   std::uint64_t weight_bytes = 0;  ///< bytes that one step reads
   std::uint64_t fingerprint = 0;   ///< of weights, storage type and kernels: equal means equal bits
-  std::uint64_t tokenizer = 0;     ///< hash of tokenizer.json beside the weights; 0: there is none
+  std::uint64_t tokenizer = 0;     ///< hash of what the tokenizer is made of; 0: there is none
   std::vector<FileDigest> files = {};  ///< the files of the weights, for whoever loads them next
 };
 

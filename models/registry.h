@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,12 @@ namespace sluice {
 
 /// What to load.
 struct ModelSource {
-  std::string path;            ///< a folder in Hugging Face format, or "hash"
+  std::string path;            ///< as `find_model` takes it, or "hash"
   std::string device = "cpu";  ///< as `make_device` takes it
   std::string level = "auto";  ///< as `make_ops` takes it
-  std::string dtype =
-      "auto";  ///< "auto" (the checkpoint's), "f32", "bf16": storage of weights and KV
+  /// Storage of weights and KV: "f32", "bf16"; "auto": that of the checkpoint, bf16 if it is
+  /// quantized.
+  std::string dtype = "auto";
   std::uint32_t threads = 1;
   /// Called on the loading thread, now and then, with the bytes of weights that were read or
   /// converted since the last call; may be empty.
@@ -27,19 +29,20 @@ struct ModelSource {
   std::vector<FileDigest> known_files = {};
 };
 
-/// Loads weights and checks every tensor against config.json. For the worker.
+/// Loads weights and checks every tensor against the configuration. For the worker.
 /// Errors: not_found, invalid_argument, data_loss; the message names the file, the tensor and the
 /// numbers.
 Result<std::unique_ptr<Model>> load_model(const ModelSource& source);
 
-/// What the front needs to know without weights: context and vocabulary (from config.json), and the
-/// tokenizer, which may have added tokens beyond that vocabulary.
+/// What the front needs to know without weights: context and vocabulary (from the configuration),
+/// the chat template, and the tokenizer, which may have added tokens beyond that vocabulary.
 struct ModelCard {
   std::string architecture;
   std::int32_t vocabulary = 0;
   std::int32_t context = 0;
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::uint64_t tokenizer_hash = 0;  ///< as `ModelInfo::tokenizer`
+  std::uint64_t tokenizer_hash = 0;               ///< as `ModelInfo::tokenizer`
+  std::optional<std::string> chat_template = {};  ///< its text, as it stands in the files
 };
 /// Errors: as `load_model`.
 Result<ModelCard> load_model_card(const std::string& path);

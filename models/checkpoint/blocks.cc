@@ -189,26 +189,14 @@ bool is_finite_half(const Byte* at) {
   return (load<std::uint16_t>(at) & 0x7C00) != 0x7C00;
 }
 
-bool is_finite(BlockType type, const Byte* block) {
-  switch (type) {
-    case BlockType::f32:
-      return (load<std::uint32_t>(block) & 0x7F80'0000) != 0x7F80'0000;
-    case BlockType::bf16:
-      return (load<std::uint16_t>(block) & 0x7F80) != 0x7F80;
-    case BlockType::f16:
-    case BlockType::q4_0:
-    case BlockType::q5_0:
-    case BlockType::q8_0:
-      return is_finite_half(block);
-    case BlockType::q4_1:
-    case BlockType::q5_1:
-    case BlockType::q4_k:
-    case BlockType::q5_k:
-      return is_finite_half(block) && is_finite_half(block + 2);
-    case BlockType::q6_k:
-      return is_finite_half(block + 208);
-  }
-  return false;
+template <class IsFinite>
+std::optional<std::size_t> find_first(const Byte* blocks,
+                                      std::size_t size,
+                                      std::size_t count,
+                                      IsFinite is_finite) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (!is_finite(blocks + i * size)) return i;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -294,8 +282,31 @@ std::optional<std::size_t> find_not_finite(BlockType type,
                                            std::size_t count) {
   const auto* bytes = reinterpret_cast<const Byte*>(blocks);
   std::size_t size = format_of(type).bytes;
-  for (std::size_t i = 0; i < count; ++i)
-    if (!is_finite(type, bytes + i * size)) return i;
+  switch (type) {
+    case BlockType::f32:
+      return find_first(bytes, size, count, [](const Byte* at) {
+        return (load<std::uint32_t>(at) & 0x7F80'0000) != 0x7F80'0000;
+      });
+    case BlockType::bf16:
+      return find_first(bytes, size, count, [](const Byte* at) {
+        return (load<std::uint16_t>(at) & 0x7F80) != 0x7F80;
+      });
+    case BlockType::f16:
+    case BlockType::q4_0:
+    case BlockType::q5_0:
+    case BlockType::q8_0:
+      return find_first(bytes, size, count, is_finite_half);
+    case BlockType::q4_1:
+    case BlockType::q5_1:
+    case BlockType::q4_k:
+    case BlockType::q5_k:
+      return find_first(bytes, size, count, [](const Byte* at) {
+        return is_finite_half(at) && is_finite_half(at + 2);
+      });
+    case BlockType::q6_k:
+      return find_first(
+          bytes, size, count, [](const Byte* at) { return is_finite_half(at + 208); });
+  }
   return std::nullopt;
 }
 

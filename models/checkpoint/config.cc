@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace sluice {
 namespace {
@@ -12,14 +11,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* kFile = "config.json";
-constexpr std::size_t kFileBytesMax = 16 << 20;
-// Beyond these a number is damage; far enough to hold any decoder there is.
-constexpr std::int64_t kWidthMax = 1 << 20;
-constexpr std::int64_t kLayersMax = 1024;
-constexpr std::int64_t kHeadsMax = 4096;
-constexpr std::int64_t kHeadDimMax = 1024;
-constexpr std::int64_t kVocabularyMax = 1 << 24;
-constexpr std::int64_t kContextMax = 1 << 24;
 
 /// What distinguishes the members of the family, where their config files leave it unsaid.
 struct Family {
@@ -52,10 +43,6 @@ const Family* find_family(JsonFields& fields) {
   return nullptr;
 }
 
-double yarn_scale(double factor, double magnitude) {
-  return factor <= 1.0 ? 1.0 : 0.1 * magnitude * std::log(factor) + 1.0;
-}
-
 void read_yarn(JsonFields& rope, RopeConfig& config, std::int32_t context) {
   constexpr double kBetaMax = 1e6;
   // Zero counts as unsaid, as it does for the readers these files are written for.
@@ -66,10 +53,10 @@ void read_yarn(JsonFields& rope, RopeConfig& config, std::int32_t context) {
   if (!rope.has("factor")) config.factor = context / config.original_context;
   double magnitude = rope.number("mscale", 0, 1e3, 0.0);
   double magnitude_all = rope.number("mscale_all_dim", 0, 1e3, 0.0);
-  double natural =
-      magnitude != 0 && magnitude_all != 0
-          ? yarn_scale(config.factor, magnitude) / yarn_scale(config.factor, magnitude_all)
-          : yarn_scale(config.factor, 1.0);
+  double natural = magnitude != 0 && magnitude_all != 0
+                       ? yarn_attention_factor(config.factor, magnitude) /
+                             yarn_attention_factor(config.factor, magnitude_all)
+                       : yarn_attention_factor(config.factor);
   config.attention_factor = rope.number("attention_factor", 0, 1e3, natural);
 }
 
@@ -93,8 +80,18 @@ void check_unscaled(JsonFields& rope) {
   }
 }
 
+void stretch_context(JsonFields& rope, const RopeConfig& config, std::int32_t& context) {
+  std::int64_t stretched = stretched_context(config, context);
+  if (stretched > kContextMax)
+    return rope.refuse("factor",
+                       "makes a context of " + std::to_string(stretched) +
+                           " tokens, the limit is " + std::to_string(kContextMax));
+  context = static_cast<std::int32_t>(stretched);
+}
+
 /// Reads both spellings: "rope_scaling" beside "rope_theta", and "rope_parameters" with all in one.
-RopeConfig read_rope(JsonFields& fields, std::int32_t context) {
+/// Yarn may raise the context.
+RopeConfig read_rope(JsonFields& fields, std::int32_t& context) {
   constexpr double kThetaMin = 1.000001;
   constexpr double kThetaMax = 1e15;
   constexpr double kFactorMin = 1e-3;
@@ -148,7 +145,12 @@ RopeConfig read_rope(JsonFields& fields, std::int32_t context) {
       if (!rope.failed() && config.high_freq_factor <= config.low_freq_factor)
         rope.refuse("high_freq_factor", "must be greater than low_freq_factor");
     }
-    if (config.type == RopeConfig::Type::yarn) read_yarn(rope, config, context);
+    if (config.type == RopeConfig::Type::yarn) {
+      read_yarn(rope, config, context);
+      constexpr const char* kOriginal = "original_max_position_embeddings";
+      bool stated = rope.has(kOriginal) || fields.has(kOriginal);
+      if (stated && rope.has("factor")) stretch_context(rope, config, context);
+    }
     fields.adopt(rope);
   }
   if (rotated != 1.0)
@@ -297,10 +299,12 @@ void check_unsupported(JsonFields& fields) {
 
 }  // namespace
 
-Result<DecoderConfig> load_decoder_config(const std::string& folder) {
-  Result<std::string> text = read_file(folder + "/" + kFile, kFileBytesMax);
-  if (!text) return text.error();
-  return parse_decoder_config(*text);
+double yarn_attention_factor(double factor, double magnitude) {
+  return factor <= 1.0 ? 1.0 : 0.1 * magnitude * std::log(factor) + 1.0;
+}
+
+std::int64_t stretched_context(const RopeConfig& config, std::int64_t context) {
+  return std::max(context, std::int64_t{std::llround(config.factor * config.original_context)});
 }
 
 Result<DecoderConfig> parse_decoder_config(std::string_view text) {

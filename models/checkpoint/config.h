@@ -1,4 +1,4 @@
-// config.json of the decoder family: Llama, Mistral, Qwen2, Qwen3.
+// The shape of a decoder, and how config.json states it: Llama, Mistral, Qwen2, Qwen3.
 #pragma once
 
 #include "base/ids.h"
@@ -24,7 +24,25 @@ struct RopeConfig {
   bool truncate = true;           ///< yarn: whole dimensions bound the ramp
   double original_context = 0;    ///< llama3, yarn: the context before stretching
   double attention_factor = 1.0;  ///< yarn: scales cosines and sines
+  /// plain: what each frequency is divided by, [head_dim / 2]; empty: by nothing. This is how GGUF
+  /// files state llama3.
+  std::vector<float> divisors = {};
 };
+
+/// What yarn scales cosines and sines by where nothing else is said. Source: Peng et al. 2023.
+double yarn_attention_factor(double factor, double magnitude = 1.0);
+
+/// The context that yarn's factor makes of the original one, and at least `context`: many files
+/// leave the context as it was before stretching. Source: the model cards of Qwen2.5.
+std::int64_t stretched_context(const RopeConfig& config, std::int64_t context);
+
+// Beyond these a number is damage; far enough to hold any decoder there is.
+constexpr std::int64_t kWidthMax = 1 << 20;
+constexpr std::int64_t kLayersMax = 1024;
+constexpr std::int64_t kHeadsMax = 4096;
+constexpr std::int64_t kHeadDimMax = 1024;
+constexpr std::int64_t kVocabularyMax = 1 << 24;
+constexpr std::int64_t kContextMax = 1 << 24;
 
 /// The shape of a decoder.
 struct DecoderConfig {
@@ -40,18 +58,17 @@ struct DecoderConfig {
   float norm_epsilon = 0;
   bool tied_embeddings = false;  ///< the output matrix is the embedding
   bool qkv_bias = false;
-  bool output_bias = false;           ///< of the attention's output
-  bool mlp_bias = false;              ///< of gate, up and down
-  bool qk_norm = false;               ///< each head of queries and keys is normalized
+  bool output_bias = false;  ///< of the attention's output
+  bool mlp_bias = false;     ///< of gate, up and down
+  bool qk_norm = false;      ///< each head of queries and keys is normalized
+  bool paired_rows =
+      false;  ///< rows of query and key lie as pairs that turn together (GGUF's llama)
   std::vector<std::int32_t> windows;  ///< [layers]: sliding window in tokens; 0: none
   RopeConfig rope;
 };
 
-/// Reads <folder>/config.json. Errors: not_found, data_loss (no JSON), invalid_argument; the
-/// message names the file, the key, its value and what would be right.
-Result<DecoderConfig> load_decoder_config(const std::string& folder);
-
-/// The same from the text of a file.
+/// Reads the text of a config.json. Errors: data_loss (no JSON), invalid_argument; the message
+/// names the file, the key, its value and what would be right.
 Result<DecoderConfig> parse_decoder_config(std::string_view text);
 
 }  // namespace sluice

@@ -29,9 +29,12 @@ std::optional<std::int64_t> common_integer(const GgufValue& value) {
 
 }  // namespace
 
+void GgufFields::refuse_file(const std::string& why) {
+  if (!error_) error_ = Error{ErrorCode::invalid_argument, file_.file() + ": " + why};
+}
+
 void GgufFields::refuse(std::string_view key, const std::string& why) {
-  if (!error_)
-    error_ = Error{ErrorCode::invalid_argument, file_.file() + ": key " + quoted(key) + " " + why};
+  refuse_file("key " + quoted(key) + " " + why);
 }
 
 void GgufFields::refuse_value(std::string_view key, const std::string& why) {

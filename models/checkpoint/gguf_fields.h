@@ -49,6 +49,8 @@ class GgufFields {
 
   /// Remembers an error about a key, unless there is one already.
   void refuse(std::string_view key, const std::string& why);
+  /// The same about anything else in the file.
+  void refuse_file(const std::string& why);
 
   [[nodiscard]] bool failed() const { return error_.has_value(); }
   [[nodiscard]] const Error& error() const { return *error_; }

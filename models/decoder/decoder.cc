@@ -5,11 +5,10 @@
 #include "gpu/arena.h"
 #include "kernels/ops.h"
 #include "models/checkpoint/config.h"
+#include "models/checkpoint/model_files.h"
 #include "models/decoder/rope.h"
 #include "models/decoder/step_inputs.h"
 #include "models/decoder/weights.h"
-#include "models/json_fields.h"
-#include "models/tokenizer/tokenizer.h"
 
 #include <algorithm>
 #include <array>
@@ -316,11 +315,13 @@ Result<std::span<float>> Decoder::wait() {
 }  // namespace
 
 Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {
-  Result<DecoderConfig> config = load_decoder_config(source.path);
+  Result<ModelFiles> files = ModelFiles::open(source.path);
+  if (!files) return files.error();
+  Result<DecoderConfig> config = files->config();
   if (!config) return config.error();
-  Result<std::string> config_text = read_file(source.path + "/config.json", 16 << 20);
-  if (!config_text) return config_text.error();
-  Result<Checkpoint> checkpoint = Checkpoint::open(source.path);
+  std::uint64_t config_hash = files->config_hash();
+  std::uint64_t tokenizer_hash = files->tokenizer_hash();
+  Result<Checkpoint> checkpoint = files->take_weights();
   if (!checkpoint) return checkpoint.error();
   Result<std::unique_ptr<Device>> device = make_device(source.device);
   if (!device) return device.error();
@@ -343,8 +344,8 @@ Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {
                                                           std::move(*stream),
                                                           std::move(*done),
                                                           std::move(*weights),
-                                                          hash_bytes(*config_text),
-                                                          hash_tokenizer(source.path)));
+                                                          config_hash,
+                                                          tokenizer_hash));
 }
 
 }  // namespace sluice

@@ -70,6 +70,7 @@ std::vector<float> rope_frequencies(const RopeConfig& config, std::int32_t head_
     float frequency = 1.0F / long_way;
     switch (config.type) {
       case RopeConfig::Type::plain:
+        if (!config.divisors.empty()) frequency /= config.divisors.at(static_cast<std::size_t>(i));
         break;
       case RopeConfig::Type::linear:
         frequency /= static_cast<float>(config.factor);

@@ -1,109 +1,137 @@
 #include "models/decoder/weights.h"
 
-#include "kernels/cpu/bf16.h"
+#include "models/checkpoint/gguf.h"
+#include "models/checkpoint/gguf_names.h"
+#include "models/decoder/row_conversion.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <initializer_list>
+#include <set>
 #include <utility>
 
 namespace sluice {
 namespace {
 
-/// The float a half-precision number stands for; exact.
-float from_f16(std::uint16_t half) {
-  std::uint32_t sign = std::uint32_t{half} << 16 & 0x8000'0000;
-  std::uint32_t exponent = half >> 10 & 0x1F;
-  std::uint32_t fraction = half & 0x3FF;
-  if (exponent == 0) {
-    float magnitude = static_cast<float>(fraction) * 0x1p-24F;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  // The exponent's bias is 127 instead of 15; all ones stay all ones (infinity and NaN).
-  std::uint32_t widened = exponent == 0x1F ? 0xFF : exponent + 127 - 15;
-  return std::bit_cast<float>(sign | widened << 23 | fraction << 13);
-}
-
-/// Element `i` of weights that may be aligned to nothing.
-float read_weight(const std::byte* data, DType type, std::size_t i) {
-  if (type == DType::f32) {
-    float value = 0;
-    std::memcpy(&value, data + i * sizeof value, sizeof value);
-    return value;
-  }
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, data + i * sizeof bits, sizeof bits);
-  return type == DType::bf16 ? from_bf16(bits) : from_f16(bits);
-}
-
-void convert(const StoredTensor& from, DType to, std::byte* target) {
-  if (*from.dtype == to) {
-    if (from.size_bytes != 0) std::memcpy(target, from.data, from.size_bytes);
-    return;
-  }
-  std::size_t count = from.size_bytes / size_bytes(*from.dtype);
-  for (std::size_t i = 0; i < count; ++i) {
-    float value = read_weight(from.data, *from.dtype, i);
-    if (to == DType::f32) {
-      std::memcpy(target + i * sizeof value, &value, sizeof value);
-    } else {
-      std::uint16_t bits = to_bf16(value);
-      std::memcpy(target + i * sizeof bits, &bits, sizeof bits);
-    }
-  }
-}
-
 /// Collects what is wanted, checks it, and only then reads it and copies what cannot stay in the
 /// mapping.
 class Loader {
  public:
-  Loader(DecoderWeights& weights, Device& device) : weights_(weights), device_(device) {}
+  /// `is_host`: where the weights are to be, operations can follow the mapping's addresses.
+  Loader(const Checkpoint& checkpoint,
+         const DecoderConfig& config,
+         DecoderWeights& weights,
+         bool is_host)
+      : checkpoint_(checkpoint), config_(config), weights_(weights), is_host_(is_host) {}
 
   /// A matrix in the storage type.
-  Result<void> matrix(TensorView& view, const std::string& name, std::int64_t n, std::int64_t k) {
-    return want(view, name, {n, k}, weights_.storage);
+  Result<void> matrix(TensorView& view,
+                      const std::string& name,
+                      std::int64_t n,
+                      std::int64_t k,
+                      RowOrder order = RowOrder::same) {
+    return want(view, name, {n, k}, weights_.storage, order);
   }
 
   /// A norm or a bias: stays in its own type, since the operations take both.
-  Result<void> vector(TensorView& view, const std::string& name, std::int64_t n) {
-    return want(view, name, {n}, std::nullopt);
+  Result<void> vector(TensorView& view,
+                      const std::string& name,
+                      std::int64_t n,
+                      RowOrder order = RowOrder::same) {
+    return want(view, name, {n}, std::nullopt, order);
   }
 
-  Result<void> fetch(const std::function<void(std::uint64_t)>& on_progress,
+  /// A tensor that nobody wanted belongs to another computation than ours. Many safetensors carry
+  /// such ballast; writers of GGUF files drop it.
+  [[nodiscard]] Result<void> check_all_wanted() const {
+    if (checkpoint_.format() != WeightsFormat::gguf) return {};
+    for (const auto& [name, tensor] : checkpoint_.tensors()) {
+      bool is_divisors = name == "rope_freqs.weight" && !config_.rope.divisors.empty();
+      if (wanted_.contains(&tensor) || is_divisors || is_idle_gguf_tensor(name)) continue;
+      return Error{ErrorCode::invalid_argument,
+                   tensor.file + ": tensor " + quoted(name) + " of shape " +
+                       to_string(tensor.shape) + " is none that a " + config_.architecture +
+                       " of " + std::to_string(config_.layers) +
+                       " layers has; what it is for is not supported"};
+    }
+    return {};
+  }
+
+  /// Bytes that `fetch` needs beside the mapping.
+  [[nodiscard]] std::size_t copied_bytes() const {
+    std::size_t total = 0;
+    for (const Copy& copy : copies_)
+      total += padded(copy.view->bytes());
+    return total;
+  }
+
+  /// `checkpoint` is the one that was given, `device` where the weights are to be.
+  Result<void> fetch(Checkpoint& checkpoint,
+                     Device& device,
+                     const std::function<void(std::uint64_t)>& on_progress,
                      std::span<const FileDigest> known) {
-    if (auto there = weights_.checkpoint.page_in(on_progress, known); !there) return there;
-    return copy(on_progress);
+    if (auto there = checkpoint.page_in(on_progress, known); !there) return there;
+    if (auto checked = check_numbers(on_progress); !checked) return checked;
+    return copy(device, on_progress);
   }
 
  private:
   struct Copy {
     const StoredTensor* from;
     TensorView* view;
-    std::size_t offset;
+    RowOrder order;
   };
 
-  Result<void> copy(const std::function<void(std::uint64_t)>& on_progress) {
+  static std::size_t padded(std::size_t bytes) {
     constexpr std::size_t kAlignment = 256;
-    std::size_t total = 0;
-    for (Copy& copy : copies_) {
-      copy.offset = total;
-      total += (copy.view->bytes() + kAlignment - 1) / kAlignment * kAlignment;
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  /// One scale that is not finite would poison answers much later, where nobody finds the reason.
+  Result<void> check_numbers(const std::function<void(std::uint64_t)>& on_progress) const {
+    if (checkpoint_.format() != WeightsFormat::gguf) return {};
+    for (const auto& [name, tensor] : checkpoint_.tensors()) {
+      if (!wanted_.contains(&tensor)) continue;
+      if (auto finite = check_finite(tensor); !finite) return finite;
+      if (on_progress) on_progress(tensor.size_bytes);
     }
+    return {};
+  }
+
+  Result<void> copy(Device& device, const std::function<void(std::uint64_t)>& on_progress) {
+    std::size_t total = copied_bytes();
     if (total == 0) return {};
-    Result<std::unique_ptr<Buffer>> buffer = device_.allocate(total);
+    Result<std::unique_ptr<Buffer>> buffer = device.allocate(total);
     if (!buffer) return buffer.error();
     weights_.buffer = std::move(*buffer);
-    auto* base = static_cast<std::byte*>(weights_.buffer->data());
+    auto* target = static_cast<std::byte*>(weights_.buffer->data());
     for (const Copy& copy : copies_) {
-      copy.view->data = base + copy.offset;
-      if (device_.is_host()) {
-        convert(*copy.from, copy.view->dtype, base + copy.offset);
+      copy.view->data = target;
+      target += padded(copy.view->bytes());
+      if (auto copied = copy_rows(copy, device, on_progress); !copied) return copied;
+    }
+    return {};
+  }
+
+  /// In pieces, so that a large matrix is told of while it comes, and needs no second copy.
+  Result<void> copy_rows(const Copy& copy,
+                         Device& device,
+                         const std::function<void(std::uint64_t)>& on_progress) {
+    constexpr std::size_t kPieceBytes = 16 << 20;
+    RowConversion conversion(*copy.from, copy.view->dtype, copy.order, config_.head_dim);
+    std::size_t row_bytes = conversion.row_bytes();
+    std::size_t rows_at_once = std::max<std::size_t>(1, kPieceBytes / row_bytes);
+    auto* target = static_cast<std::byte*>(copy.view->data);
+    for (std::size_t row = 0; row < conversion.rows(); row += rows_at_once) {
+      std::size_t rows = std::min(rows_at_once, conversion.rows() - row);
+      std::byte* piece = target + row * row_bytes;
+      if (device.is_host()) {
+        conversion.run(row, rows, piece);
       } else {
-        Result<void> moved = move_to_device(copy);
-        if (!moved) return moved;
+        std::vector<std::byte> staging(rows * row_bytes);
+        conversion.run(row, rows, staging.data());
+        if (auto moved = move_to_device(device, piece, staging); !moved) return moved;
       }
-      if (on_progress) on_progress(copy.view->bytes());
+      if (on_progress) on_progress(rows * row_bytes);
     }
     return {};
   }
@@ -111,46 +139,53 @@ class Loader {
   Result<void> want(TensorView& view,
                     const std::string& name,
                     std::initializer_list<std::int64_t> shape,
-                    std::optional<DType> type) {
-    const StoredTensor* tensor = weights_.checkpoint.find(name);
+                    std::optional<DType> type,
+                    RowOrder order) {
+    const StoredTensor* tensor = checkpoint_.find(name);
     if (tensor == nullptr)
-      return Error{ErrorCode::data_loss,
-                   weights_.checkpoint.main_file() + ": tensor '" + name + "' is missing"};
-    std::string place = tensor->file + ": tensor '" + name + "' ";
+      return Error{
+          ErrorCode::data_loss,
+          checkpoint_.main_file() + ": tensor '" + checkpoint_.spelling(name) + "' is missing"};
+    bool is_gguf = checkpoint_.format() == WeightsFormat::gguf;
+    std::string place = tensor->file + ": tensor '" + tensor->name + "' ";
     if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end()))
+      return Error{
+          ErrorCode::data_loss,
+          place + "has shape " + to_string(tensor->shape) +
+              (is_gguf ? " (rows first), the metadata ask for " : ", config.json asks for ") +
+              to_string(std::vector<std::int64_t>(shape))};
+    if (!tensor->coding || (!type && !tensor->dtype))
       return Error{ErrorCode::data_loss,
-                   place + "has shape " + to_string(tensor->shape) + ", config.json asks for " +
-                       to_string(std::vector<std::int64_t>(shape))};
-    bool is_float =
-        tensor->dtype == DType::f32 || tensor->dtype == DType::bf16 || tensor->dtype == DType::f16;
-    if (!is_float)
-      return Error{ErrorCode::data_loss,
-                   place + "is " + tensor->type + ", weights must be F32, BF16 or F16"};
-    DType own = *tensor->dtype == DType::f16 ? DType::f32 : *tensor->dtype;
+                   place + "is " + tensor->type + ", " +
+                       (is_gguf ? "norms and biases" : "weights") + " must be F32, BF16 or F16"};
+    DType own = tensor->dtype == DType::bf16 ? DType::bf16 : DType::f32;
     // The mapping is read-only; no operation writes to weights.
     view = TensorView(const_cast<std::byte*>(tensor->data), type.value_or(own), shape);
-    bool aligned = reinterpret_cast<std::uintptr_t>(tensor->data) % size_bytes(*tensor->dtype) == 0;
-    if (view.dtype != *tensor->dtype || !aligned || !device_.is_host())
-      copies_.push_back({tensor, &view, 0});
+    bool is_aligned = reinterpret_cast<std::uintptr_t>(tensor->data) % size_bytes(view.dtype) == 0;
+    if (view.dtype != tensor->dtype || !is_aligned || order != RowOrder::same || !is_host_)
+      copies_.push_back({tensor, &view, order});
+    wanted_.insert(tensor);
     weights_.parameters += static_cast<std::uint64_t>(view.elements());
     weights_.weight_bytes += view.bytes();
     return {};
   }
 
-  Result<void> move_to_device(const Copy& copy) {
-    Result<std::unique_ptr<Stream>> stream = device_.make_stream();
+  static Result<void> move_to_device(Device& device,
+                                     std::byte* target,
+                                     const std::vector<std::byte>& staging) {
+    Result<std::unique_ptr<Stream>> stream = device.make_stream();
     if (!stream) return stream.error();
-    std::vector<std::byte> staging(copy.view->bytes());
-    convert(*copy.from, copy.view->dtype, staging.data());
-    Result<void> moved =
-        device_.copy_to_device(**stream, copy.view->data, staging.data(), staging.size());
+    Result<void> moved = device.copy_to_device(**stream, target, staging.data(), staging.size());
     if (!moved) return moved;
     return (*stream)->synchronize();
   }
 
+  const Checkpoint& checkpoint_;
+  const DecoderConfig& config_;
   DecoderWeights& weights_;
-  Device& device_;
+  bool is_host_;
   std::vector<Copy> copies_;
+  std::set<const StoredTensor*> wanted_;
 };
 
 Result<void> load_layer(Loader& loader,
@@ -168,10 +203,20 @@ Result<void> load_layer(Loader& loader,
     std::int64_t n;
     std::int64_t k;
     bool has_bias;
+    RowOrder order = RowOrder::same;
   };
+  // Rotation turns rows i and i + half of a head together.
+  RowOrder turned = config.paired_rows ? RowOrder::paired : RowOrder::same;
   for (const Matrix& matrix : {
-           Matrix{"self_attn.q_proj", layer.query, layer.query_bias, query, width, config.qkv_bias},
-           Matrix{"self_attn.k_proj", layer.key, layer.key_bias, key, width, config.qkv_bias},
+           Matrix{"self_attn.q_proj",
+                  layer.query,
+                  layer.query_bias,
+                  query,
+                  width,
+                  config.qkv_bias,
+                  turned},
+           Matrix{
+               "self_attn.k_proj", layer.key, layer.key_bias, key, width, config.qkv_bias, turned},
            Matrix{"self_attn.v_proj", layer.value, layer.value_bias, key, width, config.qkv_bias},
            Matrix{"self_attn.o_proj",
                   layer.output,
@@ -183,11 +228,12 @@ Result<void> load_layer(Loader& loader,
            Matrix{"mlp.up_proj", layer.up, layer.up_bias, inner, width, config.mlp_bias},
            Matrix{"mlp.down_proj", layer.down, layer.down_bias, width, inner, config.mlp_bias},
        }) {
-    Result<void> weight =
-        loader.matrix(matrix.weight, prefix + matrix.name + ".weight", matrix.n, matrix.k);
+    Result<void> weight = loader.matrix(
+        matrix.weight, prefix + matrix.name + ".weight", matrix.n, matrix.k, matrix.order);
     if (!weight) return weight;
     if (!matrix.has_bias) continue;
-    Result<void> bias = loader.vector(matrix.bias, prefix + matrix.name + ".bias", matrix.n);
+    Result<void> bias =
+        loader.vector(matrix.bias, prefix + matrix.name + ".bias", matrix.n, matrix.order);
     if (!bias) return bias;
   }
   struct Norm {
@@ -215,8 +261,35 @@ Result<DType> storage_type(const Checkpoint& checkpoint, const std::string& dtyp
   if (dtype != "auto")
     return Error{ErrorCode::invalid_argument,
                  "dtype '" + dtype + "' is not known; known are auto, f32, bf16"};
+  bool is_quantized =
+      std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(), [](const auto& entry) {
+        return entry.second.coding && format_of(*entry.second.coding).elements > 1;
+      });
+  if (is_quantized) return DType::bf16;
   const StoredTensor* embedding = checkpoint.find("model.embed_tokens.weight");
   return embedding != nullptr && embedding->dtype == DType::bf16 ? DType::bf16 : DType::f32;
+}
+
+/// Fills the views of all weights, as far as the mapping has them.
+Result<void> want_all(Loader& loader, const DecoderConfig& config, DecoderWeights& weights) {
+  Result<void> embedding = loader.matrix(
+      weights.embedding, "model.embed_tokens.weight", config.vocabulary, config.width);
+  if (!embedding) return embedding;
+  if (!config.tied_embeddings) weights.weight_bytes = 0;  // then a step reads a few of its rows
+  weights.layers.resize(static_cast<std::size_t>(config.layers));
+  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
+    std::string prefix = "model.layers." + std::to_string(i) + ".";
+    Result<void> layer = load_layer(loader, config, weights.layers[i], prefix);
+    if (!layer) return layer;
+  }
+  Result<void> norm = loader.vector(weights.final_norm, "model.norm.weight", config.width);
+  if (!norm) return norm;
+  if (!config.tied_embeddings) {
+    Result<void> head =
+        loader.matrix(weights.head, "lm_head.weight", config.vocabulary, config.width);
+    if (!head) return head;
+  }
+  return loader.check_all_wanted();
 }
 
 }  // namespace
@@ -232,28 +305,25 @@ Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
   DecoderWeights weights;
   weights.checkpoint = std::move(checkpoint);
   weights.storage = *storage;
-  Loader loader(weights, device);
-  Result<void> embedding = loader.matrix(
-      weights.embedding, "model.embed_tokens.weight", config.vocabulary, config.width);
-  if (!embedding) return embedding.error();
-  if (!config.tied_embeddings) weights.weight_bytes = 0;  // then a step reads a few of its rows
-  weights.layers.resize(static_cast<std::size_t>(config.layers));
-  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
-    std::string prefix = "model.layers." + std::to_string(i) + ".";
-    Result<void> layer = load_layer(loader, config, weights.layers[i], prefix);
-    if (!layer) return layer.error();
-  }
-  Result<void> norm = loader.vector(weights.final_norm, "model.norm.weight", config.width);
-  if (!norm) return norm.error();
-  if (!config.tied_embeddings) {
-    Result<void> head =
-        loader.matrix(weights.head, "lm_head.weight", config.vocabulary, config.width);
-    if (!head) return head.error();
-  }
-  Result<void> fetched = loader.fetch(on_progress, known);
+  Loader loader(weights.checkpoint, config, weights, device.is_host());
+  if (auto wanted = want_all(loader, config, weights); !wanted) return wanted.error();
+  Result<void> fetched = loader.fetch(weights.checkpoint, device, on_progress, known);
   if (!fetched) return fetched.error();
   if (config.tied_embeddings) weights.head = weights.embedding;
   return weights;
+}
+
+Result<DecoderWeightsNeeds> check_decoder_weights(const Checkpoint& checkpoint,
+                                                  const DecoderConfig& config,
+                                                  const std::string& dtype) {
+  Result<DType> storage = storage_type(checkpoint, dtype);
+  if (!storage) return storage.error();
+  DecoderWeights weights;
+  weights.storage = *storage;
+  Loader loader(checkpoint, config, weights, true);
+  if (auto wanted = want_all(loader, config, weights); !wanted) return wanted.error();
+  return DecoderWeightsNeeds{
+      weights.storage, weights.parameters, weights.weight_bytes, loader.copied_bytes()};
 }
 
 }  // namespace sluice

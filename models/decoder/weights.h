@@ -5,8 +5,8 @@
 #include "base/result.h"
 #include "gpu/device.h"
 #include "gpu/tensor.h"
+#include "models/checkpoint/checkpoint.h"
 #include "models/checkpoint/config.h"
-#include "models/checkpoint/safetensors.h"
 
 #include <cstdint>
 #include <memory>
@@ -44,17 +44,31 @@ struct DecoderWeights {
   std::unique_ptr<Buffer> buffer;  ///< converted and moved weights; may be null
 };
 
-/// Finds every tensor that `config` asks for, checks its shape and type, and reads it.
-///   dtype        "auto": that of the checkpoint's embedding (f32 if it is f16); "f32", "bf16"
+/// Finds every tensor that `config` asks for, checks its shape and type, and reads it. Of a GGUF
+/// file every tensor must be asked for, and every number be finite.
+///   dtype        "f32", "bf16"; "auto": bf16 if any matrix is quantized, else that of the
+///                checkpoint's embedding (f32 if it is f16)
 ///   on_progress  as of ModelSource
 ///   known        as of ModelSource::known_files
-/// Errors: data_loss (missing, or of wrong shape or type), with file, tensor and numbers;
-/// invalid_argument (dtype); those of `Device`.
+/// Errors: data_loss (missing, of wrong shape or type, not finite), with file, tensor and numbers;
+/// invalid_argument (dtype; a tensor that is not ours); those of `Device`.
 Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,
                                             Device& device,
                                             const std::function<void(std::uint64_t)>& on_progress,
                                             std::span<const FileDigest> known = {});
+
+/// What loading would take.
+struct DecoderWeightsNeeds {
+  DType storage = DType::f32;
+  std::uint64_t parameters = 0;    ///< as of `DecoderWeights`
+  std::uint64_t weight_bytes = 0;  ///< as of `DecoderWeights`
+  std::uint64_t copied_bytes = 0;  ///< of memory beside the mapping, on a host
+};
+/// Does all of `load_decoder_weights` that needs no weights. Errors: as there.
+Result<DecoderWeightsNeeds> check_decoder_weights(const Checkpoint& checkpoint,
+                                                  const DecoderConfig& config,
+                                                  const std::string& dtype);
 
 }  // namespace sluice

@@ -126,6 +126,27 @@ TEST(DecoderConfig, InfersWhatYarnLeavesUnsaid) {
   EXPECT_TRUE(rope.truncate);
 }
 
+TEST(DecoderConfig, StretchesTheContextAsYarnSays) {
+  auto read = [](const std::string& numbers) {
+    return parsed(
+        config_of("Qwen2ForCausalLM", R"("rope_scaling": {"type": "yarn", )" + numbers + "}, "));
+  };
+  // What the model cards of Qwen2.5 tell users to add; max_position_embeddings stays as it was.
+  DecoderConfig recipe = read(R"("factor": 4.0, "original_max_position_embeddings": 1024)");
+  EXPECT_EQ(recipe.context, 4096);
+  EXPECT_EQ(recipe.rope.factor, 4.0);
+  EXPECT_EQ(recipe.rope.original_context, 1024);
+  // A file that states the stretched context itself; one whose authors went further.
+  EXPECT_EQ(read(R"("factor": 4.0, "original_max_position_embeddings": 256)").context, 1024);
+  EXPECT_EQ(read(R"("factor": 2.0, "original_max_position_embeddings": 256)").context, 1024);
+  // The original context is not stated: the context is what the file says.
+  EXPECT_EQ(read(R"("factor": 4.0)").context, 1024);
+  EXPECT_THAT(refusal(config_of("Qwen2ForCausalLM",
+                                R"("rope_scaling": {"type": "yarn", "factor": 1000000,
+                                   "original_max_position_embeddings": 1024}, )")),
+              HasSubstr("factor makes a context of 1024000000 tokens, the limit is"));
+}
+
 TEST(DecoderConfig, NamesTheFileTheKeyAndTheValueOfAWrongField) {
   auto llama = [](const std::string& more) { return refusal(config_of("LlamaForCausalLM", more)); };
 

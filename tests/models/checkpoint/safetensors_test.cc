@@ -1,13 +1,12 @@
 #include "models/checkpoint/safetensors.h"
 
-#include "base/hash.h"
 #include "tests/models/model_files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -233,98 +232,13 @@ TEST_F(Safetensors, SurvivesEveryFlippedByteOfAHeader) {
   }
 }
 
-TEST_F(Safetensors, HashesEveryByteOfAFileOfAnySize) {
-  for (std::size_t size : {std::size_t{4}, std::size_t{90} << 20}) {
-    std::string number = std::to_string(size);
-    std::string bytes = file_of(
-        R"({"a":{"dtype":"U8","shape":[)" + number + R"(],"data_offsets":[0,)" + number + "]}}",
-        size);
-    auto digest_of = [&] {
-      auto file = open(bytes);
-      EXPECT_TRUE(file && (*file)->page_in({}));
-      return (*file)->digest().digest;
-    };
-    std::uint64_t before = digest_of();
-    EXPECT_EQ(before, hash_bytes(bytes));
-
-    // Between any two samples that somebody might take.
-    bytes[bytes.size() - size / 2 - 1] ^= 1;
-
-    EXPECT_NE(digest_of(), before) << size;
-  }
-}
-
-TEST_F(Safetensors, TakesTheDigestOfAFileThatHasNotChangedAndOfNoOther) {
-  auto file = open(file_of(kPartOne, 4));
-  ASSERT_TRUE(file && (*file)->page_in({}));
-  FileDigest known = (*file)->digest();
-  known.digest = 77;  // so that it is seen where it came from
-
-  auto same = SafetensorsFile::open(folder_.path() + "/model.safetensors");
-  ASSERT_TRUE(same && (*same)->page_in({}, {&known, 1}));
-  EXPECT_EQ((*same)->digest().digest, 77U);
-
-  for (auto member : {&FileIdentity::device, &FileIdentity::inode, &FileIdentity::size_bytes}) {
-    FileDigest other = known;
-    other.file.*member += 1;
-    ASSERT_TRUE((*same)->page_in({}, {&other, 1}));
-    EXPECT_NE((*same)->digest().digest, 77U);
-  }
-  for (auto member : {&FileIdentity::modified_ns, &FileIdentity::changed_ns}) {
-    FileDigest other = known;
-    other.file.*member += 1;
-    ASSERT_TRUE((*same)->page_in({}, {&other, 1}));
-    EXPECT_NE((*same)->digest().digest, 77U);
-  }
-}
-
-TEST_F(Safetensors, SayWhenTheyWereWrittenToButNotWhenAnotherTookTheirName) {
-  auto file = open(file_of(kPartOne, 4));
-  ASSERT_TRUE(file && (*file)->page_in({}));
-  std::string path = folder_.path() + "/model.safetensors";
-  folder_.write("new.safetensors", file_of(kPartOne, 4));
-  std::filesystem::rename(folder_.path() + "/new.safetensors", path);
-  EXPECT_TRUE((*file)->is_intact());
-
-  auto other = SafetensorsFile::open(path);
-  ASSERT_TRUE(other && (*other)->page_in({}));
-  // As a write would leave it: no test can wait for the clock of the file system.
-  std::filesystem::last_write_time(
-      path, std::filesystem::last_write_time(path) + std::chrono::seconds(1));
-
-  EXPECT_FALSE((*other)->is_intact());
-
-  // Who writes may put that time back, but not the time of change.
-  auto third = SafetensorsFile::open(path);
-  ASSERT_TRUE(third && (*third)->page_in({}));
-  auto modified = std::filesystem::last_write_time(path);
-  for (int i = 0; i < 1'000'000 && (*third)->is_intact(); ++i)  // until the clock has moved
-    std::filesystem::last_write_time(path, modified);
-  EXPECT_FALSE((*third)->is_intact());
-  auto again = (*other)->page_in({});
-  ASSERT_FALSE(again);
-  EXPECT_THAT(again.error().message, HasSubstr("was changed while it was read"));
-}
-
-TEST(FileDigestTest, IsReadBackFromItsText) {
-  FileDigest digest{{1, 2, 3, -4, 5'000'000'000}, 0xFFFFFFFFFFFFFFFF};
-
-  auto read = parse_file_digest(to_string(digest));
-
-  ASSERT_TRUE(read);
-  EXPECT_EQ(*read, digest);
-  for (const char* text :
-       {"", "1:2:3:4:5", "1:2:3:4:5:6:7", "1:2:3:4:5:x", "a:2:3:4:5:6", "1:2:3:4:5:6 "})
-    EXPECT_FALSE(parse_file_digest(text)) << text;
-}
-
 TEST_F(Safetensors, OpensACheckpointOfSeveralFiles) {
   folder_.write("model.safetensors.index.json",
                 R"({"metadata":{},"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})");
   folder_.write("one.safetensors", file_of(kPartOne, 4));
   folder_.write("two.safetensors", file_of(kPartTwo, 2));
 
-  auto checkpoint = Checkpoint::open(folder_.path());
+  auto checkpoint = open_safetensors(folder_.path());
 
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   ASSERT_NE(checkpoint->find("a"), nullptr);
@@ -344,7 +258,7 @@ TEST_F(Safetensors, TellEachPieceThatIsInMemory) {
   std::string two = file_of(kPartTwo, 2);
   folder_.write("one.safetensors", one);
   folder_.write("two.safetensors", two);
-  auto checkpoint = Checkpoint::open(folder_.path());
+  auto checkpoint = open_safetensors(folder_.path());
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   std::vector<std::uint64_t> pieces;
 
@@ -356,24 +270,10 @@ TEST_F(Safetensors, TellEachPieceThatIsInMemory) {
             (std::vector<std::uint64_t>{kPiece, kPiece, one.size() - 2 * kPiece, two.size()}));
 }
 
-TEST_F(Safetensors, SayWhichBytesCannotBeReadInsteadOfCrashing) {
-  std::string header = R"({"a":{"dtype":"U8","shape":[100000],"data_offsets":[0,100000]}})";
-  auto file = open(file_of(header, 100'000));
-  ASSERT_TRUE(file);
-  std::filesystem::resize_file(folder_.path() + "/model.safetensors", 5000);
-
-  auto there = (*file)->page_in({});
-
-  ASSERT_FALSE(there);
-  EXPECT_EQ(there.error().code, ErrorCode::data_loss);
-  EXPECT_THAT(there.error().message,
-              HasSubstr("model.safetensors: bytes 0 to 100071 of 100071 cannot be read: "));
-}
-
 TEST_F(Safetensors, SaysWhatIsWrongWithAnIndex) {
   auto refusal_of = [&](const std::string& index) {
     folder_.write("model.safetensors.index.json", index);
-    auto checkpoint = Checkpoint::open(folder_.path());
+    auto checkpoint = open_safetensors(folder_.path());
     EXPECT_FALSE(checkpoint);
     return checkpoint ? std::string() : checkpoint.error().message;
   };
@@ -391,7 +291,7 @@ TEST_F(Safetensors, SaysWhatIsWrongWithAnIndex) {
 }
 
 TEST_F(Safetensors, SaysWhenAFolderHasNoWeights) {
-  auto checkpoint = Checkpoint::open(folder_.path());
+  auto checkpoint = open_safetensors(folder_.path());
 
   ASSERT_FALSE(checkpoint);
   EXPECT_EQ(checkpoint.error().code, ErrorCode::not_found);
