@@ -38,6 +38,13 @@ TEST(Rope, DividesAllFrequenciesWhenLinear) {
   expect_frequencies(config, {0.25F, 0.00940150768F, 0.000353553361F, 1.32957393e-05F});
 }
 
+TEST(Rope, DividesEachFrequencyByADivisorOfItsOwn) {
+  RopeConfig config;
+  config.divisors = {1.0F, 2.0F, 4.0F, 8.0F};
+
+  expect_frequencies(config, {1.0F, 0.05F, 0.0025F, 0.000125F});
+}
+
 TEST(Rope, StretchesOnlyLongWavesForLlama3) {
   RopeConfig config;
   config.type = RopeConfig::Type::llama3;
