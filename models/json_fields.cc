@@ -1,6 +1,7 @@
 #include "models/json_fields.h"
 
 #include "base/utf8.h"
+#include "models/stand_in.h"
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
@@ -109,24 +110,6 @@ Result<std::string> read_file(const std::string& path, std::size_t size_max) {
   if (std::ferror(file.get()))
     return Error{ErrorCode::data_loss, path + ": " + std::strerror(errno)};
   return bytes;
-}
-
-std::string describe_stand_in(std::string_view first_bytes) {
-  std::string_view text = first_bytes.substr(0, 256);
-  if (text.starts_with("version https://git-lfs.github.com/spec/")) {
-    std::size_t size = text.find("\nsize ");
-    std::string bytes;
-    if (size != std::string_view::npos)
-      bytes = " of " + std::string(text.substr(size + 6, text.find('\n', size + 6) - size - 6)) +
-              " bytes";
-    return "is a Git LFS pointer to a file" + bytes +
-           ", not the file; run 'git lfs pull' in its folder";
-  }
-  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
-  for (std::string_view mark : {"<!DOCTYPE", "<!doctype", "<html", "<HTML", "<?xml"}) {
-    if (text.starts_with(mark)) return "is a web page, not the file; the download went wrong";
-  }
-  return "";
 }
 
 Result<json::object> parse_json_object(std::string_view text, const std::string& file) {

@@ -19,10 +19,6 @@ namespace sluice {
 /// resource_exhausted (more than `size_max` bytes).
 Result<std::string> read_file(const std::string& path, std::size_t size_max);
 
-/// What a file is that stands where a model's file should be, from its first bytes: a Git LFS
-/// pointer, a web page. Empty: nothing that is known.
-std::string describe_stand_in(std::string_view first_bytes);
-
 /// Parses a text as one JSON object. `file` is for the message. No name may stand twice in an
 /// object. Errors: data_loss, with the byte at which the text goes wrong, or what the file is
 /// instead.

@@ -1,11 +1,12 @@
 """Makes the GGUF files that Sluice's reader is tested against, with the `gguf` package as the independent writer.
 
-    python tools/make_gguf_golden.py sample          # tests/golden/gguf/sample.gguf
+    python tools/make_gguf_golden.py seeds           # tests/fuzz/seeds/gguf
     python tools/make_gguf_golden.py blocks          # tests/golden/gguf/blocks.safetensors
     python tools/make_gguf_golden.py models          # tests/golden/gguf/<name>.gguf, from tests/golden/models/<name>
     python tools/make_gguf_golden.py smollm2 FILE TRUTH   # tests/golden/gguf/smollm2.json
 
-sample.gguf         one key of every type and three tensors, in about 1 KiB: what is cut, flipped and fuzzed
+seeds/sample.gguf   one key of every type and three tensors, in about 1 KiB: what is cut, flipped and fuzzed
+seeds/model.gguf    the keys of a model and of its tokenizer, with few tokens and one tensor: to fuzz what reads those
 blocks.safetensors  random blocks of every coding: <type>.blocks [n, bytes] U8 and <type>.values [n * elements] F32, as
                     gguf.quants decodes them; scales are finite, of both signs, every eighth one subnormal
 <name>.gguf         the random models of make_golden.py with the same numbers; of some the first layer only (LAYERS)
@@ -25,6 +26,7 @@ from safetensors.numpy import save_file
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests/golden/gguf"
+SEEDS = ROOT / "tests/fuzz/seeds/gguf"
 CODINGS = [T.F16, T.BF16, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q5_K, T.Q6_K]
 SCALES = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2],
           T.Q6_K: [208]}
@@ -46,7 +48,7 @@ def finish(writer):
 
 
 def make_sample():
-    writer = gguf.GGUFWriter(GOLDEN / "sample.gguf", "llama")
+    writer = gguf.GGUFWriter(SEEDS / "sample.gguf", "llama")
     random = numpy.random.default_rng(1)
     for kind, value in [(V.UINT8, 200), (V.INT8, -100), (V.UINT16, 60000), (V.INT16, -30000), (V.UINT32, 4000000000),
                         (V.INT32, -2000000000), (V.FLOAT32, 0.5), (V.BOOL, True), (V.STRING, "a text"),
@@ -61,6 +63,32 @@ def make_sample():
     blocks = random.integers(0, 256, (2, 34), numpy.uint8)
     blocks[:, :2] = numpy.frombuffer(numpy.float16([0.5, -0.25]).tobytes(), numpy.uint8).reshape(2, 2)
     writer.add_tensor("blocks.weight", blocks, raw_dtype=T.Q8_0)
+    finish(writer)
+
+
+def make_small_model():
+    writer = gguf.GGUFWriter(SEEDS / "model.gguf", "llama")
+    writer.add_context_length(256)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_head_count_kv([1])
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(2.0)
+    writer.add_rope_scaling_orig_ctx_len(256)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(["a", "b", "ab", "<|end|>"])
+    writer.add_token_types([1, 1, 1, 3])
+    writer.add_token_scores([0.0, -1.0, -2.0, 0.0])
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(3)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template("{{ messages }}")
+    writer.add_tensor("token_embd.weight", numpy.zeros((4, 34), numpy.uint8), raw_dtype=T.Q8_0)
     finish(writer)
 
 
@@ -188,12 +216,14 @@ def make_smollm2(path, truth_path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["sample", "blocks", "models", "smollm2"])
+    parser.add_argument("what", choices=["seeds", "blocks", "models", "smollm2"])
     parser.add_argument("files", nargs="*", help="of smollm2: the GGUF file and the file of the truth")
     arguments = parser.parse_args()
     GOLDEN.mkdir(parents=True, exist_ok=True)
-    if arguments.what == "sample":
+    SEEDS.mkdir(parents=True, exist_ok=True)
+    if arguments.what == "seeds":
         make_sample()
+        make_small_model()
     elif arguments.what == "blocks":
         make_blocks()
     elif arguments.what == "models":

@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 #include "models/json_fields.h"
+#include "models/stand_in.h"
 
 namespace sluice {
 namespace {

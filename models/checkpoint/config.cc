@@ -299,14 +299,6 @@ void check_unsupported(JsonFields& fields) {
 
 }  // namespace
 
-double yarn_attention_factor(double factor, double magnitude) {
-  return factor <= 1.0 ? 1.0 : 0.1 * magnitude * std::log(factor) + 1.0;
-}
-
-std::int64_t stretched_context(const RopeConfig& config, std::int64_t context) {
-  return std::max(context, std::int64_t{std::llround(config.factor * config.original_context)});
-}
-
 Result<DecoderConfig> parse_decoder_config(std::string_view text) {
   Result<json::object> file = parse_json_object(text, kFile);
   if (!file) return file.error();

@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/utf8.h"
 #include "models/checkpoint/gguf_fields.h"
-#include "models/json_fields.h"
+#include "models/stand_in.h"
 
 #include <algorithm>
 #include <bit>

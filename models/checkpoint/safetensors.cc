@@ -1,6 +1,7 @@
 #include "models/checkpoint/safetensors.h"
 
 #include "models/json_fields.h"
+#include "models/stand_in.h"
 
 #include <algorithm>
 #include <map>

@@ -24,7 +24,7 @@ using testing::raw_text;
 
 /// One key of every type and three tensors, written by the `gguf` package.
 std::string sample() {
-  std::ifstream file(SLUICE_SOURCE_DIR "/tests/golden/gguf/sample.gguf", std::ios::binary);
+  std::ifstream file(SLUICE_SOURCE_DIR "/tests/fuzz/seeds/gguf/sample.gguf", std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

@@ -113,28 +113,30 @@ TEST(GgufLlama3, DividesTheFrequenciesByTheTensor) {
 /// A llama of two layers, width 64, two heads, 96 tokens, of random numbers in chosen codings.
 class GgufLoading : public ::testing::Test {
  protected:
-  static GgufBytes model(BlockType matrices = BlockType::q8_0) {
+  static GgufBytes model(BlockType matrices = BlockType::q8_0,
+                         std::uint32_t width = 64,
+                         std::uint32_t inner = 96) {
     GgufBytes file;
     file.text("general.architecture", "llama").integer("llama.context_length", 256);
-    file.integer("llama.embedding_length", 64).integer("llama.block_count", 2);
-    file.integer("llama.feed_forward_length", 96).integer("llama.attention.head_count", 2);
+    file.integer("llama.embedding_length", width).integer("llama.block_count", 2);
+    file.integer("llama.feed_forward_length", inner).integer("llama.attention.head_count", 2);
     file.number("llama.attention.layer_norm_rms_epsilon", 1e-5F);
     auto matrix = [&](const std::string& name, std::uint64_t columns, std::uint64_t rows) {
       file.tensor(name, {columns, rows}, matrices, random(matrices, columns * rows, name));
     };
     auto vector = [&](const std::string& name) {
-      file.tensor(name, {64}, BlockType::f32, random(BlockType::f32, 64, name));
+      file.tensor(name, {width}, BlockType::f32, random(BlockType::f32, width, name));
     };
-    matrix("token_embd.weight", 64, 96);
+    matrix("token_embd.weight", width, 96);
     for (const char* layer : {"blk.0.", "blk.1."}) {
       std::string prefix = layer;
       vector(prefix + "attn_norm.weight");
       for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output"})
-        matrix(prefix + name + ".weight", 64, 64);
+        matrix(prefix + name + ".weight", width, width);
       vector(prefix + "ffn_norm.weight");
-      matrix(prefix + "ffn_gate.weight", 64, 96);
-      matrix(prefix + "ffn_up.weight", 64, 96);
-      matrix(prefix + "ffn_down.weight", 96, 64);
+      matrix(prefix + "ffn_gate.weight", width, inner);
+      matrix(prefix + "ffn_up.weight", width, inner);
+      matrix(prefix + "ffn_down.weight", inner, width);
     }
     vector("output_norm.weight");
     return file;
@@ -154,12 +156,11 @@ class GgufLoading : public ::testing::Test {
       for (std::uint32_t i = 0; i < format.bytes; ++i)
         bytes += static_cast<char>(state = mix64(state));
       // d, and m where there is one.
-      for (std::size_t at : {std::size_t{0}, std::size_t{2}}) {
-        if (at == 2 && type != BlockType::q4_1 && type != BlockType::q5_1) break;
-        bytes.replace(bytes.size() - format.bytes + at,
-                      2,
-                      raw(static_cast<std::uint16_t>(0x1400 + at * 0x4000)));
-      }
+      bool has_min = type == BlockType::q4_1 || type == BlockType::q5_1 ||
+                     type == BlockType::q4_k || type == BlockType::q5_k;
+      std::size_t begin = bytes.size() - format.bytes;
+      bytes.replace(begin + (type == BlockType::q6_k ? 208 : 0), 2, raw(std::uint16_t{0x1400}));
+      if (has_min) bytes.replace(begin + 2, 2, raw(std::uint16_t{0x1400}));
     }
     return bytes;
   }
