@@ -1,4 +1,5 @@
 // The sluice binary.
+#include "server/model_info.h"
 #include "server/options.h"
 #include "server/serve.h"
 #include "server/worker_command.h"
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
   if (line.exit) return *line.exit;
   if (line.worker) return sluice::run_worker(*line.worker);
   try {
+    if (line.model_info) return sluice::run_model_info(*line.model_info);
     return sluice::serve(*line.serve);
   } catch (const std::exception& exception) {
     // The system has refused something that nobody can do without: memory, or a thread.

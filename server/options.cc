@@ -99,6 +99,19 @@ std::string check_plan(std::string_view text) {
   return plan ? std::string() : "fault plan \"" + std::string(text) + "\", " + plan.error().message;
 }
 
+void add_dtype(CLI::App& command, std::string& dtype) {
+  command
+      .add_option("--dtype",
+                  dtype,
+                  "Storage of weights and KV cache; auto: as in the file, bf16 if it is quantized")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->capture_default_str();
+}
+
+void add_sequences_max(CLI::App& command, std::uint32_t& sequences) {
+  add_count(command, "--max-sequences", sequences, 1, 4096, "Sequences a worker runs at once");
+}
+
 /// Options that a worker shares with the server that starts it.
 template <class Options>
 void add_engine_options(CLI::App& command, Options& options) {
@@ -112,9 +125,7 @@ void add_engine_options(CLI::App& command, Options& options) {
         return sentence(choose_level(text, detect_cpu_features()));
       })
       ->capture_default_str();
-  command.add_option("--dtype", options.dtype, "Storage of weights and KV cache")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
+  add_dtype(command, options.dtype);
   add_count(
       command,
       "--threads",
@@ -122,12 +133,7 @@ void add_engine_options(CLI::App& command, Options& options) {
       0,
       1024,
       "Compute threads of a worker; 0: the cores this process may use, shared by all workers");
-  add_count(command,
-            "--max-sequences",
-            options.sequences_max,
-            1,
-            4096,
-            "Sequences a worker runs at once");
+  add_sequences_max(command, options.sequences_max);
   add_count(command, "--step-rows", options.step_rows, 1, 65536, "Most rows (tokens) of one step");
   add_count(command,
             "--prefill-chunk",
@@ -239,8 +245,8 @@ void add_serve(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--model",
                   options.models,
-                  "NAME=PATH of a model in Hugging Face format, or NAME=hash; the first is the "
-                  "default model")
+                  "NAME=PATH of a model (a folder in Hugging Face format or a GGUF file), or "
+                  "NAME=hash; the first is the default model")
       ->allow_extra_args(false);
   add_count(command, "--workers", options.workers, 1, 64, "Workers (lanes) of each model");
   add_count(command, "--loops", options.loops, 0, 64, "Network threads; 0: min(4, cores)");
@@ -379,6 +385,13 @@ void add_worker(CLI::App& command, WorkerCommandOptions& options) {
   add_engine_options(command, options);
 }
 
+void add_model_info(CLI::App& command, ModelInfoOptions& options) {
+  command.add_option("path", options.path, "A folder or a GGUF file, as of serve --model")
+      ->required();
+  add_dtype(command, options.dtype);
+  add_sequences_max(command, options.sequences_max);
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -387,15 +400,22 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   ServeOptions serve;
   WorkerCommandOptions worker;
+  ModelInfoOptions model_info;
   CLI::App& serve_command = *app.add_subcommand("serve", "Run the server");
+  CLI::App& model_command = *app.add_subcommand("model", "Look at a model");
+  CLI::App& info_command = *model_command.add_subcommand(
+      "info", "Say what a model is, what it needs, and whether it can be served");
+  model_command.require_subcommand(1);
   CLI::App& worker_command = *app.add_subcommand("worker", "The device process of a lane");
   add_serve(serve_command, serve);
   add_worker(worker_command, worker);
+  add_model_info(info_command, model_info);
   CommandLine line;
   // CLI11 would say that a command is required, which hides the typing error.
   std::string command = argc > 1 ? argv[1] : "";
-  if (!command.empty() && command.front() != '-' && command != "serve" && command != "worker") {
-    std::cerr << "sluice: unknown command '" << command << "'; there is: serve\n";
+  if (!command.empty() && command.front() != '-' && command != "serve" && command != "model" &&
+      command != "worker") {
+    std::cerr << "sluice: unknown command '" << command << "'; there are: serve, model\n";
     line.exit = static_cast<int>(ExitCode::usage);
     return line;
   }
@@ -414,6 +434,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   }
   if (serve_command) line.serve = std::move(serve);
   if (worker_command) line.worker = std::move(worker);
+  if (info_command) line.model_info = std::move(model_info);
   return line;
 }
 

@@ -91,10 +91,18 @@ struct WorkerCommandOptions {
   std::vector<std::string> known_files;  ///< digests of files of the weights; checked
 };
 
+/// `sluice model info`.
+struct ModelInfoOptions {
+  std::string path;
+  std::string dtype = "auto";
+  std::uint32_t sequences_max = ServeOptions().sequences_max;
+};
+
 /// The command that was given.
 struct CommandLine {
   std::optional<ServeOptions> serve;
   std::optional<WorkerCommandOptions> worker;
+  std::optional<ModelInfoOptions> model_info;
   std::optional<int> exit;  ///< nothing to run: help, version or an error was printed
 };
 

@@ -106,9 +106,7 @@ Decoder::Decoder(DecoderConfig config,
   info_.architecture = config_.architecture;
   info_.vocabulary = config_.vocabulary;
   info_.context = config_.context;
-  info_.kv_block_bytes = std::size_t{2} * static_cast<std::size_t>(config_.layers) *
-                         static_cast<std::size_t>(config_.kv_heads) * kBlockTokens *
-                         static_cast<std::size_t>(config_.head_dim) * size_bytes(weights_.storage);
+  info_.kv_block_bytes = kv_block_bytes(config_, weights_.storage);
   info_.parameters = weights_.parameters;
   info_.weight_bytes = weights_.weight_bytes;
   std::uint64_t fingerprint = mix64(weights_.checkpoint.hash() ^ kNumericsVersion);
@@ -313,6 +311,12 @@ Result<std::span<float>> Decoder::wait() {
 }
 
 }  // namespace
+
+std::size_t kv_block_bytes(const DecoderConfig& config, DType storage) {
+  return std::size_t{2} * static_cast<std::size_t>(config.layers) *
+         static_cast<std::size_t>(config.kv_heads) * kBlockTokens *
+         static_cast<std::size_t>(config.head_dim) * size_bytes(storage);
+}
 
 Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {
   Result<ModelFiles> files = ModelFiles::open(source.path);

@@ -32,6 +32,20 @@ TEST(Options, HaveTheDocumentedDefaults) {
   EXPECT_TRUE(line.serve->allow_anonymous.empty());
 }
 
+TEST(Options, NameAModelToLookAt) {
+  auto line = parse({"model", "info", "/path/x.gguf", "--dtype", "f32", "--max-sequences", "8"});
+
+  ASSERT_TRUE(line.model_info);
+  EXPECT_FALSE(line.serve || line.worker || line.exit);
+  EXPECT_EQ(line.model_info->path, "/path/x.gguf");
+  EXPECT_EQ(line.model_info->dtype, "f32");
+  EXPECT_EQ(line.model_info->sequences_max, 8U);
+  EXPECT_EQ(parse({"model", "info"}).exit, static_cast<int>(ExitCode::usage));
+  EXPECT_EQ(parse({"model"}).exit, static_cast<int>(ExitCode::usage));
+  EXPECT_EQ(parse({"model", "info", "x", "--dtype", "int3"}).exit,
+            static_cast<int>(ExitCode::usage));
+}
+
 TEST(Options, ListenOnSeveralAddressesAndKnowWhoMayCome) {
   auto line = parse({"serve",
                      "--listen",
