@@ -1,7 +1,5 @@
 #include "models/tokenizer/bpe.h"
 
-#include "base/hash.h"
-
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -17,33 +15,37 @@ std::size_t character_size(char lead) {
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
+/// Of a text that has one.
+std::string_view last_character(std::string_view text) {
+  std::size_t at = text.size() - 1;
+  while (at > 0 && (text[at] & 0xC0) == 0x80)
+    --at;
+  return text.substr(at);
+}
+
 bool is_one_character(std::string_view text) {
   return !text.empty() && character_size(text.front()) == text.size();
 }
 
 }  // namespace
 
-std::size_t Bpe::PairHash::operator()(std::uint64_t key) const noexcept {
-  return mix64(key);
-}
-
 Bpe::Bpe(const Vocabulary& vocabulary,
          const std::vector<BpeMerge>& merges,
          const BpeOptions& options)
-    : options_(options), parts_from_(static_cast<TokenId>(vocabulary.size())) {
+    : merges_(merges.size()),
+      options_(options),
+      parts_from_(static_cast<TokenId>(vocabulary.size())) {
   bool bytes = options_.symbols == BpeOptions::Symbols::bytes;
   auto spelling = [&](TokenId id) -> const std::string& {
     return id < parts_from_ ? vocabulary.spelling(id)
                             : options_.parts[static_cast<std::size_t>(id - parts_from_)];
   };
-  merges_.reserve(merges.size());
-  cuts_before_space_ = !bytes;
   for (const BpeMerge& merge : merges) {
     if (!vocabulary.from_text(merge.merged)) continue;
-    merges_.insert_or_assign(pair_key(merge.left, merge.right), Merge{merge.rank, merge.merged});
-    if (spelling(merge.right).starts_with(kSpaceSymbol) &&
-        !spelling(merge.left).ends_with(kSpaceSymbol))
-      cuts_before_space_ = false;
+    merges_.put({merge.left, merge.right, merge.merged, merge.rank});
+    if (bytes || !spelling(merge.right).starts_with(kSpaceSymbol)) continue;
+    std::string_view last = last_character(spelling(merge.left));
+    if (last != kSpaceSymbol) joins_space_.emplace(last);
   }
   for (int i = 0; i < 256; ++i) {
     auto byte = static_cast<unsigned char>(i);
@@ -68,7 +70,7 @@ Bpe::Bpe(const Vocabulary& vocabulary,
   }
   for (std::size_t i = 0; i < options_.parts.size(); ++i)
     add_character(options_.parts[i], parts_from_ + static_cast<TokenId>(i));
-  cuts_before_space_ = cuts_before_space_ && symbol_of(kSpaceSymbol) >= 0;
+  cuts_before_space_ = !bytes && symbol_of(kSpaceSymbol) >= 0;
 }
 
 bool Bpe::keeps_all() const {
@@ -134,10 +136,9 @@ void Bpe::push_candidate(Workspace& space, std::int32_t left) const {
   if (left < 0) return;
   std::int32_t right = space.symbols[static_cast<std::size_t>(left)].next;
   if (right < 0) return;
-  auto merge = merges_.find(pair_key(space.symbols[static_cast<std::size_t>(left)].id,
-                                     space.symbols[static_cast<std::size_t>(right)].id));
-  if (merge == merges_.end()) return;
-  space.heap.push_back({merge->second.rank, left, merge->second.merged});
+  const MergeTable::Entry* merge = merges_.find(space.symbols[static_cast<std::size_t>(left)].id,
+                                                space.symbols[static_cast<std::size_t>(right)].id);
+  if (merge != nullptr) space.heap.push_back({merge->rank, left, merge->merged});
 }
 
 /// Merges the pair of lowest rank, the leftmost among equals, until none is left. Each merge takes
@@ -182,8 +183,8 @@ std::optional<Error> Bpe::merge_all(const EncodeLimit& limit,
     if (left.id == kGone || left.next < 0) continue;
     Workspace::Symbol& right = symbols[static_cast<std::size_t>(left.next)];
     // The pair may have changed since; what counts is that it still becomes the same token.
-    auto merge = merges_.find(pair_key(left.id, right.id));
-    if (merge == merges_.end() || merge->second.merged != top.merged) continue;
+    const MergeTable::Entry* merge = merges_.find(left.id, right.id);
+    if (merge == nullptr || merge->merged != top.merged) continue;
     left.id = top.merged;
     left.next = right.next;
     right.id = kGone;
@@ -223,6 +224,19 @@ void Bpe::append_ids(const Workspace& space, std::vector<TokenId>& ids) const {
   }
 }
 
+/// SentencePiece's word is the whole text. Where no token has a space behind something else, it
+/// gives the same to merge the words one by one, each with the spaces before it.
+std::size_t Bpe::end_of_part(std::string_view word, std::size_t begin) const {
+  std::size_t end = begin;
+  do {
+    while (word.substr(end).starts_with(kSpaceSymbol))
+      end += kSpaceSymbol.size();
+    end = std::min(word.find(kSpaceSymbol, end), word.size());
+  } while (end < word.size() &&
+           joins_space_.contains(std::string(last_character(word.substr(begin, end - begin)))));
+  return end;
+}
+
 std::optional<Error> Bpe::encode_part(std::string_view word,
                                       const EncodeLimit& limit,
                                       Workspace& space,
@@ -246,13 +260,8 @@ std::optional<Error> Bpe::encode_word(std::string_view word,
     }
   }
   if (!cuts_before_space_) return encode_part(word, limit, space, ids);
-  // SentencePiece's word is the whole text. Where no token has a space behind something else, it
-  // gives the same to merge the words one by one.
   for (std::size_t at = 0; at < word.size();) {
-    std::size_t end = at;
-    while (word.substr(end).starts_with(kSpaceSymbol))
-      end += kSpaceSymbol.size();
-    end = std::min(word.find(kSpaceSymbol, end), word.size());
+    std::size_t end = end_of_part(word, at);
     if (auto error = encode_part(word.substr(at, end - at), limit, space, ids)) return error;
     at = end;
   }

@@ -3,6 +3,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "models/tokenizer/merge_table.h"
 #include "models/tokenizer/tokenizer.h"
 #include "models/tokenizer/vocabulary.h"
 
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace sluice {
@@ -76,15 +78,8 @@ class Bpe {
   [[nodiscard]] bool keeps_all() const;
 
  private:
-  struct Merge {
-    std::int32_t rank;
-    TokenId merged;
-  };
-  static std::uint64_t pair_key(TokenId left, TokenId right) {
-    return std::uint64_t(static_cast<std::uint32_t>(left)) << 32 |
-           static_cast<std::uint32_t>(right);
-  }
   [[nodiscard]] TokenId symbol_of(std::string_view character) const;
+  [[nodiscard]] std::size_t end_of_part(std::string_view word, std::size_t begin) const;
   void split(std::string_view word, Workspace& space) const;
   [[nodiscard]] std::optional<Error> merge_all(const EncodeLimit& limit,
                                                std::size_t tokens,
@@ -96,11 +91,7 @@ class Bpe {
                                                  Workspace& space,
                                                  std::vector<TokenId>& ids) const;
 
-  /// Mixes a pair for the table; the standard hash is the identity, which clusters.
-  struct PairHash {
-    std::size_t operator()(std::uint64_t key) const noexcept;
-  };
-  std::unordered_map<std::uint64_t, Merge, PairHash> merges_;
+  MergeTable merges_;
   std::unordered_map<std::string, TokenId> whole_words_;  // by bytes
   std::array<TokenId, 256> byte_ids_{};                   // -1: the vocabulary lacks this byte
   BpeOptions options_;
@@ -109,7 +100,10 @@ class Bpe {
   std::array<TokenId, 128> ascii_{};
   std::unordered_map<std::string, TokenId> characters_;  // those beyond ASCII
   bool all_byte_tokens_ = false;
-  bool cuts_before_space_ = false;  // nothing merges across the start of a run of U+2581
+  // Words may be merged one by one: nothing merges across the start of a run of U+2581, except
+  // behind some characters.
+  bool cuts_before_space_ = false;
+  std::unordered_set<std::string> joins_space_;
 };
 
 }  // namespace sluice

@@ -54,9 +54,6 @@ Result<HfTokenizer> Reader::read(const json::object& file) {
   Result<PreTokenizer> pre_tokenizer = PreTokenizer::load(fields.find("pre_tokenizer"), file_);
   if (!pre_tokenizer) return pre_tokenizer.error();
   bool byte_level = pre_tokenizer->byte_level();
-  if (byte_level && model->options.byte_fallback)
-    return Error{ErrorCode::invalid_argument,
-                 file_ + ": model: byte_fallback with a pre-tokenizer ByteLevel"};
   Result<TokenDecoder> decoder = TokenDecoder::load(fields.find("decoder"), byte_level, file_);
   if (!decoder) return decoder.error();
   Result<std::vector<AddedToken>> added = load_added_tokens(fields.find("added_tokens"), file_);
@@ -74,6 +71,12 @@ Result<HfTokenizer> Reader::read(const json::object& file) {
       .parts = TokenizerParts(Bpe(model->vocabulary, model->merges, model->options)),
       .vocabulary = std::move(model->vocabulary)};
   TokenizerParts& parts = tokenizer.parts;
+  // With all bytes there is nothing that could fall back.
+  if (byte_level && model->options.byte_fallback && !parts.bpe.keeps_all())
+    return Error{ErrorCode::invalid_argument,
+                 file_ +
+                     ": model: byte_fallback of a ByteLevel vocabulary that lacks bytes is not "
+                     "supported"};
   parts.normalizer = std::move(*normalizer);
   parts.pre_tokenizer = std::move(*pre_tokenizer);
   parts.added = std::move(*added);

@@ -1,8 +1,10 @@
 #include "models/tokenizer/vocabulary.h"
 
+#include "base/hash.h"
 #include "base/utf8.h"
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -46,24 +48,35 @@ Result<Vocabulary> Vocabulary::make(std::vector<std::string> spellings, const st
   Vocabulary vocabulary;
   vocabulary.spellings_ = std::move(spellings);
   const std::vector<std::string>& all = vocabulary.spellings_;
-  vocabulary.ids_.reserve(all.size());
+  vocabulary.places_.resize(std::bit_ceil(2 * all.size() + 2));
   vocabulary.from_text_.resize(all.size());
   for (std::size_t id = 0; id < all.size(); ++id) {
     if (all[id].empty()) continue;
     vocabulary.from_text_[id] = true;
-    auto [known, fresh] = vocabulary.ids_.emplace(all[id], static_cast<TokenId>(id));
-    if (!fresh)
+    auto hash = static_cast<std::uint32_t>(hash_bytes(all[id]));
+    Place& spot = vocabulary.places_[vocabulary.place_of(all[id], hash)];
+    if (spot.id >= 0)
       return Error{ErrorCode::invalid_argument,
-                   place + ": the ids " + std::to_string(known->second) + " and " +
-                       std::to_string(id) + " are both '" + excerpt(repair_utf8(all[id])) + "'"};
+                   place + ": the ids " + std::to_string(spot.id) + " and " + std::to_string(id) +
+                       " are both '" + excerpt(repair_utf8(all[id])) + "'"};
+    spot = {hash, static_cast<TokenId>(id)};
   }
   return vocabulary;
 }
 
 std::optional<TokenId> Vocabulary::find(std::string_view spelling) const {
-  auto found = ids_.find(spelling);
-  if (found == ids_.end()) return std::nullopt;
-  return found->second;
+  const Place& spot = places_[place_of(spelling, static_cast<std::uint32_t>(hash_bytes(spelling)))];
+  if (spot.id < 0) return std::nullopt;
+  return spot.id;
+}
+
+std::size_t Vocabulary::place_of(std::string_view spelling, std::uint32_t hash) const {
+  std::size_t mask = places_.size() - 1;
+  std::size_t at = hash & mask;
+  while (places_[at].id >= 0 && (places_[at].hash != hash ||
+                                 spellings_[static_cast<std::size_t>(places_[at].id)] != spelling))
+    at = (at + 1) & mask;
+  return at;
 }
 
 std::string bytes_of_spelling(std::string_view spelling) {

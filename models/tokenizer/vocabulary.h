@@ -5,25 +5,19 @@
 #include "base/result.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace sluice {
 
-/// Built once, while a tokenizer is loaded; move-only, because the index looks into the spellings.
+/// Built once, while a tokenizer is loaded.
 class Vocabulary {
  public:
   /// `spellings` by id; an empty one is a gap. Errors: invalid_argument if two are the same.
   static Result<Vocabulary> make(std::vector<std::string> spellings, const std::string& place);
-
-  Vocabulary(Vocabulary&&) = default;
-  Vocabulary& operator=(Vocabulary&&) = default;
-  Vocabulary(const Vocabulary&) = delete;
-  Vocabulary& operator=(const Vocabulary&) = delete;
-  ~Vocabulary() = default;
 
   /// One more than the largest id.
   [[nodiscard]] std::size_t size() const { return spellings_.size(); }
@@ -41,8 +35,17 @@ class Vocabulary {
  private:
   Vocabulary() = default;
 
+  /// Where the spelling stands in the table, or would.
+  [[nodiscard]] std::size_t place_of(std::string_view spelling, std::uint32_t hash) const;
+
+  /// A hash table in one block of memory, at most half full: merges are made by looking for the
+  /// parts of all tokens, and most of those are none.
+  struct Place {
+    std::uint32_t hash = 0;
+    TokenId id = -1;  // -1: free
+  };
   std::vector<std::string> spellings_;
-  std::unordered_map<std::string_view, TokenId> ids_;
+  std::vector<Place> places_;
   std::vector<bool> from_text_;
 };
 

@@ -1,5 +1,7 @@
 #include "api/choice.h"
 
+#include "models/tokenizer/gguf_tokenizer.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,8 +24,7 @@ class ChoiceTest : public ::testing::Test {
  protected:
   Choice& make(Choice::Options options, Plan plan = {}) {
     if (plan.prompt.empty()) plan.prompt = bytes("p");
-    choice_.emplace(
-        std::move(options), std::make_shared<const Plan>(std::move(plan)), make_byte_tokenizer());
+    choice_.emplace(std::move(options), std::make_shared<const Plan>(std::move(plan)), tokenizer_);
     return *choice_;
   }
 
@@ -48,6 +49,7 @@ class ChoiceTest : public ::testing::Test {
     return verdict;
   }
 
+  std::shared_ptr<const Tokenizer> tokenizer_ = make_byte_tokenizer();
   std::optional<Choice> choice_;
   ChoiceDelta delta_;
   bool has_delta_ = false;
@@ -210,6 +212,28 @@ TEST_F(ChoiceTest, ShowsThePromptFirstWhenItIsToBeEchoed) {
   give(0, bytes("hi"), Finish::length);
 
   EXPECT_EQ(text_, "Say: hi");
+}
+
+TEST_F(ChoiceTest, GoesOnAfterItsPromptWithASpaceAndBeginsATextWithout) {
+  GgufVocabulary vocabulary;
+  vocabulary.model = "llama";
+  vocabulary.tokens = {"<unk>", "<s>", "\u2581hello", "\u2581world"};
+  vocabulary.types = {2, 3, 1, 1};
+  vocabulary.scores = {0, 0, -1, -2};
+  auto tokenizer = make_gguf_tokenizer(vocabulary, "test.gguf");
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  tokenizer_ = *tokenizer;
+  Plan plan;
+  plan.prompt = {1, 2};  // "hello"
+  make({}, plan);
+  give(0, {3, 3});
+  EXPECT_EQ(text_, " world world");
+
+  text_.clear();
+  plan.prompt = {1};  // an empty prompt
+  make({}, plan);
+  give(0, {2, 3});
+  EXPECT_EQ(text_, "hello world");
 }
 
 TEST_F(ChoiceTest, GivesEachLogprobWithTheFirstCharacterOfItsToken) {

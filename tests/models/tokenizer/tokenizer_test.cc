@@ -464,6 +464,10 @@ TEST_F(TokenizerFile, NamesTheFileAndTheEntryOfWhatIsWrong) {
             "tokenizer.json: model: merges[0] is [\"a\",7], must be two tokens");
   EXPECT_EQ(refusal(R"("type": "BPE")", R"("type": "Unigram")"),
             "tokenizer.json: model: type 'Unigram' is not supported; only BPE is");
+  EXPECT_EQ(
+      refusal(R"("type": "BPE")", R"("type": "BPE", "byte_fallback": true)"),
+      "tokenizer.json: model: byte_fallback of a ByteLevel vocabulary that lacks bytes is not "
+      "supported");
   EXPECT_EQ(refusal(R"("normalizer": null)", R"("normalizer": {"type": "Precompiled"})"),
             "tokenizer.json: normalizer: type 'Precompiled' is not supported (known: NFC, NFD, "
             "NFKC, NFKD, Lowercase, Prepend, Replace, Sequence)");
