@@ -14,7 +14,7 @@ namespace {
 /// The work is the square of a token's length; the longest known ones have some 100 bytes.
 constexpr std::size_t kTokenBytesMax = 512;
 
-/// Ranks by score: equal scores have the same, the highest 0.
+/// Ranks by score: the highest has 0, equal ones have the same.
 Result<std::vector<std::int32_t>> rank_scores(std::span<const float> scores,
                                               const std::string& place) {
   std::vector<float> order(scores.begin(), scores.end());
@@ -25,7 +25,6 @@ Result<std::vector<std::int32_t>> rank_scores(std::span<const float> scores,
                        std::to_string(order[id]) + ", must be a finite number"};
   }
   std::sort(order.begin(), order.end(), std::greater<>());
-  order.erase(std::unique(order.begin(), order.end()), order.end());
   std::vector<std::int32_t> ranks;
   ranks.reserve(scores.size());
   for (float score : scores) {

@@ -26,6 +26,26 @@ std::string token_name(JsonFields& fields, const char* key) {
   return content;
 }
 
+/// A class that decides what is put around a text.
+struct DecidingClass {
+  std::string_view name;
+  bool adds_bos;  // by default
+};
+
+/// Null for all other classes.
+const DecidingClass* find_class(std::string_view name) {
+  static constexpr DecidingClass kClasses[] = {{"LlamaTokenizer", true},
+                                               {"CodeLlamaTokenizer", true},
+                                               {"GemmaTokenizer", true},
+                                               {"CohereTokenizer", true},
+                                               {"GPTNeoXTokenizer", false}};
+  if (name.ends_with("Fast")) name.remove_suffix(4);
+  for (const DecidingClass& known : kClasses) {
+    if (known.name == name) return &known;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 Result<TokenizerConfig> read_tokenizer_config(
@@ -56,17 +76,19 @@ Result<TokenizerConfig> read_tokenizer_config(
   };
   std::optional<TokenId> bos = id_of("bos_token");
   std::optional<TokenId> eos = id_of("eos_token");
-  bool decides = file->contains("add_bos_token") || file->contains("add_eos_token");
-  bool add_bos = fields.boolean("add_bos_token", false);
+  const DecidingClass* decides = find_class(fields.string("tokenizer_class", ""));
+  // Absent is the default of the class, null is false.
+  bool bos_by_default = decides != nullptr && decides->adds_bos && !file->contains("add_bos_token");
+  bool add_bos = fields.boolean("add_bos_token", bos_by_default);
   bool add_eos = fields.boolean("add_eos_token", false);
   if (fields.failed()) return fields.error();
   if (!config.bos) config.bos = bos;
   if (eos) config.eos.push_back(*eos);
-  if (decides) {
-    config.around.emplace();
-    if (add_bos && bos) config.around->before.push_back(*bos);
-    if (add_eos && eos) config.around->after.push_back(*eos);
-  }
+  if (decides == nullptr) return config;
+  if (!bos && !file->contains("bos_token")) bos = config.bos;
+  config.around.emplace();
+  if (add_bos && bos) config.around->before.push_back(*bos);
+  if (add_eos && eos) config.around->after.push_back(*eos);
   return config;
 }
 

@@ -25,10 +25,15 @@ struct TokenizerConfig {
 };
 
 /// Reads generation_config.json and config.json ("eos_token_id", "bos_token_id") and
-/// tokenizer_config.json ("bos_token" and "eos_token", texts or objects with "content";
-/// "add_bos_token", "add_eos_token") of `folder`, each where it is there. As in `transformers`
-/// (5.23, `TokenizersBackend`), either of the latter two, if present, replaces the post-processor
-/// of tokenizer.json: without the other one that is false, and so is true without such a token.
+/// tokenizer_config.json ("bos_token" and "eos_token", texts or objects with "content") of
+/// `folder`, each where it is there.
+///
+/// For some values of "tokenizer_class" (those of Llama, Gemma, Cohere and GPT-NeoX, with or
+/// without Fast) the post-processor of tokenizer.json does not count, but "add_bos_token" (absent:
+/// true, GPT-NeoX: false) and "add_eos_token" (absent: false). So did `transformers` up to version
+/// 4, with which such models were made (found by running 4.51.3); version 5 ignores both keys
+/// beside a tokenizer.json. They differ for models that took the vocabulary of another family, such
+/// as the distilled ones of DeepSeek R1.
 ///   find         the id of a name
 ///   vocabulary   ids are below
 /// Errors: invalid_argument and data_loss, with file and entry.

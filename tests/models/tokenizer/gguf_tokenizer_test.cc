@@ -2,8 +2,7 @@
 
 #include "base/hash.h"
 #include "base/utf8.h"
-#include "models/tokenizer/bpe.h"
-#include "models/tokenizer/score_merges.h"
+#include "models/tokenizer/vocabulary.h"
 #include "tests/models/tokenizer/gguf_vocabulary.h"
 
 #include <gmock/gmock.h>
@@ -21,26 +20,11 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using namespace testing::token_types;
+using testing::made;
 using testing::OwnedVocabulary;
-
-enum Type : std::int32_t { normal = 1, unknown, control, user_defined, unused, byte };
-
-struct Token {
-  std::string text;
-  std::int32_t type = normal;
-  float score = 0;
-};
-
-OwnedVocabulary vocabulary_of(const std::string& model, const std::vector<Token>& tokens) {
-  OwnedVocabulary owned;
-  owned.fields.model = model;
-  for (const Token& token : tokens) {
-    owned.tokens.push_back(token.text);
-    owned.fields.types.push_back(token.type);
-    if (model == "llama") owned.fields.scores.push_back(token.score);
-  }
-  return owned;
-}
+using testing::Token;
+using testing::vocabulary_of;
 
 /// Byte-level: a and b and their pair, and a token of every other type.
 OwnedVocabulary small_gpt2() {
@@ -78,12 +62,6 @@ OwnedVocabulary small_llama() {
 }
 
 constexpr TokenId kFirstByte = 9;
-
-std::shared_ptr<const Tokenizer> made(const OwnedVocabulary& vocabulary) {
-  auto tokenizer = make_gguf_tokenizer(vocabulary.view(), "m.gguf");
-  EXPECT_TRUE(tokenizer) << tokenizer.error().message;
-  return tokenizer ? *tokenizer : nullptr;
-}
 
 std::string refusal(OwnedVocabulary vocabulary,
                     const std::function<void(OwnedVocabulary&)>& change) {
@@ -218,73 +196,6 @@ TEST(Detokenizer, CollectsByteTokensIntoCharacters) {
   EXPECT_EQ(detokenizer.push(kFirstByte + 0x0A), "\n");
   EXPECT_EQ(detokenizer.push(kFirstByte + 0xE2), "");
   EXPECT_EQ(detokenizer.push(4), "\uFFFDa");
-}
-
-/// The definition, without any cleverness: look for the best pair, merge it, begin again.
-std::vector<std::string> merged_naively(const std::vector<std::string>& characters,
-                                        const std::vector<Token>& tokens) {
-  std::vector<std::string> parts = characters;
-  while (true) {
-    std::size_t best_at = 0;
-    const Token* best = nullptr;
-    for (std::size_t at = 0; at + 1 < parts.size(); ++at) {
-      for (const Token& token : tokens) {
-        if (token.text != parts[at] + parts[at + 1]) continue;
-        if (best == nullptr || token.score > best->score) {
-          best = &token;
-          best_at = at;
-        }
-      }
-    }
-    if (best == nullptr) return parts;
-    parts[best_at] += parts[best_at + 1];
-    parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(best_at) + 1);
-  }
-}
-
-TEST(ScoreMerges, MergeRandomWordsAsTheirDefinitionDoes) {
-  // Equal scores, tokens made in several ways, and characters (é) that are parts of tokens only.
-  const std::vector<Token> tokens = {{"a", normal, -9},
-                                     {"b", normal, -9},
-                                     {"ab", normal, -2},
-                                     {"ba", normal, -2},
-                                     {"aa", normal, -1},
-                                     {"aaa", normal, -3},
-                                     {"abab", normal, -1},
-                                     {"bé", normal, -2},
-                                     {"éé", normal, -2},
-                                     {"ébé", normal, 0},
-                                     {"éaé", normal, -4}};
-  OwnedVocabulary owned = vocabulary_of("llama", tokens);
-  for (int i = 0; i < 256; ++i) {
-    owned.tokens.push_back(byte_token_name(static_cast<unsigned char>(i)));
-    owned.fields.types.push_back(byte);
-    owned.fields.scores.push_back(0);
-  }
-  owned.fields.add_space_prefix = false;
-  auto tokenizer = made(owned);
-  ASSERT_TRUE(tokenizer);
-
-  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
-    std::vector<std::string> word;
-    for (std::uint64_t i = 0; i < 1 + seed % 24; ++i) {
-      const char* characters[] = {"a", "b", "é"};
-      word.emplace_back(characters[mix64(seed * 32 + i) % 3]);
-    }
-    std::vector<TokenId> wanted;
-    std::string text;
-    for (const std::string& part : merged_naively(word, tokens)) {
-      text += part;
-      auto known = std::find(owned.tokens.begin(), owned.tokens.end(), part);
-      if (known != owned.tokens.end()) {
-        wanted.push_back(static_cast<TokenId>(known - owned.tokens.begin()));
-      } else {
-        for (char c : part)
-          wanted.push_back(static_cast<TokenId>(tokens.size() + static_cast<unsigned char>(c)));
-      }
-    }
-    ASSERT_EQ(*tokenizer->encode(text, false, false), wanted) << text;
-  }
 }
 
 TEST(GgufTokenizer, EncodesALongTextWithoutSpacesAndGivesItUpWhenAsked) {

@@ -39,6 +39,36 @@ struct OwnedVocabulary {
   }
 };
 
+/// token_type by name.
+namespace token_types {
+enum Type : std::int32_t { normal = 1, unknown, control, user_defined, unused, byte };
+}  // namespace token_types
+
+struct Token {
+  std::string text;
+  std::int32_t type = token_types::normal;
+  float score = 0;
+};
+
+/// A vocabulary without merges and special ids; scores for llama only.
+inline OwnedVocabulary vocabulary_of(const std::string& model, const std::vector<Token>& tokens) {
+  OwnedVocabulary owned;
+  owned.fields.model = model;
+  for (const Token& token : tokens) {
+    owned.tokens.push_back(token.text);
+    owned.fields.types.push_back(token.type);
+    if (model == "llama") owned.fields.scores.push_back(token.score);
+  }
+  return owned;
+}
+
+/// The tokenizer of a sound vocabulary.
+inline std::shared_ptr<const Tokenizer> made(const OwnedVocabulary& vocabulary) {
+  auto tokenizer = make_gguf_tokenizer(vocabulary.view(), "m.gguf");
+  EXPECT_TRUE(tokenizer) << tokenizer.error().message;
+  return tokenizer ? *tokenizer : nullptr;
+}
+
 /// Reads NAME.gguf.json (tools/make_gguf_tokenizer_golden.py says what is in it).
 inline OwnedVocabulary read_golden_vocabulary(const std::string& path) {
   boost::json::object file = boost::json::parse(read_whole(path)).as_object();
