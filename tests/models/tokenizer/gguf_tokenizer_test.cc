@@ -164,6 +164,13 @@ TEST(GgufTokenizer, GivesTheUnknownTokenForWhatHasNeitherTokenNorBytes) {
   vocabulary.fields.scores.resize(kFirstByte);
 
   EXPECT_THAT(*made(vocabulary)->encode("aéüb", false, true), ElementsAre(3, 4, 0, 5));
+  // Characters that only parts of tokens are made of are unknown like all others, side by side
+  // once.
+  vocabulary.tokens.emplace_back("éb");
+  vocabulary.fields.types.push_back(normal);
+  vocabulary.fields.scores.push_back(-3);
+  EXPECT_THAT(*made(vocabulary)->encode("aéb", false, true), ElementsAre(3, 4, kFirstByte));
+  EXPECT_THAT(*made(vocabulary)->encode("aüéüéa", false, true), ElementsAre(3, 4, 0, 4));
   vocabulary.fields.types[0] = normal;
   EXPECT_THAT(refusal(vocabulary, [](auto&) {}), HasSubstr("has neither all of <0x00> to <0xFF>"));
 }
