@@ -207,6 +207,29 @@ TEST(MarkedText, IsRespectedBehindANormalizer) {
   }
 }
 
+TEST(MarkedText, JoinsNoNameFromWhatAUserWroteAndANormalizerMadeOfIt) {
+  testing::TemporaryFolder folder;
+  for (const char* normalizer :
+       {R"({"type": "Replace", "pattern": {"String": " "}, "content": "s"})",
+        R"({"type": "Replace", "pattern": {"Regex": " +"}, "content": "s"})",
+        R"({"type": "Sequence", "normalizers": [{"type": "Lowercase"}, {"type": "Replace",
+           "pattern": {"String": " "}, "content": "S"}, {"type": "Lowercase"}]})"}) {
+    folder.write("tokenizer.json",
+                 R"({
+      "added_tokens": [{"id": 1, "content": "<s>", "special": true, "normalized": true}],
+      "normalizer": )" +
+                     std::string(normalizer) + R"(,
+      "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+      "decoder": {"type": "ByteLevel"},
+      "model": {"vocab": {"a": 0}, "merges": []}})");
+    auto tokenizer = load_tokenizer(folder.path());
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    EXPECT_EQ(specials(**tokenizer, ids_of(**tokenizer, Chat().say("< >"))), 1) << normalizer;
+    EXPECT_EQ(specials(**tokenizer, ids_of(**tokenizer, Chat().say("<").user(" ").say(">"))), 0)
+        << normalizer;
+  }
+}
+
 TEST(MarkedText, FollowsItsRangesThroughEveryNormalizer) {
   Normalizer normalizer;
   normalizer.add_nfc();
