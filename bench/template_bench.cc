@@ -21,6 +21,15 @@
 namespace sluice::bench {
 namespace {
 
+using jinja::ChatInputs;
+using jinja::ChatTemplate;
+using jinja::Dict;
+using jinja::List;
+using jinja::Origin;
+using jinja::Prompt;
+using jinja::Value;
+using jinja::ValueHeap;
+
 constexpr int kMessages = 200;
 constexpr double kGoalMilliseconds = 1.0;
 
@@ -104,7 +113,7 @@ int run(int argc, char** argv) {
   if (rounds < 1) fail("--rounds is at least 1");
   std::printf(
       "%d messages, median of %d rounds, lines: name value unit goal ratio\n", kMessages, rounds);
-  for (const BuiltinTemplate& each : builtin_templates())
+  for (const jinja::BuiltinTemplate& each : jinja::builtin_templates())
     measure(std::string(each.name), each.text, rounds);
   for (const char* name : {"qwen25_tools", "qwen3_thinking", "mistral_v3_tools"})
     measure(name, read(std::string("tests/golden/templates/") + name + ".jinja"), rounds);

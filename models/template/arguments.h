@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// The values of parameters `names` in their order, null where one is absent. The first `required`
 /// have to be there; too many, unknown or repeated ones fail.
@@ -60,4 +60,4 @@ inline const Text* text_or_null(const Value* value, std::string_view what) {
   return &value->text;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// The number of a variable's name in its template.
 using Symbol = std::uint32_t;
@@ -267,4 +267,4 @@ struct ParsedTemplate {
   std::unordered_map<std::string, Symbol> symbols;
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -1,6 +1,6 @@
 #include "models/template/builtin.h"
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 // ChatML: each turn in a frame that begins with the role.
@@ -125,4 +125,4 @@ std::string_view find_builtin_template(std::string_view name) {
   return {};
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

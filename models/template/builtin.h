@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 struct BuiltinTemplate {
   std::string_view name;
@@ -16,4 +16,4 @@ std::span<const BuiltinTemplate> builtin_templates();
 /// The text of a built-in template; empty for a name that is none.
 std::string_view find_builtin_template(std::string_view name);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

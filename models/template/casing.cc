@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 /// Characters whose upper case is several characters; utf8proc knows single ones only.
@@ -275,4 +275,4 @@ bool is_digits(std::string_view text) {
   });
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

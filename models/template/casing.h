@@ -3,7 +3,7 @@
 
 #include "models/template/text.h"
 
-namespace sluice {
+namespace sluice::jinja {
 
 enum class Casing : std::uint8_t {
   upper,
@@ -21,4 +21,4 @@ bool is_lower(std::string_view text);
 bool is_alphabetic(std::string_view text);
 bool is_digits(std::string_view text);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -11,7 +11,7 @@
 #include <array>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr std::size_t kTextBytesMax = std::size_t(1) << 20;
@@ -270,4 +270,4 @@ bool ChatTemplate::shows_content(bool as_parts) const {
   return false;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "models/template/value.h"
+#include "models/tokenizer/text_range.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -16,17 +17,10 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 
 struct ParsedTemplate;
 struct TemplateFailure;
-
-/// Bytes [begin, end) of a text.
-struct TextRange {
-  std::size_t begin = 0;
-  std::size_t end = 0;
-  bool operator==(const TextRange&) const = default;
-};
 
 /// A conversation as text. What spells a control token is one only where it stands in trusted
 /// text: in bytes that no range of `untrusted` touches.
@@ -102,4 +96,4 @@ class ChatTemplate {
   bool wants_parts_ = false;
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// One level of evaluation for as long as it lives. The bound keeps the stack far from its end:
 /// a level takes less than a KiB of it.
@@ -27,4 +27,4 @@ class Evaluator::Depth {
   int& depth_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

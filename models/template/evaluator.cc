@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr Symbol kNoSymbol = UINT32_MAX;
@@ -229,4 +229,4 @@ void Evaluator::assign(const Target& target, const Value& value, Scope& scope) {
   runtime_.heap().set(space->dict, Value::trusted(target.attribute), value);
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

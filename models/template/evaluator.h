@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// The variables of a stretch of template, and what lies around it.
 struct Scope {
@@ -89,4 +89,4 @@ class Evaluator {
   int macro_depth_ = 0;
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

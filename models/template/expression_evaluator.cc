@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr int kMacroDepthMax = 64;
@@ -301,4 +301,4 @@ void Evaluator::bind_parameters(const MacroNode& macro, const Arguments& argumen
   if (macro.kwargs) set(scope, *macro.kwargs, Value::of(others));
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

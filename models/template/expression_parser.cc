@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 
 ExpressionPtr Parser::expression() {
   Nesting nesting(*this);
@@ -417,4 +417,4 @@ Suffix Parser::test() {
   return suffix;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

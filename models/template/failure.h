@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 
 struct TemplateFailure {
   ErrorCode code = ErrorCode::internal;
@@ -25,4 +25,4 @@ struct TemplateFailure {
   throw TemplateFailure{ErrorCode::resource_exhausted, std::move(message)};
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

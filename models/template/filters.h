@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 using Filter = Value (*)(Runtime& runtime, const Value& input, const Arguments& arguments);
 
@@ -15,4 +15,4 @@ Filter find_filter(std::string_view name);
 Filter find_text_filter(std::string_view name);
 Filter find_list_filter(std::string_view name);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr std::pair<std::string_view, Builtin> kBuiltins[] = {
@@ -184,4 +184,4 @@ Value call_builtin(Runtime& runtime, Builtin builtin, const Arguments& arguments
   return Value::none();
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

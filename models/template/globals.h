@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 enum class Builtin : std::uint8_t {
   range,
@@ -28,4 +28,4 @@ Value call_joiner(Function& joiner, const Arguments& arguments);
 /// Fails for what is no directive, and beyond 4096 bytes.
 std::string format_time(std::string_view format, std::int64_t unix_seconds);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 /// Walks through a whole tree. Its depth is bounded by the parser.
@@ -225,4 +225,4 @@ bool compares_with(const ParsedTemplate& parsed, std::string_view text) {
   return walker.found();
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

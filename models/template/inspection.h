@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// Whether it reads a variable of that name from its context: anywhere, but not where a macro's
 /// parameter has the name.
@@ -14,4 +14,4 @@ bool reads_variable(const ParsedTemplate& parsed, std::string_view name);
 /// of a dict, or as an argument of a filter or test.
 bool compares_with(const ParsedTemplate& parsed, std::string_view text);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

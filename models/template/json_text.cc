@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 namespace json = boost::json;
@@ -249,4 +249,4 @@ void write_json(Runtime& runtime, const Value& value, const JsonStyle& style, Te
   Writer(runtime, style, out).write(value, 0);
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

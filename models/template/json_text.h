@@ -6,7 +6,7 @@
 
 #include <boost/json/value.hpp>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// Copies a JSON value into `heap`; all its texts and scalars are untrusted. Integers beyond 63
 /// bits become floating-point numbers. Errors: invalid_argument (nests deeper than 64 levels).
@@ -24,4 +24,4 @@ struct JsonStyle {
 /// Fails for what has no JSON form.
 void write_json(Runtime& runtime, const Value& value, const JsonStyle& style, TextBuilder& out);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

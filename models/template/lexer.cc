@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstdio>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 bool is_digit(char c) {
@@ -435,4 +435,4 @@ void Lexer::take_sign(Token& token) {
   advance(size);
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 
 enum class TokenType : std::uint8_t {
   data,  ///< text between tags, as it is printed
@@ -70,4 +70,4 @@ class Lexer {
   std::vector<Token> pending_;  // the begin of a tag whose text before was just given
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

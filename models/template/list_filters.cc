@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 Value first(Runtime& runtime, const Value& input, const Arguments& arguments) {
@@ -366,4 +366,4 @@ Filter find_list_filter(std::string_view name) {
   return found == std::end(kFilters) || found->first != name ? nullptr : found->second;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr std::pair<std::string_view, Method> kMethods[] = {
@@ -387,4 +387,4 @@ Value call_method(Runtime& runtime, const Value& self, Method method, const Argu
   }
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

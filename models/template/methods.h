@@ -6,7 +6,7 @@
 #include <optional>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 enum class Method : std::uint8_t {
   // texts
@@ -57,4 +57,4 @@ std::optional<Method> find_method(std::string_view name);
 bool has_method(const Value& value, Method method);
 Value call_method(Runtime& runtime, const Value& self, Method method, const Arguments& arguments);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

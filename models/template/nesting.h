@@ -4,7 +4,7 @@
 #include "models/template/failure.h"
 #include "models/template/parser.h"
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// One level of nesting for as long as it lives.
 class Parser::Nesting {
@@ -22,4 +22,4 @@ class Parser::Nesting {
   Parser& parser_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -9,7 +9,7 @@
 #include <limits>
 #include <system_error>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 std::string_view strip_spaces(std::string_view text) {
@@ -155,4 +155,4 @@ double round_number(double number, std::int64_t places) {
   return std::nearbyint(number / power) * power;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

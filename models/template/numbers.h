@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// The shortest text that reads back as `number`: "1.0", "1e+16", "inf".
 std::string number_text(double number);
@@ -18,4 +18,4 @@ std::optional<double> parse_number(std::string_view text);
 /// round(number, places): to the nearest, ties in the exact decimal value to even.
 double round_number(double number, std::int64_t places);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

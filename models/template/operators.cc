@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 std::string_view sign_of(Operator op) {
@@ -265,4 +265,4 @@ Value negate(const Value& value) {
   return Value::of(result, value.origin);
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

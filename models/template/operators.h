@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace sluice {
+namespace sluice::jinja {
 
 enum class Operator : std::uint8_t {
   add,
@@ -29,4 +29,4 @@ enum class Operator : std::uint8_t {
 Value apply(Runtime& runtime, Operator op, const Value& left, const Value& right);
 Value negate(const Value& value);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 
 void Parser::advance() {
   if (has_ahead_) {
@@ -379,4 +379,4 @@ Target Parser::target(bool may_be_tuple, bool may_be_attribute) {
   return all;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// One reading of one text, by recursive descent with one token of foresight. Throws
 /// TemplateFailure (invalid_argument) with the line. Nesting is bounded.
@@ -104,4 +104,4 @@ class Parser {
   ParsedTemplate parsed_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 /// Python's str.isprintable for one character.
@@ -175,4 +175,4 @@ void Runtime::write_list(const List& list, TextBuilder& out, int depth) {
   out.append(brackets_of(list.shape, false), Origin::trusted);
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr int kDepthMax = 64;
@@ -475,4 +475,4 @@ Value Runtime::at_path(const Value& start, const Value* path, const Value* fallb
   return here;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 struct MacroNode;
 struct Scope;
@@ -138,4 +138,4 @@ std::int64_t to_integer(const Value& value, std::string_view what);
 /// Fails with the name of what is undefined.
 [[noreturn]] void fail_undefined(const Value& value);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 template <Operator op>
@@ -163,4 +163,4 @@ Test find_test(std::string_view name) {
   return found == std::end(kTests) || found->first != name ? nullptr : found->second;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

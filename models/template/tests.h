@@ -5,11 +5,11 @@
 
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 using Test = bool (*)(Runtime& runtime, const Value& value, const Arguments& arguments);
 
 /// The test of that name, or null.
 Test find_test(std::string_view name);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

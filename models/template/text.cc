@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 bool is_line_end(char32_t c) {
@@ -292,4 +292,4 @@ Value reversed(ValueHeap& heap, const Text& text) {
   return result.finish(heap);
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

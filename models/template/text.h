@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// Builds a text piece by piece. What it holds counts as used by its heap for as long as it lives.
 class TextBuilder {
@@ -76,4 +76,4 @@ void characters_of(ValueHeap& heap, const Text& text, List* characters);
 /// the text (see Slice in operators.h).
 Value reversed(ValueHeap& heap, const Text& text);
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -14,7 +14,7 @@
 #include <string>
 #include <utility>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 template <Casing casing>
@@ -260,4 +260,4 @@ Filter find_filter(std::string_view name) {
   return find_list_filter(name);
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

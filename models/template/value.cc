@@ -8,7 +8,7 @@
 #include <functional>
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr std::size_t kChunkBytes = 16 * 1024;
@@ -232,4 +232,4 @@ Text ValueHeap::join(const Text& head, const Text& tail) {
   return joined;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

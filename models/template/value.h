@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// Where text came from. The order matters: what is made of two takes the greater one.
 enum class Origin : std::uint8_t {
@@ -247,4 +247,4 @@ class ValueHeap {
   std::size_t bytes_max_;
 };
 
-}  // namespace sluice
+}  // namespace sluice::jinja

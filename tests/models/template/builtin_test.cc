@@ -5,7 +5,7 @@
 
 #include <set>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr std::string_view kTurns = R"([{"role":"system","content":"Be kind."},
@@ -110,4 +110,4 @@ TEST(BuiltinTemplates, KnowNoTools) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::jinja {
 
 /// 2024-07-26 06:05:09 UTC, which tools/make_template_golden.py tells as well.
 constexpr std::int64_t kTestTime = 1721973909;
@@ -60,4 +60,4 @@ inline std::string rendered(std::string_view text, std::string_view messages = "
   return prompt ? marked(*prompt) : "error: " + prompt.error().message;
 }
 
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 constexpr std::string_view kHello = R"([{"role":"user","content":"hello"}])";
@@ -393,4 +393,4 @@ TEST(ChatTemplate, SurvivesDamagedTemplates) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::jinja

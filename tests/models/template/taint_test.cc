@@ -1,7 +1,7 @@
 // What a user wrote stays untrusted whatever a template does with it.
 #include "tests/models/template/chat_inputs.h"
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 // In the expectations untrusted bytes stand in brackets.
@@ -155,4 +155,4 @@ TEST(Taint, KeepsMixedTextsApartWhereTheyAreCut) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::jinja

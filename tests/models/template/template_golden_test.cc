@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 namespace json = boost::json;
@@ -215,4 +215,4 @@ TEST(TemplateGolden, KeepsControlTokensOfUsersOutOfTrustedText) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::jinja

@@ -11,7 +11,7 @@
 
 #include <string>
 
-namespace sluice {
+namespace sluice::jinja {
 namespace {
 
 TEST(ValueHeap, KeepsTheOrderOfDictsAndFindsEveryKey) {
@@ -174,4 +174,4 @@ TEST(ValueFromJson, RefusesWhatNestsTooDeeply) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::jinja
