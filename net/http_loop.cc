@@ -39,7 +39,10 @@ Duration sweep_period(const HttpOptions& options) {
 }  // namespace
 
 HttpListenerState::Entry HttpListenerState::enter(const std::string& address, bool beyond) {
-  if (connections.fetch_add(1) >= options.connections_max + (beyond ? loops.size() : 0)) {
+  // However long the other loops take: each place beyond the limit is that of an idle connection
+  // which they have been told to close, or of one that is about to be idle.
+  std::size_t leaving = beyond ? idle.load() + loops.size() : 0;
+  if (connections.fetch_add(1) >= options.connections_max + leaving) {
     connections.fetch_sub(1);
     return Entry::full;
   }

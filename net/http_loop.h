@@ -29,7 +29,7 @@ struct HttpListenerState {
   /// Whether a connection found a place.
   enum class Entry : std::uint8_t { entered, full, address_full };
   /// Takes a place for a connection from `address`.
-  ///   beyond  a few more than the limit may enter: others are on their way out
+  ///   beyond  more than the limit may enter: idle connections are on their way out
   Entry enter(const std::string& address, bool beyond = false);
   void leave(const std::string& address);
 
