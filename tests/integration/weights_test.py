@@ -98,6 +98,8 @@ def assert_ended_for_its_weights(body, expected):
 
 
 def assert_serves(server, expected):
+    """As soon as its lanes are back: after a longer outage nobody is let in before."""
+    server.wait_lanes_ready(60)
     choices, fingerprint = expected
     answer = complete(server, **request_of("seeded", "brook", TOKENS, stream=False))
     assert answer["system_fingerprint"] == fingerprint
