@@ -150,7 +150,7 @@ TEST(TokenizerIds, AreThoseOfTheTokenizerJsonForTheGgufOfTheSameModel) {
 }
 
 /// Needs the real model's file, which is not part of the repository.
-class SmolLm2 : public ::testing::Test {
+class SmolLm2Tokenizer : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* path = std::getenv("SLUICE_SMOLLM2");
@@ -162,11 +162,11 @@ class SmolLm2 : public ::testing::Test {
   std::shared_ptr<const Tokenizer> tokenizer_;
 };
 
-TEST_F(SmolLm2, HasTheIdsOfTokenizers) {
+TEST_F(SmolLm2Tokenizer, HasTheIdsOfTokenizers) {
   expect_references(*tokenizer_, "smollm2", true);
 }
 
-TEST_F(SmolLm2, HasTheIdsOfLlamaCppForTextsAndPrompts) {
+TEST_F(SmolLm2Tokenizer, HasTheIdsOfLlamaCppForTextsAndPrompts) {
   std::ifstream file(kGolden + "smollm2.prompts");
   std::size_t count = 0;
   for (std::string line; std::getline(file, line); ++count) {
