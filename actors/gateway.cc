@@ -54,7 +54,8 @@ class Gateway final : public HttpHandler {
     }
     Route route = pass.match.rule->route;
     if (pass.match.rule->body == BodyUse::json) {
-      intake_->take(std::move(request), pass.client.rights, std::move(id), std::move(exchange));
+      intake_->take(
+          route, std::move(request), pass.client.rights, std::move(id), std::move(exchange));
     } else {
       exchange->respond(answer(route, pass.match.id, request.body, id));
     }
@@ -100,6 +101,9 @@ class Gateway final : public HttpHandler {
       case Route::reset_breaker:
         return operator_.act(route, path_id, body, id);
       case Route::completions:
+      case Route::chat_completions:
+      case Route::tokenize:
+      case Route::detokenize:
         break;  // the intake's
     }
     return to_response(errors::internal_error(id), id);
@@ -111,6 +115,7 @@ class Gateway final : public HttpHandler {
     listed.created = model.created;
     listed.max_model_len = static_cast<std::uint32_t>(model.context());
     listed.root = model.name;
+    if (model.card.chat_template) listed.capabilities.emplace_back("chat");
     bool ready = front_->lanes.ready(model.name) > 0;
     listed.state = ready                                       ? "ready"
                    : front_->lanes.all_quarantined(model.name) ? "failed"

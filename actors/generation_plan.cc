@@ -1,8 +1,8 @@
 #include "actors/generation_plan.h"
 
 #include "api/errors.h"
+#include "api/prompt_tokens.h"
 #include "base/hash.h"
-#include "base/utf8.h"
 
 #include <algorithm>
 #include <iterator>
@@ -11,88 +11,10 @@
 namespace sluice {
 namespace {
 
-/// A text is counted to its end only if it has no more tokens than so many contexts.
-constexpr std::size_t kCountedContexts = 8;
-
-/// One prompt as tokens and, for `echo`, as text.
-struct TokenizedPrompt {
-  std::vector<TokenId> tokens;
-  std::string text;
-};
-
 std::string prompt_name(const GenerationRequest& request, std::size_t i) {
+  if (std::holds_alternative<std::shared_ptr<const Conversation>>(request.prompts[i]))
+    return "messages";
   return request.prompts.size() == 1 ? "prompt" : "prompt[" + std::to_string(i) + "]";
-}
-
-std::variant<TokenizedPrompt, ApiError> tokenize(const GenerationRequest& request,
-                                                 std::size_t i,
-                                                 const ModelCard& model,
-                                                 std::int32_t context,
-                                                 const std::atomic<bool>* stopped) {
-  const Tokenizer& tokenizer = *model.tokenizer;
-  TokenizedPrompt result;
-  if (const auto* text = std::get_if<std::string>(&request.prompts[i])) {
-    // A text that is too long for any tokenization is refused before it costs anything.
-    std::size_t tokens_min = text->size() / std::max<std::size_t>(1, tokenizer.token_bytes_max());
-    if (!request.truncate_prompt_tokens && tokens_min > static_cast<std::size_t>(context)) {
-      return errors::context_length_exceeded(static_cast<std::uint64_t>(context),
-                                             tokens_min,
-                                             request.max_tokens.value_or(0),
-                                             tokenizer.token_bytes_max() > 1);
-    }
-    // Of a text that is far too long nobody needs the exact number of tokens.
-    EncodeLimit limit;
-    if (!request.truncate_prompt_tokens)
-      limit.tokens_max = kCountedContexts * static_cast<std::size_t>(context);
-    limit.stopped = stopped;
-    auto ids = tokenizer.encode(*text, true, true, limit);
-    if (!ids && ids.error().code == ErrorCode::resource_exhausted) {
-      return errors::context_length_exceeded(static_cast<std::uint64_t>(context),
-                                             limit.tokens_max + 1,
-                                             request.max_tokens.value_or(0));
-    }
-    if (!ids) return errors::invalid_value(prompt_name(request, i), ids.error().message);
-    result.tokens = std::move(*ids);
-    if (request.echo) result.text = *text;
-    if (result.tokens.empty()) {
-      // An empty prompt without a BOS leaves nothing to start from.
-      if (tokenizer.bos()) {
-        result.tokens.push_back(*tokenizer.bos());
-      } else if (!tokenizer.eos().empty()) {
-        result.tokens.push_back(tokenizer.eos().front());
-      } else {
-        return errors::invalid_value(prompt_name(request, i),
-                                     "The prompt is empty and the model has no first token.");
-      }
-    }
-    // A token that was added to the tokenizer and never to the model.
-    for (TokenId id : result.tokens) {
-      if (id < model.vocabulary) continue;
-      return errors::invalid_value(prompt_name(request, i),
-                                   "The text spells the token \"" + excerpt(tokenizer.bytes(id)) +
-                                       "\", whose id " + std::to_string(id) +
-                                       " is outside the model's vocabulary [0, " +
-                                       std::to_string(model.vocabulary) + ").");
-    }
-  } else {
-    result.tokens = std::get<std::vector<TokenId>>(request.prompts[i]);
-    for (std::size_t k = 0; k < result.tokens.size(); ++k) {
-      if (result.tokens[k] < 0 || result.tokens[k] >= model.vocabulary) {
-        return errors::invalid_value(
-            prompt_name(request, i),
-            "Token id " + std::to_string(result.tokens[k]) + " at position " + std::to_string(k) +
-                " is outside the vocabulary [0, " + std::to_string(model.vocabulary) + ").");
-      }
-    }
-    if (request.echo) result.text = tokenizer.decode(result.tokens, true);
-  }
-  if (request.truncate_prompt_tokens && result.tokens.size() > *request.truncate_prompt_tokens) {
-    result.tokens.erase(
-        result.tokens.begin(),
-        result.tokens.end() - static_cast<std::ptrdiff_t>(*request.truncate_prompt_tokens));
-    if (request.echo) result.text = tokenizer.decode(result.tokens, true);
-  }
-  return result;
 }
 
 }  // namespace
@@ -134,11 +56,20 @@ std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& 
   auto room = static_cast<std::uint64_t>(context);
   GenerationPlan result;
   for (std::size_t p = 0; p < request.prompts.size(); ++p) {
-    auto tokenized = tokenize(request, p, model, context, stopped);
+    TokenizeOptions options;
+    options.name = prompt_name(request, p);
+    options.context = context;
+    options.max_tokens = request.max_tokens.value_or(0);
+    options.truncate = request.truncate_prompt_tokens;
+    options.echo = request.echo;
+    options.stopped = stopped;
+    auto tokenized = tokenize_prompt(request.prompts[p], model, options);
     if (auto* error = std::get_if<ApiError>(&tokenized)) return std::move(*error);
     auto& prompt = std::get<TokenizedPrompt>(tokenized);
     std::uint64_t prompt_tokens = prompt.tokens.size();
-    std::uint64_t wanted = request.max_tokens.value_or(default_max_tokens);
+    std::uint64_t left = prompt_tokens < room ? room - prompt_tokens : 1;
+    std::uint64_t preset = request.fills_context ? left : default_max_tokens;
+    std::uint64_t wanted = request.max_tokens.value_or(preset);
     // Without a number from the client the default is cut to the room that is left.
     if (!request.max_tokens && prompt_tokens < room)
       wanted = std::min(wanted, room - prompt_tokens);

@@ -2,8 +2,11 @@
 
 #include "actors/generation_plan.h"
 #include "actors/session.h"
+#include "api/conversation.h"
 #include "api/errors.h"
 #include "api/http_answer.h"
+#include "api/prompt_tokens.h"
+#include "api/tokenize.h"
 
 #include <algorithm>
 #include <atomic>
@@ -24,10 +27,16 @@ std::int64_t unix_seconds(const Clock& clock) {
   return std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count();
 }
 
-std::size_t text_bytes(const GenerationRequest& request) {
+std::size_t text_bytes(const Prompt& prompt) {
+  if (const auto* text = std::get_if<std::string>(&prompt)) return text->size();
+  const auto* chat = std::get_if<std::shared_ptr<const Conversation>>(&prompt);
+  return chat ? (*chat)->text_bytes : 0;
+}
+
+std::size_t text_bytes(const std::vector<Prompt>& prompts) {
   std::size_t bytes = 0;
-  for (const Prompt& prompt : request.prompts)
-    if (const auto* text = std::get_if<std::string>(&prompt)) bytes += text->size();
+  for (const Prompt& prompt : prompts)
+    bytes += text_bytes(prompt);
   return bytes;
 }
 
@@ -42,11 +51,13 @@ struct Intake::Pending {
   }
 
   Front& front;
+  Route route = Route::completions;
   HttpRequest http;
   ClientRights rights;
   std::string id;
   std::shared_ptr<HttpExchange> exchange;
-  OpenAiRequest request;
+  OpenAiRequest request;     ///< of a completion or a chat
+  TokenizeRequest tokenize;  ///< of tokenize
   std::shared_ptr<ServedModel> model;
   TimePoint arrival;
   std::shared_ptr<std::atomic<bool>> gone = {};  ///< the client is; null: not in the background
@@ -56,18 +67,20 @@ struct Intake::Pending {
   void refuse(const ApiError& error) const { exchange->respond(to_response(error, id)); }
 };
 
-void Intake::take(HttpRequest request,
+void Intake::take(Route route,
+                  HttpRequest request,
                   const ClientRights& rights,
                   std::string id,
                   std::shared_ptr<HttpExchange> exchange) {
   Pending pending(*front_);
   pending.arrival = front_->clock->now();
+  pending.route = route;
   pending.http = std::move(request);
   pending.rights = rights;
   pending.id = std::move(id);
   pending.exchange = std::move(exchange);
   std::size_t bytes = pending.http.body.size();
-  bytes > kParsedAtOnce ? later(std::move(pending), bytes, &Intake::parse) : parse(pending);
+  bytes > kParsedAtOnce ? later(std::move(pending), bytes, &Intake::read) : read(pending);
 }
 
 /// Does the step in the background, where the request stays from then on.
@@ -83,14 +96,29 @@ void Intake::later(Pending pending, std::size_t bytes, void (Intake::*step)(Pend
   if (!taken) kept->refuse(errors::overloaded(1, "Too many long prompts wait to be read."));
 }
 
-void Intake::parse(Pending& pending) const {
+void Intake::read(Pending& pending) const {
+  switch (pending.route) {
+    case Route::tokenize:
+      read_tokenize(pending);
+      return;
+    case Route::detokenize:
+      detokenize(pending);
+      return;
+    default:
+      read_generation(pending);
+      return;
+  }
+}
+
+void Intake::read_generation(Pending& pending) const {
   auto context = RequestContext::of(pending.http,
                                     pending.id,
                                     limits_,
                                     pending.rights,
                                     unix_seconds(*front_->clock),
                                     *front_->random);
-  auto parsed = parse_completion(pending.http.body, context);
+  auto kind = pending.route == Route::chat_completions ? AnswerKind::chat : AnswerKind::completion;
+  auto parsed = parse_generation(kind, pending.http.body, context);
   std::string().swap(pending.http.body);
   if (auto* error = std::get_if<ApiError>(&parsed)) {
     pending.refuse(*error);
@@ -98,7 +126,7 @@ void Intake::parse(Pending& pending) const {
   }
   pending.request = std::get<OpenAiRequest>(std::move(parsed));
   if (is_refused(pending)) return;
-  std::size_t bytes = text_bytes(pending.request);
+  std::size_t bytes = text_bytes(pending.request.prompts);
   if (bytes <= kTokenizedAtOnce) {
     start(pending, std::nullopt);
   } else if (pending.in_background()) {
@@ -108,14 +136,16 @@ void Intake::parse(Pending& pending) const {
   }
 }
 
+/// False: there is none of that name, and the client was told.
+bool Intake::find_model(Pending& pending, const std::optional<std::string>& name) const {
+  pending.model = front_->find_model(name);
+  if (!pending.model) pending.refuse(errors::model_not_found(name.value_or("")));
+  return pending.model != nullptr;
+}
+
 /// Whether the model can take requests now; the client is told otherwise.
 bool Intake::is_refused(Pending& pending) const {
-  const OpenAiRequest& request = pending.request;
-  pending.model = front_->find_model(request.model);
-  if (!pending.model) {
-    pending.refuse(errors::model_not_found(request.model.value_or("")));
-    return true;
-  }
+  if (!find_model(pending, pending.request.model)) return true;
   const ServedModel& model = *pending.model;
   if (front_->lanes.ready(model.name) > 0) return false;
   if (front_->lanes.all_quarantined(model.name)) {
@@ -167,6 +197,59 @@ void Intake::start(Pending& pending, std::optional<GenerationPlan> plan) const {
       std::move(pending.model),
       {std::move(request), std::move(plan), std::move(pending.http.memory), pending.arrival},
       std::move(answer));
+}
+
+void Intake::read_tokenize(Pending& pending) const {
+  auto parsed = parse_tokenize(pending.http.body, unix_seconds(*front_->clock));
+  std::string().swap(pending.http.body);
+  if (auto* error = std::get_if<ApiError>(&parsed)) {
+    pending.refuse(*error);
+    return;
+  }
+  pending.tokenize = std::get<TokenizeRequest>(std::move(parsed));
+  if (!find_model(pending, pending.tokenize.model)) return;
+  std::size_t bytes = text_bytes(pending.tokenize.prompt);
+  if (bytes <= kTokenizedAtOnce || pending.in_background()) {
+    tokenize(pending);
+  } else {
+    later(std::move(pending), bytes, &Intake::tokenize);
+  }
+}
+
+void Intake::tokenize(Pending& pending) const {
+  const ServedModel& model = *pending.model;
+  TokenizeOptions options;
+  options.name = pending.tokenize.is_chat() ? "messages" : "prompt";
+  options.context = model.context();
+  options.add_special = pending.tokenize.add_special_tokens;
+  options.may_be_empty = true;
+  options.stopped = pending.gone.get();
+  auto tokenized = tokenize_prompt(pending.tokenize.prompt, model.card, options);
+  if (pending.is_forgotten()) return;
+  if (auto* error = std::get_if<ApiError>(&tokenized)) {
+    pending.refuse(*error);
+    return;
+  }
+  const auto& tokens = std::get<TokenizedPrompt>(tokenized).tokens;
+  pending.exchange->respond(json_response(200, tokenize_body(tokens, model.context()), pending.id));
+}
+
+void Intake::detokenize(Pending& pending) const {
+  auto parsed = parse_detokenize(pending.http.body);
+  std::string().swap(pending.http.body);
+  if (auto* error = std::get_if<ApiError>(&parsed)) {
+    pending.refuse(*error);
+    return;
+  }
+  auto& request = std::get<DetokenizeRequest>(parsed);
+  if (!find_model(pending, request.model)) return;
+  const ModelCard& card = pending.model->card;
+  if (auto error = check_token_ids("tokens", request.tokens, card.vocabulary)) {
+    pending.refuse(*error);
+    return;
+  }
+  std::string text = card.tokenizer->decode(request.tokens, false);
+  pending.exchange->respond(json_response(200, detokenize_body(text), pending.id));
 }
 
 }  // namespace sluice

@@ -1,11 +1,12 @@
-// From the body of a completion to its session: what is short is done at once, what is long in the
-// background.
+// From a body that holds text to its session or its answer: what is short is done at once, what is
+// long in the background.
 #pragma once
 
 #include "actors/front.h"
 #include "actors/generation_plan.h"
 #include "api/keys.h"
 #include "api/openai.h"
+#include "api/router.h"
 #include "base/work_pool.h"
 #include "net/http.h"
 
@@ -27,8 +28,10 @@ class Intake {
   Intake(caf::actor_system& system, std::shared_ptr<Front> front, ApiLimits limits, WorkPool& pool)
       : system_(system), front_(std::move(front)), limits_(limits), pool_(pool) {}
 
-  ///   id  of the request, as its answer names it
-  void take(HttpRequest request,
+  ///   route  that of a completion, a chat, tokenize or detokenize
+  ///   id     of the request, as its answer names it
+  void take(Route route,
+            HttpRequest request,
             const ClientRights& rights,
             std::string id,
             std::shared_ptr<HttpExchange> exchange);
@@ -36,10 +39,15 @@ class Intake {
  private:
   struct Pending;
 
-  void parse(Pending& pending) const;
+  void read(Pending& pending) const;
+  void read_generation(Pending& pending) const;
   void plan(Pending& pending) const;
   void start(Pending& pending, std::optional<GenerationPlan> plan) const;
+  [[nodiscard]] bool find_model(Pending& pending, const std::optional<std::string>& name) const;
   [[nodiscard]] bool is_refused(Pending& pending) const;
+  void read_tokenize(Pending& pending) const;
+  void tokenize(Pending& pending) const;
+  void detokenize(Pending& pending) const;
   void later(Pending pending, std::size_t bytes, void (Intake::*step)(Pending&) const) const;
 
   caf::actor_system& system_;

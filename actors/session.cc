@@ -157,6 +157,7 @@ class Session : public caf::event_based_actor {
       Choice::Options options;
       options.index = static_cast<std::uint32_t>(i);
       options.echo = request_.echo;
+      options.begins_text = request_.begins_text;
       if (request_.echo) options.echo_text = plan.echo_texts[i / request_.n];
       options.stop = request_.stop;
       options.include_stop = request_.include_stop;

@@ -44,6 +44,8 @@ class Choice {
     /// Shown before the first token, with `echo`; shared by the choices of a prompt.
     std::shared_ptr<const std::string> echo_text;
     bool echo = false;
+    /// The choice is a text of its own and does not go on from its prompt's.
+    bool begins_text = false;
     std::vector<std::string> stop;
     bool include_stop = false;
     bool skip_special_tokens = true;

@@ -33,7 +33,7 @@ void CompletionReader::read_prompt_array(Value array) {
       reader_.wrong("prompt[0]", "a string, a token id or an array of token ids", first);
       return;
     }
-    request_.prompts.emplace_back(read_token_ids("prompt", array));
+    request_.prompts.emplace_back(reader_.token_ids("prompt", array));
     return;
   }
   if (array.size() > limits().max_prompts) {
@@ -56,7 +56,7 @@ void CompletionReader::read_prompt_array(Value array) {
       std::string name = indexed("prompt", index);
       reader_.refuse(errors::invalid_value(name, name + " must not be an empty array"));
     } else {
-      request_.prompts.emplace_back(read_token_ids(indexed("prompt", index), entry));
+      request_.prompts.emplace_back(reader_.token_ids(indexed("prompt", index), entry));
     }
     ++index;
   }

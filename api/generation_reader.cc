@@ -108,20 +108,6 @@ void GenerationReader::read_choices() {
   reader_.narrow("n", field(BodyField::n), IntRange{1, limits().max_n}, request_.n);
 }
 
-std::vector<TokenId> GenerationReader::read_token_ids(std::string_view name, Value array) {
-  std::vector<TokenId> ids;
-  ids.reserve(array.size());
-  for (Value entry : array) {
-    auto id = as_integer(entry);
-    if (!id || *id < 0 || *id > kInt32Max) {
-      reader_.wrong(indexed(name, ids.size()), "a token id, an integer of at least 0", entry);
-      return ids;
-    }
-    ids.push_back(static_cast<TokenId>(*id));
-  }
-  return ids;
-}
-
 void GenerationReader::read_stream_options() {
   Value options;
   if (!reader_.object("stream_options", field(BodyField::stream_options), options)) return;
@@ -184,7 +170,7 @@ void GenerationReader::read_stop_tokens() {
     reader_.refuse(errors::invalid_value("stop_token_ids",
                                          count_message("stop_token_ids", limits, value->size())));
   } else {
-    request_.stop_token_ids = read_token_ids("stop_token_ids", *value);
+    request_.stop_token_ids = reader_.token_ids("stop_token_ids", *value);
   }
 }
 
@@ -386,10 +372,6 @@ std::string GenerationReader::shown_name(std::string_view name) {
     if (!ascii::is_alnum(c) && c != '-' && c != '.') c = '_';
   }
   return shown;
-}
-
-std::string GenerationReader::indexed(std::string_view name, std::size_t index) {
-  return std::string(name) + "[" + std::to_string(index) + "]";
 }
 
 std::string GenerationReader::count_message(std::string_view name,

@@ -9,7 +9,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,8 +32,6 @@ class GenerationReader {
  protected:
   using Field = FieldReader::Field;
 
-  static constexpr std::int64_t kInt32Max = std::numeric_limits<std::int32_t>::max();
-
   /// What the text goes on from.
   virtual void read_input() = 0;
   virtual void read_max_tokens() = 0;
@@ -46,14 +43,11 @@ class GenerationReader {
   [[nodiscard]] Field field(BodyField name) const {
     return fields_[static_cast<std::size_t>(name)];
   }
-  std::vector<TokenId> read_token_ids(std::string_view name, Value array);
   [[nodiscard]] const ApiLimits& limits() const { return context_.limits; }
   /// Notes a field that was not obeyed, for the answer's header.
   void ignore(std::string_view name);
   /// A client's name for a field, fit for a header and for one line of a message.
   static std::string shown_name(std::string_view name);
-  /// "prompt[3]".
-  static std::string indexed(std::string_view name, std::size_t index);
   /// "stop must have at most 4 entries, got 5".
   static std::string count_message(std::string_view name,
                                    std::string_view limits,

@@ -89,6 +89,8 @@ class JsonTape::Value {
   [[nodiscard]] bool is_empty() const {
     return (is(JsonKind::array) || is(JsonKind::object)) && size() == 0;
   }
+  /// How many values lie inside it, however deep.
+  [[nodiscard]] std::uint32_t values_inside() const { return node().next - index_ - 1; }
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] Iterator end() const;
 

@@ -1,5 +1,6 @@
 #include "api/openai.h"
 
+#include "api/chat_reader.h"
 #include "api/completion_reader.h"
 #include "api/errors.h"
 #include "api/json_tape.h"
@@ -78,7 +79,22 @@ std::string choose_request_id(std::optional<std::string_view> sent, Random& rand
   return id;
 }
 
-std::variant<OpenAiRequest, ApiError> parse_completion(std::string_view body,
+std::variant<JsonTape, ApiError> parse_object(std::string_view body) {
+  if (body.empty()) return errors::empty_body();
+  auto parsed = JsonTape::parse(body);
+  if (auto* fault = std::get_if<JsonFault>(&parsed)) {
+    return fault->encoding ? errors::invalid_utf8(std::move(fault->message))
+                           : errors::invalid_json(std::move(fault->message));
+  }
+  auto& tape = std::get<JsonTape>(parsed);
+  if (!tape.root().is(JsonKind::object))
+    return errors::invalid_json("The body must be a JSON object, got " + describe(tape.root()) +
+                                ".");
+  return std::move(tape);
+}
+
+std::variant<OpenAiRequest, ApiError> parse_generation(AnswerKind kind,
+                                                       std::string_view body,
                                                        const RequestContext& context) {
   std::optional<Duration> wish;
   if (auto error = read_timeout("x-request-timeout-ms", context.timeout_header, wish))
@@ -87,17 +103,11 @@ std::variant<OpenAiRequest, ApiError> parse_completion(std::string_view body,
           read_timeout("x-envoy-expected-rq-timeout-ms", context.envoy_timeout_header, wish))
     return std::move(*error);
 
-  if (body.empty()) return errors::empty_body();
-  auto parsed = JsonTape::parse(body);
-  if (auto* fault = std::get_if<JsonFault>(&parsed)) {
-    return fault->encoding ? errors::invalid_utf8(std::move(fault->message))
-                           : errors::invalid_json(std::move(fault->message));
-  }
+  auto parsed = parse_object(body);
+  if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   JsonTape::Value root = std::get<JsonTape>(parsed).root();
-  if (!root.is(JsonKind::object))
-    return errors::invalid_json("The body must be a JSON object, got " + describe(root) + ".");
-
-  auto result = CompletionReader(root, context).read();
+  auto result = kind == AnswerKind::chat ? ChatReader(root, context).read()
+                                         : CompletionReader(root, context).read();
   if (auto* request = std::get_if<OpenAiRequest>(&result)) {
     const ApiLimits& limits = context.limits;
     request->timeout = std::min(wish.value_or(limits.default_timeout), limits.max_timeout);

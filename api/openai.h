@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/answer_format.h"
+#include "api/json_tape.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -62,6 +63,10 @@ struct RequestContext {
 /// Appends 128 random bits as 32 hexadecimal digits.
 void append_hex128(std::string& out, Random& random);
 
+/// Reads a body that must be one JSON object. Errors: 400 `empty_body`, `invalid_utf8`,
+/// `invalid_json`.
+[[nodiscard]] std::variant<JsonTape, ApiError> parse_object(std::string_view body);
+
 /// A request of this interface: what is wanted, and how it is to be written.
 struct OpenAiRequest : GenerationRequest {
   AnswerForm form;
@@ -72,7 +77,8 @@ struct OpenAiRequest : GenerationRequest {
 /// order of `BodyField`. Left to the caller: the model's name, and what depends on the model
 /// (vocabulary, context, template). `seed` stays empty when the client gave none. Any thread; no
 /// state.
-[[nodiscard]] std::variant<OpenAiRequest, ApiError> parse_completion(std::string_view body,
+[[nodiscard]] std::variant<OpenAiRequest, ApiError> parse_generation(AnswerKind kind,
+                                                                     std::string_view body,
                                                                      const RequestContext& context);
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include "base/plan.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,8 +18,10 @@ namespace sluice {
 /// Priority classes, best first.
 enum class PriorityClass : std::uint8_t { realtime, batch, low };
 
-/// One prompt: text, or token ids.
-using Prompt = std::variant<std::string, std::vector<TokenId>>;
+struct Conversation;
+
+/// One prompt: text, token ids, or a conversation, which the model's template makes into text.
+using Prompt = std::variant<std::string, std::vector<TokenId>, std::shared_ptr<const Conversation>>;
 
 /// A validated wish for text. Ranges are checked; what depends on the model (vocabulary, context)
 /// is not yet. How the answer is written is its wire's own affair: `AnswerWriter`.
@@ -26,8 +29,10 @@ struct GenerationRequest {
   std::string request_id;            ///< X-Request-Id
   std::optional<std::string> model;  ///< as the client named it
   std::vector<Prompt> prompts;       ///< 1..128
+  bool begins_text = false;          ///< what is generated is a text of its own: a chat's answer
   std::optional<std::uint32_t>
-      max_tokens;  ///< absent: the default, clamped to the room that is left
+      max_tokens;              ///< absent: the default, clamped to the room that is left
+  bool fills_context = false;  ///< the default is all the room that is left
   std::uint32_t min_tokens = 0;
   std::uint32_t n = 1;
   bool stream = false;               ///< its client reads while it is computed

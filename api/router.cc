@@ -16,6 +16,9 @@ using B = BodyUse;
 
 constexpr RouteRule kRoutes[] = {
     {Route::completions, "POST", "/v1/completions", L::data, S::key, B::json, true},
+    {Route::chat_completions, "POST", "/v1/chat/completions", L::data, S::key, B::json, true},
+    {Route::tokenize, "POST", "/v1/tokenize", L::data, S::key, B::json},
+    {Route::detokenize, "POST", "/v1/detokenize", L::data, S::key, B::json},
     {Route::models, "GET", "/v1/models", L::data, S::key},
     {Route::model, "GET", "/v1/models/{id}", L::data, S::key},
     {Route::health, "GET", "/health", L::both, S::open},

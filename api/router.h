@@ -16,6 +16,9 @@ namespace sluice {
 /// What is done with a request; the gateway has a handler for each.
 enum class Route : std::uint8_t {
   completions,
+  chat_completions,
+  tokenize,
+  detokenize,
   models,
   model,
   health,

@@ -83,6 +83,25 @@ void FieldReader::wrong(std::string_view name, std::string_view expected, Value 
       field, field + " must be " + std::string(expected) + ", got " + describe(value)));
 }
 
+std::string indexed(std::string_view name, std::size_t index) {
+  return std::string(name) + "[" + std::to_string(index) + "]";
+}
+
+std::vector<TokenId> FieldReader::token_ids(std::string_view name, Value array) {
+  std::vector<TokenId> ids;
+  if (!ok()) return ids;
+  ids.reserve(array.size());
+  for (Value entry : array) {
+    auto id = as_integer(entry);
+    if (!id || *id < 0 || *id > kInt32Max) {
+      wrong(indexed(name, ids.size()), "a token id, an integer of at least 0", entry);
+      return ids;
+    }
+    ids.push_back(static_cast<TokenId>(*id));
+  }
+  return ids;
+}
+
 bool FieldReader::boolean(std::string_view name, Field field, bool& out) {
   if (skip(field)) return false;
   if (!field->is(JsonKind::boolean)) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice {
 
@@ -43,6 +44,8 @@ class FieldReader {
   bool integer(std::string_view name, Field field, IntRange range, std::int64_t& out);
   bool number(std::string_view name, Field field, NumberRange range, double& out);
   bool string(std::string_view name, Field field, std::string_view& out);
+  /// The members of an array as token ids; the first that is none is refused by its place.
+  std::vector<TokenId> token_ids(std::string_view name, Value array);
   /// An empty array counts as an empty object, for some languages write one for the other.
   bool object(std::string_view name, Field field, Value& out);
 
@@ -72,6 +75,10 @@ class FieldReader {
   std::optional<ApiError> error_;
 };
 
+constexpr std::int64_t kInt32Max = std::numeric_limits<std::int32_t>::max();
+
+/// "prompt[3]".
+[[nodiscard]] std::string indexed(std::string_view name, std::size_t index);
 /// The value as a message shows it: short, one line.
 [[nodiscard]] std::string describe(JsonTape::Value value);
 /// The value as a whole number: an integer, or a number such as 5.0 up to 2^53.

@@ -1,10 +1,14 @@
--- What wrk sends to the server: one-token completions, or GET /health (HTTP alone, the ceiling). Prints one JSON line.
---   wrk -s completion.lua http://127.0.0.1:8000 -- completion | health
+-- What wrk sends to the server: one-token completions or chats, or GET /health (HTTP alone, the ceiling). Prints one JSON
+-- line.
+--   wrk -s completion.lua http://127.0.0.1:8000 -- completion | chat | health
 local completion = '{"prompt":"x","max_tokens":1,"temperature":0}'
+local chat = '{"messages":[{"role":"user","content":"x"}],"max_tokens":1,"temperature":0}'
 
 function init(arguments)
   if arguments[1] == "health" then
     ready_made = wrk.format("GET", "/health")
+  elseif arguments[1] == "chat" then
+    ready_made = wrk.format("POST", "/v1/chat/completions", {["Content-Type"] = "application/json"}, chat)
   else
     ready_made = wrk.format("POST", "/v1/completions", {["Content-Type"] = "application/json"}, completion)
   end

@@ -5,8 +5,8 @@
 
 Ends with lines like those of the other benchmarks: name value unit ceiling ratio, medians over the rounds. The model is
 `hash`, which costs nothing, so the time is the server's own: HTTP, parsing, admission, queue, the worker's
-link and the answer. The same wrk asks for GET /health in turn, round by round, so both see the same machine; and with
---before an older binary as well, whose figure is then the one to compare with.
+link and the answer. The same wrk asks for one-token chats and for GET /health in turn, round by round, so all see the same
+machine; and with --before an older binary as well, whose figure is then the one to compare with.
 """
 
 import argparse
@@ -44,27 +44,33 @@ def measure_requests(server, before, rounds, seconds, connections):
     for warming_up in filter(None, (server, before)):
         load(warming_up, "completion", 1, connections)
         load(warming_up, "health", 1, connections)
+    load(server, "chat", 1, connections)
     results = []
+    chats = []
     others = []
     for number in range(1, rounds + 1):
         # Who comes first changes from round to round: the machine may remember the one before.
         in_turn = [server, before] if number % 2 else [before, server]
         found = {each: load(each, "completion", seconds, connections) for each in in_turn if each}
         completion = found[server]
+        chat = load(server, "chat", seconds, connections)
+        chats.append(chat["per_second"])
         ceiling = load(server, "health", seconds, connections)
         if before:
             others.append(found[before]["per_second"])
-        failed = completion["not_2xx"] + completion["socket_errors"]
+        failed = sum(each["not_2xx"] + each["socket_errors"] for each in (completion, chat))
         results.append((completion["per_second"], completion["p50_ms"], completion["p99_ms"], ceiling["per_second"]))
         per_second, p50, p99, health = results[-1]
         print(
-            f"round {number}: {per_second:,.0f} completions/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, {failed} failed; "
+            f"round {number}: {per_second:,.0f} completions/s, {chats[-1]:,.0f} chats/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, {failed} failed; "
             f"{health:,.0f} health/s" + (f"; before: {others[-1]:,.0f} completions/s" if before else "")
         )
         if failed:
-            sys.exit(f"server_bench: {failed} of {completion['requests']} requests failed; see {server.log.name}")
+            sys.exit(f"server_bench: {failed} requests failed; see {server.log.name}")
     per_second, p50, p99, health = (statistics.median(column) for column in zip(*results))
     figures = {"completions_per_second": per_second, "p50_ms": p50, "p99_ms": p99, "health_per_second": health}
+    figures["chats_per_second"] = statistics.median(chats)
+    figures["chat_to_completion"] = statistics.median(chat / now[0] for now, chat in zip(results, chats))
     if before:
         figures["before_per_second"] = statistics.median(others)
         figures["ratio_to_before"] = statistics.median(now[0] / other for now, other in zip(results, others))
@@ -137,6 +143,8 @@ def main():
         figures["idle_connections_mib"] = measure_idle_connections(server, arguments.idle_connections)
 
     print_line("one-token completions", figures["completions_per_second"], "/s", figures["health_per_second"])
+    print_line("one-token chats", figures["chats_per_second"], "/s", figures["health_per_second"])
+    print_line("chat / completion, median of rounds", figures["chat_to_completion"], "")
     if arguments.before:
         print_line("the same before", figures["before_per_second"], "/s", figures["health_per_second"])
         print_line("now / before, median of rounds", figures["ratio_to_before"], "")

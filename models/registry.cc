@@ -4,6 +4,8 @@
 #include "models/decoder/decoder.h"
 #include "models/hash/hash_chain.h"
 #include "models/hash/hash_model.h"
+#include "models/template/builtin.h"
+#include "models/template/chat_template.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,6 +15,24 @@ namespace {
 
 constexpr const char* kHashName = "hash";
 
+/// A template that cannot be read keeps nobody from completing texts: it is told to who wants a
+/// chat.
+void take_template(const ModelFiles& files, ModelCard& card) {
+  const Tokenizer& tokenizer = *card.tokenizer;
+  if (tokenizer.bos()) card.bos_text = tokenizer.bytes(*tokenizer.bos());
+  if (tokenizer.eos_token()) card.eos_text = tokenizer.bytes(*tokenizer.eos_token());
+  Result<std::optional<std::string>> text = files.chat_template();
+  if (!text) {
+    card.template_fault = text.error().message;
+  } else if (*text) {
+    auto parsed = jinja::ChatTemplate::parse(**text, "chat template");
+    if (parsed)
+      card.chat_template = std::make_shared<const jinja::ChatTemplate>(std::move(*parsed));
+    else
+      card.template_fault = parsed.error().message;
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> load_model(const ModelSource& source) {
@@ -21,8 +41,13 @@ Result<std::unique_ptr<Model>> load_model(const ModelSource& source) {
 }
 
 Result<ModelCard> load_model_card(const std::string& path) {
-  if (path == kHashName)
-    return ModelCard{kHashName, kHashVocabulary, kHashContext, make_byte_tokenizer(), 0};
+  if (path == kHashName) {
+    ModelCard card{kHashName, kHashVocabulary, kHashContext, make_byte_tokenizer(), 0};
+    auto plain = jinja::ChatTemplate::parse(jinja::find_builtin_template("plain"), "plain");
+    if (!plain) return plain.error();
+    card.chat_template = std::make_shared<const jinja::ChatTemplate>(std::move(*plain));
+    return card;
+  }
   Result<ModelFiles> files = ModelFiles::open(path);
   if (!files) return files.error();
   Result<DecoderConfig> config = files->config();
@@ -49,14 +74,13 @@ Result<ModelCard> load_model_card(const std::string& path) {
     if (id >= config->vocabulary)
       return beyond("puts the id " + std::to_string(id) + " around every text");
   }
-  Result<std::optional<std::string>> chat_template = files->chat_template();
-  if (!chat_template) return chat_template.error();
-  return ModelCard{config->architecture,
-                   config->vocabulary,
-                   config->context,
-                   std::move(*tokenizer),
-                   files->tokenizer_hash(),
-                   std::move(*chat_template)};
+  ModelCard card{config->architecture,
+                 config->vocabulary,
+                 config->context,
+                 std::move(*tokenizer),
+                 files->tokenizer_hash()};
+  take_template(*files, card);
+  return card;
 }
 
 }  // namespace sluice

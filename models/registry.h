@@ -13,6 +13,10 @@
 
 namespace sluice {
 
+namespace jinja {
+class ChatTemplate;
+}
+
 /// What to load.
 struct ModelSource {
   std::string path;            ///< as `find_model` takes it, or "hash"
@@ -41,8 +45,12 @@ struct ModelCard {
   std::int32_t vocabulary = 0;
   std::int32_t context = 0;
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::uint64_t tokenizer_hash = 0;               ///< as `ModelInfo::tokenizer`
-  std::optional<std::string> chat_template = {};  ///< its text, as it stands in the files
+  std::uint64_t tokenizer_hash = 0;  ///< as `ModelInfo::tokenizer`
+  /// How a conversation becomes a prompt; null: the model cannot be told one.
+  std::shared_ptr<const jinja::ChatTemplate> chat_template = {};
+  std::string template_fault = {};  ///< why the model's own template cannot be used, if it has one
+  std::string bos_text = {};        ///< of the tokens that templates may name
+  std::string eos_text = {};
 };
 /// Errors: as `load_model`.
 Result<ModelCard> load_model_card(const std::string& path);

@@ -248,6 +248,12 @@ void add_serve(CLI::App& command, ServeOptions& options) {
                   "NAME=PATH of a model (a folder in Hugging Face format or a GGUF file), or "
                   "NAME=hash; the first is the default model")
       ->allow_extra_args(false);
+  command
+      .add_option("--chat-template",
+                  options.chat_templates,
+                  "How conversations become prompts: [MODEL=]FILE, or chatml, llama2, llama3, "
+                  "mistral, gemma, zephyr, deepseek or plain; instead of the model's own")
+      ->allow_extra_args(false);
   add_count(command, "--workers", options.workers, 1, 64, "Workers (lanes) of each model");
   add_count(command, "--loops", options.loops, 0, 64, "Network threads; 0: min(4, cores)");
   add_count(command,

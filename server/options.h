@@ -28,8 +28,9 @@ enum class ExitCode : int {
 struct ServeOptions {
   std::vector<std::string> listen = {"127.0.0.1:8000"};  ///< addresses; checked
   std::string management_listen = "127.0.0.1:8002";
-  std::vector<std::string> models;      ///< NAME=PATH; none: the model that ships with Sluice
-  std::uint32_t workers = 1;            ///< lanes of each model
+  std::vector<std::string> models;          ///< NAME=PATH; none: the model that ships with Sluice
+  std::vector<std::string> chat_templates;  ///< as `parse_chat_template_option` reads them
+  std::uint32_t workers = 1;                ///< lanes of each model
   std::uint32_t threads = 0;            ///< compute threads of a worker; 0: usable cores / lanes
   std::uint32_t loops = 0;              ///< threads of the data port; 0: min(4, cores)
   std::uint32_t scheduler_threads = 0;  ///< of the actors; 0: max(2, cores)

@@ -9,6 +9,7 @@
 #include "base/work_pool.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+#include "server/chat_templates.h"
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
 #include "server/log_sink.h"
@@ -306,6 +307,9 @@ class Server {
       bool usage = paths.error().code == ErrorCode::invalid_argument;
       return StartError{usage ? ExitCode::usage : ExitCode::load_failed, paths.error().message};
     }
+    std::vector<std::string> names;
+    for (const NamedPath& path : *paths)
+      names.push_back(path.name);
     for (const NamedPath& path : *paths) {
       auto card = EndsAtOnce::during([&path] { return load_model_card(path.path); });
       if (!card)
@@ -314,6 +318,7 @@ class Server {
       auto model = std::make_shared<ServedModel>();
       model->name = path.name;
       model->card = std::move(*card);
+      if (auto failed = choose_template(*model, names)) return failed;
       model->default_max_tokens = options_.default_max_tokens;
       model->created =
           std::chrono::duration_cast<std::chrono::seconds>(clock_->wall().time_since_epoch())
@@ -327,6 +332,21 @@ class Server {
         spec.arguments.push_back(std::move(word));
     }
     return arm_fault_points();
+  }
+
+  /// The last template that was given to the model, or to all, replaces its own.
+  std::optional<StartError> choose_template(ServedModel& model,
+                                            const std::vector<std::string>& names) const {
+    for (const std::string& text : options_.chat_templates) {
+      ChatTemplateOption option = parse_chat_template_option(text, names);
+      if (!option.model.empty() && option.model != model.name) continue;
+      auto loaded = EndsAtOnce::during([&option] { return open_chat_template(option.source); });
+      if (!loaded)
+        return StartError{ExitCode::invalid_input,
+                          "--chat-template " + text + ": " + loaded.error().message};
+      model.card.chat_template = std::move(*loaded);
+    }
+    return std::nullopt;
   }
 
   std::optional<StartError> arm_fault_points() {

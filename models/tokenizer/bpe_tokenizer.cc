@@ -48,6 +48,7 @@ class BpeTokenizer final : public Tokenizer {
   [[nodiscard]] bool adds_bos() const override {
     return parts_.bos && !parts_.before.empty() && parts_.before.front() == *parts_.bos;
   }
+  [[nodiscard]] std::optional<TokenId> eos_token() const override { return parts_.eos_token; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return parts_.eos; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return token_bytes_max_; }
   [[nodiscard]] std::size_t first_spaces_dropped() const override {

@@ -31,6 +31,7 @@ struct TokenizerParts {
   std::vector<TokenId> before;  ///< put around every text
   std::vector<TokenId> after;
   std::optional<TokenId> bos;
+  std::optional<TokenId> eos_token;  ///< the one of `eos` that the files call so
   std::vector<TokenId> eos;  ///< in any order; those that `ends_generation` knows need not be there
   std::int32_t text_vocabulary = 0;
   std::size_t first_spaces_dropped = 0;

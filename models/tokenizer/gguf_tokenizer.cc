@@ -286,6 +286,7 @@ void Maker::add_entries(const TokenDecoder& decoder, TokenizerParts& parts) cons
 
 void Maker::add_ends(bool adds_bos, TokenizerParts& parts) const {
   parts.bos = source_.bos;
+  parts.eos_token = source_.eos;
   for (const auto& end : {source_.eos, source_.eot, source_.eom}) {
     if (end) parts.eos.push_back(*end);
   }

@@ -240,6 +240,7 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& folde
       static_cast<std::int32_t>(parts.entries.size()));
   if (!config) return config.error();
   parts.bos = config->bos;
+  parts.eos_token = config->eos_token;
   parts.eos = std::move(config->eos);
   if (config->around) {
     parts.before = std::move(config->around->before);

@@ -21,6 +21,7 @@ class ByteTokenizer final : public Tokenizer {
   [[nodiscard]] std::int32_t text_vocabulary() const override { return kEnd; }
   [[nodiscard]] std::optional<TokenId> bos() const override { return std::nullopt; }
   [[nodiscard]] bool adds_bos() const override { return false; }
+  [[nodiscard]] std::optional<TokenId> eos_token() const override { return std::nullopt; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return eos_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return 1; }
 

@@ -39,6 +39,8 @@ class Tokenizer {
   [[nodiscard]] virtual std::optional<TokenId> bos() const = 0;
   /// True if a prompt begins with the BOS: `encode` with `add_special` puts it there.
   [[nodiscard]] virtual bool adds_bos() const = 0;
+  /// The one that the model's files call the end of a text, which templates may name.
+  [[nodiscard]] virtual std::optional<TokenId> eos_token() const = 0;
   /// Ids that end a text, ascending: those that the model's files name, and the special tokens that
   /// are known by their names to end a turn (`ends_generation`).
   [[nodiscard]] virtual const std::vector<TokenId>& eos() const = 0;

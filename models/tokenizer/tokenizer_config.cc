@@ -83,6 +83,8 @@ Result<TokenizerConfig> read_tokenizer_config(
   bool add_eos = fields.boolean("add_eos_token", false);
   if (fields.failed()) return fields.error();
   if (!config.bos) config.bos = bos;
+  config.eos_token = eos;
+  if (!eos && !config.eos.empty()) config.eos_token = config.eos.front();
   if (eos) config.eos.push_back(*eos);
   if (decides == nullptr) return config;
   if (!bos && !file->contains("bos_token")) bos = config.bos;

@@ -16,6 +16,7 @@ namespace sluice {
 struct TokenizerConfig {
   std::optional<TokenId> bos;
   std::vector<TokenId> eos;
+  std::optional<TokenId> eos_token;  ///< of tokenizer_config.json, else the first of the others
   /// What is put around a text, where tokenizer_config.json decides it and not the post-processor.
   struct Around {
     std::vector<TokenId> before;

@@ -110,6 +110,7 @@ class PaddedTokenizer final : public Tokenizer {
   [[nodiscard]] std::int32_t text_vocabulary() const override { return kPad; }
   [[nodiscard]] std::optional<TokenId> bos() const override { return {}; }
   [[nodiscard]] bool adds_bos() const override { return false; }
+  [[nodiscard]] std::optional<TokenId> eos_token() const override { return std::nullopt; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return eos_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return 8; }
   [[nodiscard]] Result<std::vector<TokenId>> encode(const MarkedText& marked,

@@ -38,7 +38,7 @@ class LazyPool final : public WorkPool {
 
 class IntakeTest : public FrontWorld {
  protected:
-  std::shared_ptr<FakeExchange> take(const std::string& body) {
+  std::shared_ptr<FakeExchange> take(const std::string& body, Route route = Route::completions) {
     auto client = std::make_shared<FakeExchange>();
     clients.push_back(client);
     HttpRequest request;
@@ -48,7 +48,7 @@ class IntakeTest : public FrontWorld {
     request.memory = memory;
     bool fits = !request.memory || request.memory->resize(body.size());
     EXPECT_TRUE(fits);
-    intake.take(std::move(request), {}, "req-1", client);
+    intake.take(route, std::move(request), {}, "req-1", client);
     settle();
     return client;
   }
@@ -232,6 +232,28 @@ TEST_F(IntakeTest, RefusesPromptsWhoseTokensFindNoRoom) {
   EXPECT_EQ(client->answer.status, 429);
   EXPECT_EQ(budget->used(), 0U);
   expect_idle();
+}
+
+TEST_F(IntakeTest, AnswersAChatByTheModelsTemplate) {
+  open();
+  model->card.chat_template = load_model_card("hash")->chat_template;
+  auto client =
+      take(R"({"messages":[{"role":"user","content":"hello"}],"max_tokens":3,"ignore_eos":true})",
+           Route::chat_completions);
+  run_to_end();
+
+  EXPECT_EQ(client->answer.status, 200);
+  EXPECT_THAT(client->answer.body, HasSubstr(R"("object":"chat.completion")"));
+}
+
+TEST_F(IntakeTest, TokenizesAndBackWithoutALane) {
+  auto there = take(R"({"prompt":"ab"})", Route::tokenize);
+  auto back = take(R"({"tokens":[97,98]})", Route::detokenize);
+  auto long_one = take(R"({"prompt":")" + std::string(20'000, 'x') + "\"}", Route::tokenize);
+
+  EXPECT_THAT(there->answer.body, HasSubstr(R"("tokens":[97,98],"count":2)"));
+  EXPECT_EQ(back->answer.body, R"({"prompt":"ab"})");
+  EXPECT_FALSE(long_one->ended);  // it waits for the pool
 }
 
 }  // namespace

@@ -217,6 +217,113 @@ TEST(CompletionFormat, WritesEachKeyOfTopLogprobsOnce) {
   EXPECT_NE(body.find("\"top_logprobs\":[{\"\xEF\xBF\xBD\":-1.0}]"), std::string::npos) << body;
 }
 
+AnswerForm chat() {
+  AnswerForm form = completion();
+  form.kind = AnswerKind::chat;
+  form.id = "chatcmpl-1";
+  return form;
+}
+
+constexpr char kChatEvent[] =
+    R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,)"
+    R"("model":"m","system_fingerprint":"fp_01234567","choices":[{"index":)";
+
+/// An event of choice 0 with the delta and what follows it.
+std::string chat_event(const std::string& delta, const std::string& rest) {
+  return kChatEvent + ("0,\"delta\":" + delta) + rest + "]}\n\n";
+}
+
+constexpr char kGoesOn[] = R"(,"logprobs":null,"finish_reason":null,"stop_reason":null})";
+
+TEST(ChatFormat, WritesRoleTextAndEndAsEventsOfTheirOwn) {
+  auto stream = format(chat());
+  std::string first;
+  std::string second;
+  std::string last;
+  stream->append_piece(first, piece("a"), {});
+  stream->append_piece(second, piece("b\n"), {});
+  stream->append_piece(last, last_piece("c", "stop"), {});
+
+  EXPECT_EQ(first,
+            chat_event(R"({"role":"assistant","content":""})", kGoesOn) +
+                chat_event(R"({"content":"a"})", kGoesOn));
+  EXPECT_EQ(second, chat_event(R"({"content":"b\n"})", kGoesOn));
+  EXPECT_EQ(last,
+            chat_event(R"({"content":"c"})", kGoesOn) +
+                chat_event("{}", R"(,"logprobs":null,"finish_reason":"stop","stop_reason":null})"));
+}
+
+TEST(ChatFormat, GivesEachChoiceItsRoleOnceAndAnEmptyAnswerAnEnd) {
+  auto stream = format(chat());
+  ChoiceDelta other = last_piece("", "length");
+  other.index = 1;
+  std::string out;
+  stream->append_piece(out, piece("a"), {});
+  stream->append_piece(out, other, {});
+
+  std::string role = R"("delta":{"role":"assistant","content":""})";
+  std::string start(kChatEvent);
+  EXPECT_NE(out.find(start + "0," + role), std::string::npos) << out;
+  EXPECT_NE(out.find(start + "1," + role), std::string::npos) << out;
+  EXPECT_TRUE(out.ends_with(start + R"(1,"delta":{},"logprobs":null,"finish_reason":"length",)"
+                                    R"("stop_reason":null}]})"
+                                    "\n\n"))
+      << out;
+}
+
+TEST(ChatFormat, ShowsUsageAsCompletionsDo) {
+  auto stream = format(with_usage(chat()));
+  std::string out;
+  stream->append_piece(out, piece("a"), {3, 1, 0});
+  EXPECT_TRUE(out.ends_with("}],\"usage\":null}\n\n")) << out;
+  out.clear();
+  stream->append_usage(out, {3, 2, 0});
+  EXPECT_TRUE(out.ends_with(R"("choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,)"
+                            R"("total_tokens":5,"prompt_tokens_details":{"cached_tokens":0}}})"
+                            "\n\n"))
+      << out;
+}
+
+TEST(ChatFormat, WritesTheBytesOfTokensThatAreNoCharacters) {
+  AnswerForm with = chat();
+  with.logprobs = true;
+  auto stream = format(with);
+  ChoiceDelta delta = piece("x");
+  delta.logprobs = {{"\xC3", -0.5F, {{"a", -0.25F}}, 0}};
+  std::string out;
+  stream->append_piece(out, delta, {});
+
+  EXPECT_NE(out.find("\"logprobs\":{\"content\":[{\"token\":\"\xEF\xBF\xBD\",\"logprob\":-0.5,"
+                     "\"bytes\":[195],\"top_logprobs\":[{\"token\":\"a\",\"logprob\":-0.25,"
+                     "\"bytes\":[97]}]}],\"refusal\":null}"),
+            std::string::npos)
+      << out;
+}
+
+TEST(ChatFormat, HasTheShapeOfAWholeAnswer) {
+  AnswerForm with = chat();
+  with.service_tier = "default";
+  std::vector<ChoiceDelta> choices = {last_piece("é", "stop")};
+  choices[0].stop_reason = TokenId{7};
+
+  EXPECT_EQ(format(with)->body(choices, {5, 7, 0}),
+            R"({"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m",)"
+            R"("system_fingerprint":"fp_01234567","service_tier":"default","choices":[{"index":0,)"
+            R"("message":{"role":"assistant","content":"é","refusal":null},"logprobs":null,)"
+            R"("finish_reason":"stop","stop_reason":7}],"usage":{"prompt_tokens":5,)"
+            R"("completion_tokens":7,"total_tokens":12,"prompt_tokens_details":)"
+            R"({"cached_tokens":0}}})");
+}
+
+TEST(ChatFormat, WritesAnObjectOfLogprobsForAWholeAnswerWithoutTokens) {
+  AnswerForm with = chat();
+  with.logprobs = true;
+  ChoiceDelta choice = last_piece("", "length");
+  EXPECT_NE(
+      format(with)->body({&choice, 1}, {}).find(R"("logprobs":{"content":[],"refusal":null})"),
+      std::string::npos);
+}
+
 TEST(StreamHead, HasTheHeadersOfAStream) {
   HttpResponse response = stream_head("req-1", "foo,bar");
 

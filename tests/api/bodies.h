@@ -1,4 +1,4 @@
-// Parses bodies of completions in tests, with a context whose every part can be set.
+// Parses bodies of completions and chats in tests, with a context whose every part can be set.
 #pragma once
 
 #include "api/errors.h"
@@ -15,17 +15,18 @@
 namespace sluice::testing {
 
 struct Body {
+  AnswerKind kind = AnswerKind::completion;
   ScriptedRandom random;
   RequestContext context;
 
-  Body() {
+  explicit Body(AnswerKind its_kind = AnswerKind::completion) : kind(its_kind) {
     context.request_id = "req-test";
     context.now_s = 1700000000;
     context.random = &random;
   }
 
   std::variant<OpenAiRequest, ApiError> parse(std::string_view body) {
-    return parse_completion(body, context);
+    return parse_generation(kind, body, context);
   }
 
   /// The request; an error fails the test and gives an empty one.

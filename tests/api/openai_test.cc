@@ -899,7 +899,7 @@ TEST(RequestContext, GathersTheHeaders) {
   EXPECT_TRUE(context.partial_ok);
   EXPECT_TRUE(context.rights.may_prioritize);
   EXPECT_EQ(context.now_s, 17);
-  auto parsed = parse_completion("{}", context);
+  auto parsed = parse_generation(AnswerKind::completion, "{}", context);
   EXPECT_TRUE(std::get<OpenAiRequest>(parsed).partial_ok);
   auto plain = RequestContext::of(HttpRequest{}, "req-1", {}, {}, 17, random);
   EXPECT_FALSE(plain.strict);

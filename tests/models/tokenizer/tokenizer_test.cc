@@ -81,6 +81,7 @@ class PieceTokenizer final : public Tokenizer {
   [[nodiscard]] std::int32_t text_vocabulary() const override { return 64 * 64; }
   [[nodiscard]] std::optional<TokenId> bos() const override { return {}; }
   [[nodiscard]] bool adds_bos() const override { return false; }
+  [[nodiscard]] std::optional<TokenId> eos_token() const override { return std::nullopt; }
   [[nodiscard]] const std::vector<TokenId>& eos() const override { return none_; }
   [[nodiscard]] std::size_t token_bytes_max() const override { return 64; }
   [[nodiscard]] Result<std::vector<TokenId>> encode(const MarkedText&,

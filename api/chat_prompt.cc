@@ -1,0 +1,48 @@
+#include "api/chat_prompt.h"
+
+#include "api/errors.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace sluice {
+
+std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& conversation,
+                                                          const ModelCard& model) {
+  const jinja::ChatTemplate* chat = model.chat_template.get();
+  if (chat == nullptr) {
+    std::string why = model.template_fault.empty() ? "The model has no chat template"
+                                                   : "The model's chat template cannot be used (" +
+                                                         model.template_fault + ")";
+    return errors::template_error(
+        why +
+        ", so it cannot be told a conversation. Use /v1/completions, or start the server with "
+        "--chat-template FILE or the name of a built-in template.");
+  }
+  if (conversation.tools && !chat->knows_tools())
+    return errors::unsupported_value("tools", "The chat template of the model knows no tools.");
+  if (conversation.has_tool_messages && !chat->knows_tool_messages())
+    return errors::unsupported_value("messages",
+                                     "The chat template of the model knows no tool messages.");
+  jinja::ChatInputs inputs;
+  inputs.messages = chat->wants_parts() ? conversation.messages_in_parts : conversation.messages;
+  inputs.tools = conversation.tools;
+  inputs.variables = conversation.variables;
+  inputs.add_generation_prompt = conversation.add_generation_prompt;
+  inputs.continue_final_message = conversation.continue_final_message;
+  inputs.bos_token = model.bos_text;
+  inputs.eos_token = model.eos_text;
+  inputs.unix_seconds = conversation.unix_seconds;
+  // Room for a template that says everything twice, and for its own words around each message.
+  constexpr std::size_t kTextFactor = 4;
+  constexpr std::size_t kTextBytesMin = std::size_t{1} << 20;
+  jinja::ChatTemplate::Limits limits;
+  limits.output_bytes_max = std::max(kTextBytesMin, kTextFactor * conversation.text_bytes);
+  auto prompt = chat->render(inputs, limits);
+  if (prompt) return std::move(*prompt);
+  if (prompt.error().code == ErrorCode::invalid_argument)
+    return errors::template_error(prompt.error().message);
+  return errors::template_failed(prompt.error().message);
+}
+
+}  // namespace sluice

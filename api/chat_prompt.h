@@ -1,0 +1,18 @@
+// A conversation as the text of a prompt, by the model's template.
+#pragma once
+
+#include "api/conversation.h"
+#include "api/request.h"
+#include "models/registry.h"
+#include "models/template/chat_template.h"
+
+#include <variant>
+
+namespace sluice {
+
+/// Errors are the client's: 400 where the model has no template, knows no tools, or its template
+/// refuses the conversation; 500 where the template fails or goes beyond its limits.
+std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& conversation,
+                                                          const ModelCard& model);
+
+}  // namespace sluice
