@@ -35,7 +35,7 @@ void SimClient::respond(HttpResponse response) {
   if (response.status != 200) return fail(body.at("error").as_object());
   take_fingerprint(body);
   for (const json::value& choice : body.at("choices").as_array())
-    take_choice(choice.as_object());
+    take_choice(as_text_choice(choice.as_object()));
   if (!cut_ && body.at("usage").as_object().at("completion_tokens").to_number<std::uint64_t>() !=
                    expected_->completion_tokens)
     complain("is told of a wrong number of tokens: " + json::serialize(body.at("usage")));
@@ -100,7 +100,7 @@ void SimClient::take_event(std::string_view event) {
   }
   take_fingerprint(chunk);
   for (const json::value& choice : chunk.at("choices").as_array())
-    take_choice(choice.as_object());
+    take_choice(as_text_choice(choice.as_object()));
   if (auto* usage = chunk.if_contains("usage"); usage && usage->is_object() && !cut_) {
     bool last = chunk.at("choices").as_array().empty();
     auto count = usage->as_object().at("completion_tokens").to_number<std::uint64_t>();

@@ -17,6 +17,25 @@
 
 namespace sluice::sim {
 
+boost::json::object as_text_choice(const boost::json::object& choice) {
+  const auto* said = choice.if_contains("delta");
+  if (said == nullptr) said = choice.if_contains("message");
+  if (said == nullptr) return choice;
+  boost::json::object plain;
+  const auto* content = said->as_object().if_contains("content");
+  plain["index"] = choice.at("index");
+  plain["text"] = content == nullptr ? boost::json::value("") : *content;
+  // Events without tokens have none.
+  plain["logprobs"] = nullptr;
+  if (const auto* logprobs = choice.at("logprobs").if_object()) {
+    if (!logprobs->at("content").as_array().empty())
+      plain["logprobs"] = boost::json::object{{"content", logprobs->at("content")}};
+  }
+  for (const char* key : {"finish_reason", "stop_reason"})
+    plain[key] = choice.at(key);
+  return plain;
+}
+
 class Undisturbed::Impl {
  public:
   std::shared_ptr<const Expected> run(const OpenAiRequest& request,
@@ -47,7 +66,9 @@ class Undisturbed::Impl {
     }
     Usage usage{plan->prompt_tokens, expected->completion_tokens, 0};
     std::string body = AnswerFormat::make(request.form, "hash", "fp_00000000")->body(wholes, usage);
-    expected->choices = boost::json::parse(body).as_object().at("choices").as_array();
+    const boost::json::value parsed = boost::json::parse(body);
+    for (const auto& choice : parsed.at("choices").as_array())
+      expected->choices.push_back(as_text_choice(choice.as_object()));
     return expected;
   }
 

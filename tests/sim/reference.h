@@ -17,6 +17,9 @@
 
 namespace sluice::sim {
 
+/// A choice of either interface as one of text completions: what it says stands under "text".
+boost::json::object as_text_choice(const boost::json::object& choice);
+
 /// All that a client may be given.
 struct Expected {
   std::vector<std::vector<TokenId>> tokens;  ///< that the session takes, by choice

@@ -3,6 +3,7 @@
 #include "actors/application.h"
 #include "actors/session.h"
 #include "api/http_answer.h"
+#include "base/check.h"
 #include "models/hash/hash_chain.h"
 #include "supervision/supervisor.h"
 #include "tests/sim/coverage.h"
@@ -473,7 +474,10 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   for (std::uint32_t i = 0; i < plan_.models; ++i) {
     auto model = std::make_shared<ServedModel>();
     model->name = "hash" + std::to_string(i);
-    model->card = {model->name, kHashVocabulary, kHashContext, make_byte_tokenizer()};
+    auto card = load_model_card("hash");
+    CHECK(card.has_value());
+    model->card = *std::move(card);
+    model->card.architecture = model->name;
     std::uint32_t lanes = plan_.lanes / plan_.models + (i < plan_.lanes % plan_.models ? 1 : 0);
     add_model(*front_, model, lanes, {"sluice", {}});
     for (LaneId lane : model->lanes)

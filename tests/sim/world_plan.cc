@@ -1,9 +1,14 @@
 // Draws a world from its seed.
+#include "api/conversation.h"
 #include "tests/sim/world.h"
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
 
 namespace sluice::sim {
 
@@ -75,6 +80,26 @@ OpenAiRequest draw_request(Chance& chance, std::uint64_t number) {
   return request;
 }
 
+/// The same prompt as what a user said in a conversation, so that chats and completions are held to
+/// the same rules.
+void make_chat(OpenAiRequest& request) {
+  auto chat = std::make_shared<Conversation>();
+  jinja::ValueHeap& heap = chat->heap;
+  jinja::Dict* message = heap.dict(2);
+  auto text = [&heap](std::string_view bytes) {
+    return heap.text(bytes, jinja::Origin::untrusted);
+  };
+  heap.set(message, text("role"), text("user"));
+  heap.set(message, text("content"), text(std::get<std::string>(request.prompts[0])));
+  jinja::List* messages = heap.list();
+  heap.append(messages, jinja::Value::of(message));
+  chat->messages = chat->messages_in_parts = jinja::Value::of(messages);
+  request.prompts = {std::move(chat)};
+  request.begins_text = true;
+  request.echo = false;
+  request.form.kind = AnswerKind::chat;
+}
+
 /// Each client has a stream of its own: the others do not change when it is left out.
 ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan& world) {
   Chance chance(seed, "client " + std::to_string(number));
@@ -97,6 +122,7 @@ ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan
     std::string& prompt = std::get<std::string>(plan.request.prompts[0]);
     prompt.insert(chance.below(prompt.size() + 1), 1, chance.hit(0.5) ? '\x07' : '\x06');
   }
+  if (chance.hit(0.3) && plan.request.prompts.size() == 1) make_chat(plan.request);
   return plan;
 }
 
