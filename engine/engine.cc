@@ -122,7 +122,8 @@ class Engine::Impl {
   StepBatch batch_;
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> complete_;  // finished without a step; their output is owed
-  std::vector<std::pair<Sequence*, std::int32_t>> ran_;  // with the rows of this step
+  std::vector<std::pair<Sequence*, std::int32_t>> ran_;    // with the rows of this step
+  std::vector<std::shared_ptr<SharedPrompt>> distrusted_;  // of those that failed in this step
   std::vector<SequenceOutput> spare_;  // outputs of earlier steps, for their memory
   std::uint64_t steps_ = 0;
   std::uint64_t preemptions_ = 0;
@@ -272,6 +273,9 @@ Result<void> Engine::Impl::step(StepResult& result,
   for (auto [sequence, rows] : ran_)
     read_logits(*sequence, rows, rest, result);
   CHECK(rest.empty());
+  for (const auto& prompt : distrusted_)
+    scheduler_.compute_again(*prompt);
+  distrusted_.clear();
   return {};
 }
 
@@ -362,6 +366,10 @@ void Engine::Impl::build_batch(const std::vector<Sequence*>& picked) {
     auto row = static_cast<std::int32_t>(batch_.tokens.size());
     auto first = sequence->tokens.begin() + sequence->computed;
     batch_.tokens.insert(batch_.tokens.end(), first, first + sequence->rows);
+    for (auto i = static_cast<std::size_t>(sequence->computed / kBlockTokens);
+         i < sequence->blocks.size();
+         ++i)
+      CHECK(pool_.references(sequence->blocks[i]) == 1);  // it is written to
     batch_.segments.push_back(
         {.first_position = sequence->computed, .rows = sequence->rows, .blocks = sequence->blocks});
     for (std::int32_t i = 0; i < sequence->rows; ++i) {
@@ -389,6 +397,9 @@ void Engine::Impl::read_logits(Sequence& sequence,
     read = in_prompt ? report_prompt(sequence, row, output) : generate(sequence, row, output);
   }
   if (!read) {
+    // It may have been the blocks that were wrong. A failure stays with the sequence it happened
+    // to, so nobody goes on with what it has computed.
+    if (sequence.shared) distrusted_.push_back(sequence.shared);
     fail(sequence, read.error(), result);
     return;
   }

@@ -76,8 +76,9 @@ struct EngineStats {
   ComputeStats compute{};
 };
 
-/// Continuous batching with chunked prefill over paged KV. Owns the model. Not thread-safe; never
-/// waits.
+/// Continuous batching with chunked prefill over paged KV. Sequences whose prompts are equal
+/// compute them once, as far as they fill blocks, and hold these together; their results are those
+/// of sequences that run alone. Owns the model. Not thread-safe; never waits.
 class Engine {
  public:
   struct Options {
@@ -104,8 +105,8 @@ class Engine {
   /// The reader of a sequence has room for `granted` results in all. Less than before, or another
   /// epoch: nothing happens.
   void grant(SequenceId id, Epoch epoch, std::uint32_t granted);
-  /// Forgets a sequence before the next step; its blocks are free at once. Unknown or newer:
-  /// nothing happens.
+  /// Forgets a sequence before the next step; its blocks are free at once, unless another has the
+  /// same prompt. Unknown or newer: nothing happens.
   void cancel(SequenceId id, Epoch epoch);
   /// One forward pass over what can run, and the tokens it gave.
   ///

@@ -23,9 +23,16 @@ std::int32_t blocks_known(const Sequence& sequence) {
   return blocks_for(std::min(tokens + 1, sequence.computed_limit()));
 }
 
+/// Blocks that it will have to allocate for them.
+std::int32_t blocks_missing(const Sequence& sequence) {
+  std::int32_t given = sequence.follows ? sequence.blocks_to_take() : 0;
+  return std::max(0, blocks_known(sequence) - std::max(held(sequence), given));
+}
+
 }  // namespace
 
-Scheduler::Scheduler(Options options, BlockPool& pool) : options_(options), pool_(pool) {
+Scheduler::Scheduler(Options options, BlockPool& pool)
+    : options_(options), pool_(pool), prompts_(pool) {
   CHECK(options.step_rows_max >= 1 && options.prefill_chunk >= 1 && options.logit_rows_max >= 1);
 }
 
@@ -34,6 +41,7 @@ void Scheduler::add(Sequence& sequence) {
   CHECK(blocks_for(sequence.computed_limit()) <= pool_.total());
   sequence.arrival = ++arrivals_;
   sequence.progressed_step = step_;
+  prompts_.join(sequence);
   order_.insert(std::upper_bound(order_.begin(), order_.end(), &sequence, before), &sequence);
   // The first in order needs a row even when all others decode.
   auto count = static_cast<std::int32_t>(order_.size());
@@ -45,6 +53,7 @@ void Scheduler::pause(Sequence& sequence) {
   auto found = std::find(order_.begin(), order_.end(), &sequence);
   CHECK(found != order_.end() && sequence.rows == 0);
   order_.erase(found);
+  sequence.follows = false;
   paused_.push_back(&sequence);
 }
 
@@ -58,14 +67,24 @@ void Scheduler::resume(Sequence& sequence) {
 void Scheduler::remove(Sequence& sequence) {
   CHECK(std::erase(sequence.paused ? paused_ : order_, &sequence) == 1);
   release_blocks(sequence);
+  prompts_.leave(sequence);
+}
+
+void Scheduler::compute_again(const SharedPrompt& prompt) {
+  CHECK(picked_.empty());
+  for (const auto* all : {&order_, &paused_})
+    for (Sequence* sequence : *all)
+      if (sequence->shared.get() == &prompt) release_blocks(*sequence);
 }
 
 const std::vector<Sequence*>& Scheduler::pick() {
   ++step_;
   preempted_ = 0;
   promote_starved();
-  for (Sequence* sequence : order_)
+  for (Sequence* sequence : order_) {
     sequence->rows = 0;
+    if (sequence->shared) sequence->shared->ahead = 0;
+  }
   pick_decodes();
   pick_prefills();
   picked_.clear();
@@ -78,14 +97,15 @@ const std::vector<Sequence*>& Scheduler::pick() {
 
 void Scheduler::advance() {
   for (Sequence* sequence : picked_) {
-    sequence->computed += sequence->rows;
+    std::int32_t from = std::exchange(sequence->computed, sequence->computed + sequence->rows);
     sequence->rows = 0;
-    if (sequence->computed > sequence->computed_most) {
-      sequence->computed_most = sequence->computed;
-      sequence->progressed_step = step_;
-    }
+    prompts_.publish(*sequence, from);
+    note_progress(*sequence);
   }
   picked_.clear();
+  // At once: who has computed the blocks may be done and give them back before the next step.
+  for (Sequence* sequence : order_)
+    if (sequence->follows) take(*sequence);
 }
 
 void Scheduler::limit(std::int32_t rows) {
@@ -166,19 +186,19 @@ void Scheduler::pick_prefills() {
   bool queue_blocked = false;
   for (Sequence* sequence : order_) {
     if (sequence->rows > 0) continue;
-    if (rows_left == 0) break;
     bool first = sequence == order_.front();
     if (sequence->blocks.empty() && !first) {
-      if (!queue_blocked && !may_start(*sequence, false) && may_start(*sequence, true)) {
-        while (!may_start(*sequence, false)) {
-          Sequence* victim = find_victim(*sequence, Reach::less_urgent);
-          if (victim == nullptr) break;
-          preempt(*victim);
-        }
+      bool may_run = rows_left > 0 || is_led(*sequence);
+      queue_blocked = queue_blocked || !may_run || !start(*sequence);
+      if (queue_blocked) {
+        sequence->follows = false;
+        continue;
       }
-      queue_blocked = queue_blocked || !may_start(*sequence, false);
-      if (queue_blocked) continue;
+    } else {
+      take(*sequence);
+      sequence->follows = !first && is_led(*sequence);
     }
+    if (sequence->follows || rows_left == 0) continue;
     std::int32_t chunk = chunk_for(*sequence, rows_left, logits_left);
     Reach reach = first ? Reach::everybody : Reach::less_urgent;
     if (!reserve(*sequence, sequence->computed + chunk, reach)) {
@@ -189,28 +209,69 @@ void Scheduler::pick_prefills() {
     }
     sequence->rows = chunk;
     rows_left -= chunk;
+    if (sequence->shared)
+      sequence->shared->ahead = std::max(sequence->shared->ahead, sequence->computed + chunk);
     for (std::int32_t row = 0; row < chunk; ++row)
       logits_left -= sequence->wants_logits(sequence->computed + row);
   }
 }
 
-/// A waiting sequence starts when all its known tokens find room beside what the running ones still
-/// need for theirs, and one block more for each of those: else it would be preempted at once.
-bool Scheduler::may_start(const Sequence& sequence, bool without_less_urgent) const {
-  std::int32_t room = pool_.free();
-  for (const Sequence* other : paused_)
-    room += held(*other);
-  for (const Sequence* other : order_) {
-    if (other->blocks.empty()) continue;
-    bool spared = other->urgency <= sequence.urgency ||
-                  other->preemptions >= options_.preemptions_max || other == order_.front();
-    if (without_less_urgent && !spared) {
-      room += held(*other);
-    } else {
-      room -= std::max(0, blocks_known(*other) - held(*other)) + 1;
+/// Gives a waiting sequence its place among those who run, and the blocks of its prompt that are
+/// there. False: there is no room yet.
+bool Scheduler::start(Sequence& sequence) {
+  // First of all, so that they stay when those who have computed them give theirs up.
+  prompts_.take(sequence);
+  sequence.follows = is_led(sequence);
+  if (!may_start(sequence, false) && may_start(sequence, true)) {
+    while (!may_start(sequence, false)) {
+      Sequence* victim = find_victim(sequence, Reach::less_urgent);
+      if (victim == nullptr) break;
+      preempt(*victim);
     }
   }
-  return room >= blocks_known(sequence);
+  if (!may_start(sequence, false)) {
+    release_blocks(sequence);
+    return false;
+  }
+  if (!sequence.blocks.empty()) note_taken(sequence);
+  return true;
+}
+
+/// A waiting sequence starts when all its known tokens find room beside what the running ones still
+/// need for theirs, and one block more for each of those: else it would be preempted at once. Those
+/// before it who follow run, too, whether they hold a block yet or not.
+bool Scheduler::may_start(const Sequence& sequence, bool without_less_urgent) const {
+  auto visit_others = [&](auto&& visit) {
+    for (const Sequence* other : paused_)
+      visit(*other, true);
+    for (const Sequence* other : order_) {
+      bool runs = !other->blocks.empty() || (other->follows && before(other, &sequence));
+      if (other == &sequence || !runs) continue;
+      bool spared = other->urgency <= sequence.urgency ||
+                    other->preemptions >= options_.preemptions_max || other == order_.front();
+      visit(*other, without_less_urgent && !spared);
+    }
+  };
+  // Of a prompt's blocks those stay that somebody names who does not give up.
+  visit_others([](const Sequence& other, bool /*gives_up*/) {
+    if (other.shared) other.shared->kept = 0;
+  });
+  if (sequence.shared) sequence.shared->kept = sequence.shared_blocks();
+  std::int32_t room = pool_.free();
+  visit_others([&](const Sequence& other, bool gives_up) {
+    if (gives_up) {
+      room += held(other) - other.shared_blocks();
+    } else {
+      room -= blocks_missing(other) + 1;
+      if (other.shared) other.shared->kept = std::max(other.shared->kept, other.shared_blocks());
+    }
+  });
+  visit_others([&](const Sequence& other, bool gives_up) {
+    if (!gives_up || !other.shared) return;
+    auto known = static_cast<std::int32_t>(other.shared->blocks.size());
+    room += known - std::exchange(other.shared->kept, known);
+  });
+  return room >= blocks_missing(sequence);
 }
 
 /// The rows of the next chunk: within `rows`, and needing no more than `logits` rows of logits, nor
@@ -273,12 +334,43 @@ Sequence* Scheduler::find_victim(const Sequence& wanting, Reach reach) const {
 
 bool Scheduler::is_better_victim(const Sequence& a, const Sequence& b) const {
   auto key = [&](const Sequence& s) {
+    std::int32_t others = named_by_others(s);
     return std::tuple(-static_cast<std::int32_t>(s.urgency),
+                      others == held(s),
                       s.preemptions >= options_.preemptions_max,
-                      s.computed,
+                      s.computed - others * kBlockTokens,
                       -static_cast<std::int64_t>(s.arrival));
   };
   return key(a) < key(b);
+}
+
+/// How many of its blocks would not be free without it.
+std::int32_t Scheduler::named_by_others(const Sequence& sequence) const {
+  auto end = sequence.blocks.begin() + sequence.shared_blocks();
+  auto own = std::partition_point(
+      sequence.blocks.begin(), end, [&](std::int32_t b) { return pool_.references(b) > 1; });
+  return static_cast<std::int32_t>(own - sequence.blocks.begin());
+}
+
+/// In this step another computes blocks of the prompt that the sequence can take.
+bool Scheduler::is_led(const Sequence& sequence) {
+  return sequence.blocks_to_take() > sequence.computed / kBlockTokens &&
+         sequence.shared->ahead > sequence.computed;
+}
+
+void Scheduler::take(Sequence& sequence) {
+  if (prompts_.take(sequence)) note_taken(sequence);
+}
+
+void Scheduler::note_taken(Sequence& sequence) const {
+  sequence.state = Sequence::State::running;
+  note_progress(sequence);
+}
+
+void Scheduler::note_progress(Sequence& sequence) const {
+  if (sequence.computed <= sequence.computed_most) return;
+  sequence.computed_most = sequence.computed;
+  sequence.progressed_step = step_;
 }
 
 void Scheduler::preempt(Sequence& sequence) {
@@ -298,10 +390,9 @@ void Scheduler::trim(Sequence& sequence) {
 }
 
 void Scheduler::release_blocks(Sequence& sequence) {
-  for (std::int32_t block : sequence.blocks)
-    pool_.release(block);
-  sequence.blocks.clear();
+  prompts_.release(sequence);
   sequence.computed = 0;
+  sequence.follows = false;
   sequence.state = Sequence::State::waiting;
 }
 

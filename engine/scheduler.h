@@ -3,6 +3,7 @@
 
 #include "engine/block_pool.h"
 #include "engine/sequence.h"
+#include "engine/shared_prompts.h"
 
 #include <cstdint>
 #include <vector>
@@ -16,9 +17,10 @@ namespace sluice {
 /// prefill in order. A sequence that waits for blocks is not overtaken by a later waiting one.
 ///
 /// When blocks run out a decoding sequence takes them from the one of highest urgency number, then
-/// the least preempted up to `preemptions_max`, then the cheapest to compute again, then the
-/// newest; that may be itself. A prefilling one takes them from less urgent classes only. The
-/// victim keeps its tokens and its place.
+/// one that has blocks of its own, then the least preempted up to `preemptions_max`, then the
+/// cheapest to compute again, then the newest; that may be itself. A prefilling one takes them from
+/// less urgent classes only. The victim keeps its tokens and its place, and others keep what they
+/// shared with it.
 ///
 /// A sequence whose reader is behind is paused: it has no part in any step, keeps its blocks while
 /// nobody else needs them, and gives them up before anybody who runs. Its place in the order is
@@ -29,8 +31,13 @@ namespace sluice {
 /// joins the best class with its old place, where only older ones are before it: each sequence is
 /// therefore first after a bounded number of steps.
 ///
-/// Owner: the engine. Not thread-safe. Allocates only when it holds more sequences than ever
-/// before.
+/// Equal prompts are computed once (`SharedPrompts`): while one of those who have a prompt prefills
+/// it the ones behind it follow. A follower has its place among those who run, but no rows; it
+/// takes each block as it is computed, and computes what is left when nobody is ahead of it any
+/// more. The first in order follows nobody.
+///
+/// Owner: the engine. Not thread-safe. Allocates in `add`, and otherwise only when it holds more
+/// sequences than ever before.
 class Scheduler {
  public:
   struct Options {
@@ -49,8 +56,11 @@ class Scheduler {
   /// Takes a sequence out of all further steps, or in again; nothing happens if it is so already.
   void pause(Sequence& sequence);
   void resume(Sequence& sequence);
-  /// Forgets a sequence; its blocks are free.
+  /// Forgets a sequence; its blocks are free, but for those that others name.
   void remove(Sequence& sequence);
+  /// What was computed of this prompt is not to be relied on: whoever has it computes it again.
+  /// Nothing may be picked.
+  void compute_again(const SharedPrompt& prompt);
 
   /// Decides the next step: sets `rows` of every sequence and extends the block tables to hold
   /// them. Returns those with rows, in order; valid until the next call.
@@ -81,18 +91,25 @@ class Scheduler {
   void promote_starved();
   void pick_decodes();
   void pick_prefills();
+  bool start(Sequence& sequence);
   bool may_start(const Sequence& sequence, bool without_less_urgent) const;
   std::int32_t chunk_for(const Sequence& sequence, std::int32_t rows, std::int32_t logits) const;
   bool reserve(Sequence& sequence, std::int32_t tokens, Reach reach);
   Sequence* find_paused() const;
   Sequence* find_victim(const Sequence& wanting, Reach reach) const;
   bool is_better_victim(const Sequence& a, const Sequence& b) const;
+  std::int32_t named_by_others(const Sequence& sequence) const;
+  static bool is_led(const Sequence& sequence);
+  void take(Sequence& sequence);
+  void note_taken(Sequence& sequence) const;
+  void note_progress(Sequence& sequence) const;
   void preempt(Sequence& sequence);
   void release_blocks(Sequence& sequence);
   void trim(Sequence& sequence);
 
   Options options_;
   BlockPool& pool_;
+  SharedPrompts prompts_;
   std::vector<Sequence*> order_;  // by urgency, then arrival; the first is never a victim
   std::vector<Sequence*> paused_;
   std::vector<Sequence*> picked_;

@@ -4,9 +4,12 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/plan.h"
+#include "engine/shared_prompts.h"
 #include "kernels/ops.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -38,14 +41,16 @@ struct Sequence {
   std::uint32_t granted = kNoLimit;  ///< results the reader has room for; see `reported`
   bool paused = false;               ///< it has reported all that was granted
 
-  std::uint8_t urgency = 0;           ///< as given; the scheduler lowers it when it starves
-  std::uint64_t arrival = 0;          ///< place in the order of arrivals; kept when preempted
-  std::int32_t computed = 0;          ///< tokens whose keys and values are in the blocks
-  std::int32_t rows = 0;              ///< rows of the step that is being made
-  std::vector<std::int32_t> blocks;   ///< block table; covers `computed + rows` tokens, no more
-  std::int32_t preemptions = 0;       ///< how often it lost its blocks
-  std::int32_t computed_most = 0;     ///< the highest `computed` so far
-  std::uint64_t progressed_step = 0;  ///< the step in which `computed_most` last grew
+  std::uint8_t urgency = 0;              ///< as given; the scheduler lowers it when it starves
+  std::uint64_t arrival = 0;             ///< place in the order of arrivals; kept when preempted
+  std::int32_t computed = 0;             ///< tokens whose keys and values are in the blocks
+  std::int32_t rows = 0;                 ///< rows of the step that is being made
+  std::vector<std::int32_t> blocks;      ///< block table; covers `computed + rows` tokens, no more
+  std::int32_t preemptions = 0;          ///< how often it lost its blocks
+  std::int32_t computed_most = 0;        ///< the highest `computed` so far
+  std::uint64_t progressed_step = 0;     ///< the step in which `computed_most` last grew
+  std::shared_ptr<SharedPrompt> shared;  ///< with all who have its prompt; none: it fills no block
+  bool follows = false;  ///< another computes blocks of its prompt that it will take
 
   [[nodiscard]] std::int32_t prompt_size() const {
     return static_cast<std::int32_t>(plan.prompt.size());
@@ -74,6 +79,19 @@ struct Sequence {
   [[nodiscard]] bool wants_logits(std::int32_t position) const {
     if (position + 1 < prompt_size()) return position + 1 >= prompt_logprobs_next;
     return generated_max > 0 && position + 1 == static_cast<std::int32_t>(tokens.size());
+  }
+  /// How many blocks, from the first on, are full of computed tokens of the prompt: they may be
+  /// named by others, too, and are not written to.
+  [[nodiscard]] std::int32_t shared_blocks() const {
+    return shared ? std::min(computed, prompt_size()) / kBlockTokens : 0;
+  }
+  /// How many of them it may have from others: nobody reads the logits of their rows.
+  [[nodiscard]] std::int32_t blocks_to_take() const {
+    if (!shared) return 0;
+    std::int32_t end = prompt_logprobs_next < prompt_size()
+                           ? prompt_logprobs_next
+                           : static_cast<std::int32_t>(tokens.size());
+    return std::min(end - 1, prompt_size()) / kBlockTokens;
   }
 };
 

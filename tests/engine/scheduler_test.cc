@@ -1,90 +1,18 @@
 #include "engine/scheduler.h"
 
+#include "tests/support/scheduler_bench.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <random>
 #include <vector>
 
 namespace sluice {
 namespace {
 
-/// Sequences, a pool and a scheduler, with a stand-in for the model: every computed sequence whose
-/// known tokens are all computed gets one token more, until it has all it wants.
-class Bench {
- public:
-  Bench(Scheduler::Options options, std::int32_t blocks)
-      : pool(blocks), scheduler(options, pool), options_(options) {}
-
-  Sequence& add(std::int32_t prompt, std::uint32_t generated, std::uint8_t urgency = 1) {
-    auto sequence = std::make_unique<Sequence>();
-    sequence->id = SequenceId{++ids_};
-    sequence->plan.prompt.assign(static_cast<std::size_t>(prompt), 7);
-    sequence->tokens = sequence->plan.prompt;
-    sequence->generated_max = generated;
-    sequence->prompt_logprobs_next = prompt;
-    sequence->urgency = urgency;
-    scheduler.add(*sequence);
-    return *live.emplace(ids_, std::move(sequence)).first->second;
-  }
-
-  void remove(Sequence& sequence) {
-    scheduler.remove(sequence);
-    live.erase(sequence.id.value);
-  }
-
-  /// One step. Returns the ids that finished in it.
-  std::vector<std::uint64_t> step() {
-    std::vector<Sequence*> picked = scheduler.pick();
-    check(picked);
-    scheduler.advance();
-    std::vector<std::uint64_t> finished;
-    for (Sequence* sequence : picked) {
-      if (sequence->rows_wanted() > 0) continue;
-      sequence->tokens.push_back(9);
-      if (sequence->generated().size() < sequence->generated_max) continue;
-      finished.push_back(sequence->id.value);
-      remove(*sequence);
-    }
-    return finished;
-  }
-
-  /// E1 to E3, and the bounds of a step.
-  void check(const std::vector<Sequence*>& picked) const {
-    std::vector<std::int32_t> references(static_cast<std::size_t>(pool.total()), 0);
-    std::int32_t rows = 0;
-    for (const auto& [id, sequence] : live) {
-      auto held = static_cast<std::int32_t>(sequence->blocks.size());
-      ASSERT_EQ(held, blocks_for(sequence->computed + sequence->rows));
-      ASSERT_LE(sequence->rows, std::max(1, options_.prefill_chunk));
-      for (std::int32_t block : sequence->blocks)
-        ++references[static_cast<std::size_t>(block)];
-      rows += sequence->rows;
-    }
-    ASSERT_LE(rows, options_.step_rows_max);
-    std::int32_t used = 0;
-    for (std::int32_t block = 0; block < pool.total(); ++block) {
-      ASSERT_LE(references[static_cast<std::size_t>(block)], 1);
-      ASSERT_EQ(pool.references(block), references[static_cast<std::size_t>(block)]);
-      used += references[static_cast<std::size_t>(block)];
-    }
-    ASSERT_EQ(pool.used(), used);
-    ASSERT_EQ(pool.free() + used, pool.total());
-    bool rests = std::all_of(
-        live.begin(), live.end(), [](const auto& entry) { return entry.second->paused; });
-    ASSERT_EQ(picked.empty(), rests);
-  }
-
-  BlockPool pool;
-  Scheduler scheduler;
-  std::map<std::uint64_t, std::unique_ptr<Sequence>> live;
-
- private:
-  Scheduler::Options options_;
-  std::uint64_t ids_ = 0;
-};
+using Bench = testing::SchedulerBench;
 
 Scheduler::Options small() {
   return {.step_rows_max = 32, .prefill_chunk = 16, .logit_rows_max = 40};
@@ -374,12 +302,13 @@ TEST(SchedulerDeathTest, EndsTheProcessForASequenceThatCanNeverFit) {
   EXPECT_DEATH(bench.add(33, 1), "CHECK failed");
 }
 
-// E1, E2, E3 after each step, and E6: ten times more is asked for than the pool holds, and still
-// each sequence ends within a bounded number of steps.
+// E1, E2, E3, E5 after each step, and E6: ten times more is asked for than the pool holds, and
+// still each sequence ends within a bounded number of steps. Half of the seeds have few prompts.
 TEST(Scheduler, KeepsItsBooksAndItsProgressThroughARandomTrace) {
   constexpr std::size_t kSlots = 24;
-  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     std::mt19937_64 random(seed);
+    bool alike = seed % 2 == 0;
     auto between = [&](std::int32_t low, std::int32_t high) {
       return low + static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(high - low + 1));
     };
@@ -392,11 +321,12 @@ TEST(Scheduler, KeepsItsBooksAndItsProgressThroughARandomTrace) {
     int oldest = 0;
     int finished = 0;
     int preempted = 0;
-    for (int operation = 0; operation < 60'000; ++operation) {
+    for (int operation = 0; operation < 40'000; ++operation) {
       if (bench.live.size() < kSlots && random() % 3 != 0) {
         auto urgency = static_cast<std::uint8_t>(random() % 3);
         // Up to the whole pool: 12 blocks hold 192 tokens.
-        bench.add(between(1, 120), static_cast<std::uint32_t>(between(1, 72)), urgency);
+        std::int32_t prompt = alike ? 30 * between(1, 4) : between(1, 120);
+        bench.add(prompt, static_cast<std::uint32_t>(between(1, 72)), urgency, alike ? 7 : 0);
       }
       if (!bench.live.empty() && random() % 64 == 0) {
         auto victim = bench.live.begin();
@@ -436,24 +366,24 @@ TEST(Scheduler, CutsAStepDownToItsFirstAndItsDecodes) {
   ASSERT_EQ(picked, (std::vector<Sequence*>{&first, &b, &c, &late}));
 
   bench.scheduler.limit(20);
-  bench.check(picked);
+  bench.check(!picked.empty());
   EXPECT_EQ(first.rows, 16);
   EXPECT_EQ(late.rows, 2);
   EXPECT_EQ(late.blocks.size(), 1U);
 
   bench.scheduler.limit(5);
-  bench.check(picked);
+  bench.check(!picked.empty());
   EXPECT_EQ(picked, (std::vector<Sequence*>{&first, &b, &c}));
   EXPECT_EQ(first.rows, 3);
   EXPECT_TRUE(late.blocks.empty());
 
   bench.scheduler.limit(2);
-  bench.check(picked);
+  bench.check(!picked.empty());
   EXPECT_EQ(picked, (std::vector<Sequence*>{&first, &b}));
   EXPECT_EQ(first.rows, 1);
 
   bench.scheduler.limit(1);
-  bench.check(picked);
+  bench.check(!picked.empty());
   EXPECT_EQ(picked, (std::vector<Sequence*>{&first}));
 }
 

@@ -11,9 +11,9 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -155,7 +155,7 @@ class ScriptedModel final : public Model {
     script_->logit_rows_most =
         std::max(script_->logit_rows_most, static_cast<std::int32_t>(batch.logit_rows.size()));
     std::int32_t rows = 0;
-    std::set<std::int32_t> named;
+    std::map<std::int32_t, int> named;  // block, and how many tables name it
     for (const StepBatch::Segment& segment : batch.segments) {
       CHECK(segment.rows >= 1 && segment.first_position >= 0);
       std::int32_t end = segment.first_position + segment.rows;
@@ -164,9 +164,16 @@ class ScriptedModel final : public Model {
             static_cast<std::size_t>((end + kBlockTokens - 1) / kBlockTokens));
       for (std::int32_t block : segment.blocks) {
         CHECK(block >= 0 && block < limits_.blocks);
-        CHECK(named.insert(block).second);
+        ++named[block];
       }
       rows += segment.rows;
+    }
+    // Sequences may have blocks together, but nobody else has one that is written to.
+    for (const StepBatch::Segment& segment : batch.segments) {
+      auto own =
+          segment.blocks.subspan(static_cast<std::size_t>(segment.first_position / kBlockTokens));
+      for (std::int32_t block : own)
+        CHECK(named[block] == 1);
     }
     CHECK(static_cast<std::size_t>(rows) == batch.tokens.size());
     for (TokenId token : batch.tokens)
