@@ -2,12 +2,15 @@
 //
 //   engine_bench [--model FOLDER|hash] [--threads N] [--batches 1,4,16,64] [--rounds N]
 //                [--prompt TOKENS] [--tokens TOKENS] [--temperature T] [--level NAME]
+//                [--choices N] [--choices-prompt TOKENS]
 //
 // Lines: name value unit ceiling ratio; medians over rounds that alternate between batch sizes.
 // The ceiling of a decode at batch 1 is the read bandwidth with the same threads, measured right
 // before and after it: a token can be no faster than the weights can be read. If the two differ by
 // more than 15 % in some round, the line is marked noisy. Larger batches reuse the weights; what is
-// printed for them beside tokens is how much more they give than batch 1.
+// printed for them beside tokens is how much more they give than batch 1. The last line is the time
+// until each of N choices of one long prompt has its first token, beside that of N prompts; with
+// --choices 0 it is left out.
 #include "base/philox.h"
 #include "bench/bandwidth.h"
 #include "engine/engine.h"
@@ -33,6 +36,8 @@ struct Options {
   std::int32_t prompt = 64;
   std::int32_t tokens = 64;
   float temperature = 1.0F;
+  std::int32_t choices = 8;
+  std::int32_t choices_prompt = 1000;
 };
 
 [[noreturn]] void fail(const std::string& message) {
@@ -58,6 +63,10 @@ Options parse(int argc, char** argv) {
       options.prompt = std::atoi(value.c_str());
     } else if (name == "--tokens") {
       options.tokens = std::atoi(value.c_str());
+    } else if (name == "--choices") {
+      options.choices = std::atoi(value.c_str());
+    } else if (name == "--choices-prompt") {
+      options.choices_prompt = std::atoi(value.c_str());
     } else if (name == "--temperature") {
       options.temperature = std::strtof(value.c_str(), nullptr);
     } else if (name == "--batches") {
@@ -74,6 +83,8 @@ Options parse(int argc, char** argv) {
     fail("--batches needs numbers >= 1");
   if (options.rounds < 1 || options.prompt < 1 || options.tokens < 1 || options.model.threads < 1)
     fail("--rounds, --prompt, --tokens and --threads need numbers >= 1");
+  if (options.choices < 0 || options.choices_prompt < 1)
+    fail("--choices needs a number >= 0, --choices-prompt one >= 1");
   return options;
 }
 
@@ -93,15 +104,19 @@ class EngineBench {
     if (!model) fail(model.error().message);
     std::int32_t largest = *std::max_element(options.batches.begin(), options.batches.end());
     std::int32_t blocks_each = (options.prompt + options.tokens) / 16 + 2;
-    auto engine = Engine::create(std::move(*model),
-                                 {.sequences_max = largest,
-                                  .step_rows_max = std::max(256, largest),
-                                  .prefill_chunk = 256,
-                                  .blocks = largest * blocks_each},
-                                 clock_);
+    std::int32_t blocks_choice = options.choices_prompt / 16 + 2;
+    std::int32_t sequences = std::max(largest, options.choices);
+    auto engine =
+        Engine::create(std::move(*model),
+                       {.sequences_max = sequences,
+                        .step_rows_max = std::max(256, sequences),
+                        .prefill_chunk = 256,
+                        .blocks = std::max(largest * blocks_each, options.choices * blocks_choice)},
+                       clock_);
     if (!engine) fail(engine.error().message);
     engine_ = std::move(*engine);
-    if (options.prompt + options.tokens > engine_->model().context)
+    std::int32_t longest = options.choices > 0 ? options.choices_prompt + 1 : 0;
+    if (std::max(longest, options.prompt + options.tokens) > engine_->model().context)
       fail("prompt and tokens exceed the model's context");
   }
 
@@ -123,22 +138,61 @@ class EngineBench {
     }
     for (std::int32_t batch : options_.batches)
       print(batch, all[batch], all.at(options_.batches.front()));
+    if (options_.choices > 0) measure_choices();
   }
 
  private:
   void start(std::int32_t batch) {
-    for (std::int32_t i = 0; i < batch; ++i) {
-      StartSequence sequence;
-      sequence.id = SequenceId{++ids_};
-      sequence.plan.max_tokens = static_cast<std::uint32_t>(options_.tokens);
-      sequence.plan.sampling.temperature = options_.temperature;
-      sequence.plan.sampling.seed = ids_;
-      auto vocabulary = static_cast<std::uint32_t>(engine_->model().vocabulary);
-      for (std::int32_t p = 0; p < options_.prompt; ++p)
-        sequence.plan.prompt.push_back(
-            static_cast<TokenId>(philox(ids_, static_cast<std::uint64_t>(p))[0] % vocabulary));
-      if (auto added = engine_->add(std::move(sequence)); !added) fail(added.error().message);
+    for (std::int32_t i = 0; i < batch; ++i)
+      add(prompt(ids_ + 1, options_.prompt), options_.tokens);
+  }
+
+  [[nodiscard]] std::vector<TokenId> prompt(std::uint64_t key, std::int32_t tokens) const {
+    auto vocabulary = static_cast<std::uint32_t>(engine_->model().vocabulary);
+    std::vector<TokenId> prompt;
+    for (std::int32_t p = 0; p < tokens; ++p)
+      prompt.push_back(
+          static_cast<TokenId>(philox(key, static_cast<std::uint64_t>(p))[0] % vocabulary));
+    return prompt;
+  }
+
+  void add(std::vector<TokenId> prompt, std::int32_t tokens) {
+    StartSequence sequence;
+    sequence.id = SequenceId{++ids_};
+    sequence.plan.prompt = std::move(prompt);
+    sequence.plan.max_tokens = static_cast<std::uint32_t>(tokens);
+    sequence.plan.sampling.temperature = options_.temperature;
+    sequence.plan.sampling.seed = ids_;
+    if (auto added = engine_->add(std::move(sequence)); !added) fail(added.error().message);
+  }
+
+  /// Seconds until each choice has its first token, with so many different prompts among them.
+  double first_tokens(std::int32_t prompts) {
+    std::uint64_t key = ids_ + 1;
+    for (std::int32_t i = 0; i < options_.choices; ++i)
+      add(prompt(key + static_cast<std::uint64_t>(i % prompts), options_.choices_prompt), 1);
+    double begin = now_seconds();
+    while (!engine_->idle())
+      step();
+    return now_seconds() - begin;
+  }
+
+  void measure_choices() {
+    std::vector<double> shared;
+    std::vector<double> different;
+    std::vector<double> ratios;
+    for (int round = 0; round < options_.rounds; ++round) {
+      shared.push_back(first_tokens(1));
+      different.push_back(first_tokens(options_.choices));
+      ratios.push_back(shared.back() / different.back());
     }
+    std::printf(
+        "first tokens of %d choices of %d tokens %.3f s  of as many prompts %.3f s  ratio %.2f\n",
+        options_.choices,
+        options_.choices_prompt,
+        median(shared),
+        median(different),
+        median(ratios));
   }
 
   std::size_t step() {

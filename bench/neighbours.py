@@ -170,7 +170,8 @@ def neighbours(count):
 
 def measure_engine(binary, model, threads, tokens):
     """(tokens a second at batch 1 in one process, what share of the read bandwidth that is, the bandwidth in GB/s)."""
-    command = [binary, "--model", model, "--threads", threads, "--batches", 1, "--rounds", 1, "--tokens", tokens]
+    command = [binary, "--model", model, "--threads", threads, "--batches", 1, "--rounds", 1, "--tokens", tokens,
+               "--choices", 0]
     output = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
     decode = float(re.search(r"decode +batch 1 +([\d.]+)", output).group(1))
     ceiling, ratio = re.search(r"ceiling ([\d.]+) GB/s +ratio ([\d.]+)", output).groups()
