@@ -196,7 +196,7 @@ void Scheduler::pick_prefills() {
       }
     } else {
       take(*sequence);
-      sequence->follows = !first && is_led(*sequence);
+      sequence->follows = is_led(*sequence);  // never the first: before it nobody has got rows
     }
     if (sequence->follows || rows_left == 0) continue;
     std::int32_t chunk = chunk_for(*sequence, rows_left, logits_left);

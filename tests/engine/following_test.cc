@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -86,27 +87,20 @@ TEST(Following, TakesTheWholePromptWhenMoreThanThePromptIsKnown) {
 }
 
 TEST(Following, SharesNothingBetweenPromptsThatDiffer) {
-  Bench bench(small(), 64);
+  Bench bench({.step_rows_max = 80, .prefill_chunk = 16, .logit_rows_max = 64}, 64);
   Sequence& one = bench.add(90, 4, 1, kText);
-  Sequence& longer = bench.add(91, 4, 1, kText);
-  Sequence& last_differs = bench.add(90, 4, 1, kText);
-  bench.remove(last_differs);
-  auto other = std::make_unique<Sequence>();
-  other->id = SequenceId{99};
-  other->plan.prompt.assign(90, kText);
-  other->plan.prompt.back() = kText + 1;
-  other->tokens = other->plan.prompt;
-  other->generated_max = 4;
-  other->prompt_logprobs_next = 90;
-  other->urgency = 1;
-  bench.scheduler.add(*other);
-  Sequence& different = *bench.live.emplace(99, std::move(other)).first->second;
+  std::vector<Sequence*> others = {&bench.add(89, 4, 1, kText), &bench.add(91, 4, 1, kText)};
+  for (TokenId last : {kText - 1, kText + 1}) {
+    std::vector<TokenId> prompt(90, kText);
+    prompt.back() = last;
+    others.push_back(&bench.add(std::move(prompt), 4));
+  }
 
   bench.scheduler.pick();
 
   EXPECT_EQ(one.rows, 16);
-  EXPECT_EQ(longer.rows, 16);
-  EXPECT_EQ(different.rows, 16);
+  for (Sequence* other : others)
+    EXPECT_EQ(other->rows, 16);
 }
 
 TEST(Following, FollowsTheMoreUrgentFromWhereItStands) {
@@ -231,6 +225,66 @@ TEST(Following, OvertakesNobodyWhoWaitsForBlocks) {
   EXPECT_EQ(leader.computed, 32);
   EXPECT_EQ(waits.computed, 0);
   EXPECT_EQ(later.computed, 0);
+}
+
+/// In a pool of 16 blocks: one that runs and holds one, and two that share six blocks of a prompt
+/// and hold one more each.
+struct Room : ::testing::Test {
+  Room() : bench({.step_rows_max = 256, .prefill_chunk = 256, .logit_rows_max = 64}, 16) {
+    bench.add(1, 60, 0);
+    one = &bench.add(100, 20, 1, kText);
+    two = &bench.add(100, 20, 1, kText);
+    while (two->generated().empty())
+      bench.step();
+    EXPECT_EQ(bench.pool.free(), 7);
+  }
+  /// Whether a prompt that needs so many blocks starts now.
+  bool starts(std::int32_t blocks) {
+    Sequence& added = bench.add(blocks * kBlockTokens - 1, 2);
+    bench.scheduler.pick();
+    bool started = added.rows > 0;
+    bench.scheduler.withdraw();
+    bench.remove(added);
+    return started;
+  }
+
+  Bench bench;
+  Sequence* one = nullptr;
+  Sequence* two = nullptr;
+};
+
+TEST_F(Room, IsWhatAllThePausedWouldGiveTogether) {
+  bench.scheduler.pause(*one);
+  bench.scheduler.pause(*two);
+
+  // All sixteen, but for the one block that is held and one for its next tokens.
+  EXPECT_FALSE(starts(15));
+  EXPECT_TRUE(starts(14));
+  EXPECT_TRUE(one->blocks.empty());
+  EXPECT_TRUE(two->blocks.empty());
+}
+
+TEST_F(Room, IsNotWhatSomebodyWhoRunsKeeps) {
+  bench.scheduler.pause(*one);
+
+  EXPECT_FALSE(starts(7));
+  EXPECT_TRUE(starts(6))
+      << "seven are free and one is the paused one's, one goes to each that runs";
+}
+
+TEST_F(Room, IsNotWhatTheOneThatStartsTakesItself) {
+  bench.scheduler.pause(*one);
+  bench.scheduler.pause(*two);
+  for (std::int32_t blocks : {15, 14}) {
+    Sequence& resumed = bench.add(100, 150, 1, kText);
+    resumed.tokens.resize(static_cast<std::size_t>(blocks * kBlockTokens - 1), 9);
+    bench.scheduler.pick();
+
+    EXPECT_EQ(resumed.rows > 0, blocks == 14);
+    EXPECT_EQ(resumed.computed, blocks == 14 ? 96 : 0);
+    bench.scheduler.withdraw();
+    bench.remove(resumed);
+  }
 }
 
 TEST(Following, LosesOnlyItsOwnBlocksAsAVictim) {

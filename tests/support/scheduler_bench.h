@@ -28,13 +28,16 @@ class SchedulerBench {
                 std::uint32_t generated,
                 std::uint8_t urgency = 1,
                 TokenId text = 0) {
+    if (text == 0) text = static_cast<TokenId>(1001 + ids_);
+    return add(std::vector<TokenId>(static_cast<std::size_t>(prompt), text), generated, urgency);
+  }
+  Sequence& add(std::vector<TokenId> prompt, std::uint32_t generated, std::uint8_t urgency = 1) {
     auto sequence = std::make_unique<Sequence>();
     sequence->id = SequenceId{++ids_};
-    if (text == 0) text = static_cast<TokenId>(1000 + ids_);
-    sequence->plan.prompt.assign(static_cast<std::size_t>(prompt), text);
+    sequence->plan.prompt = std::move(prompt);
     sequence->tokens = sequence->plan.prompt;
     sequence->generated_max = generated;
-    sequence->prompt_logprobs_next = prompt;
+    sequence->prompt_logprobs_next = sequence->prompt_size();
     sequence->urgency = urgency;
     scheduler.add(*sequence);
     return *live.emplace(ids_, std::move(sequence)).first->second;
