@@ -29,6 +29,13 @@ std::int32_t blocks_missing(const Sequence& sequence) {
   return std::max(0, blocks_known(sequence) - std::max(held(sequence), given));
 }
 
+/// How many blocks of its prompt stay because of it, beyond those that stay anyhow.
+std::int32_t newly_kept(const Sequence& sequence) {
+  if (!sequence.shared) return 0;
+  std::int32_t kept = std::max(sequence.shared->kept, sequence.shared_blocks());
+  return kept - std::exchange(sequence.shared->kept, kept);
+}
+
 }  // namespace
 
 Scheduler::Scheduler(Options options, BlockPool& pool)
@@ -184,6 +191,7 @@ void Scheduler::pick_prefills() {
     logits_left -= sequence->rows;
   }
   bool queue_blocked = false;
+  room_.reset();
   for (Sequence* sequence : order_) {
     if (sequence->rows > 0) continue;
     bool first = sequence == order_.front();
@@ -195,8 +203,11 @@ void Scheduler::pick_prefills() {
         continue;
       }
     } else {
+      std::int32_t before = pool_.free() - blocks_missing(*sequence);
       take(*sequence);
       sequence->follows = is_led(*sequence);  // never the first: before it nobody has got rows
+      std::int32_t after = pool_.free() - blocks_missing(*sequence);
+      if (room_) *room_ += after - before - newly_kept(*sequence);
     }
     if (sequence->follows || rows_left == 0) continue;
     std::int32_t chunk = chunk_for(*sequence, rows_left, logits_left);
@@ -218,60 +229,68 @@ void Scheduler::pick_prefills() {
 
 /// Gives a waiting sequence its place among those who run, and the blocks of its prompt that are
 /// there. False: there is no room yet.
+///
+/// It starts when all its known tokens find room beside what the running ones still need for
+/// theirs, and one block more for each of those: else it would be preempted at once.
 bool Scheduler::start(Sequence& sequence) {
+  if (!room_) room_ = count_room(sequence, false);
   // First of all, so that they stay when those who have computed them give theirs up.
   prompts_.take(sequence);
   sequence.follows = is_led(sequence);
-  if (!may_start(sequence, false) && may_start(sequence, true)) {
-    while (!may_start(sequence, false)) {
+  std::int32_t missing = blocks_missing(sequence);
+  *room_ -= newly_kept(sequence);
+  if (*room_ < missing && count_room(sequence, true) >= missing) {
+    while (*room_ < missing) {
       Sequence* victim = find_victim(sequence, Reach::less_urgent);
       if (victim == nullptr) break;
       preempt(*victim);
+      room_ = count_room(sequence, false);
     }
   }
-  if (!may_start(sequence, false)) {
+  if (*room_ < missing) {
     release_blocks(sequence);
     return false;
   }
+  *room_ -= missing + 1;
   if (!sequence.blocks.empty()) note_taken(sequence);
   return true;
 }
 
-/// A waiting sequence starts when all its known tokens find room beside what the running ones still
-/// need for theirs, and one block more for each of those: else it would be preempted at once. Those
-/// before it who follow run, too, whether they hold a block yet or not.
-bool Scheduler::may_start(const Sequence& sequence, bool without_less_urgent) const {
+/// Blocks that `starting` may count on: what is free or would be given up, without what the others
+/// need who run. Those before it who follow run, too, whether they hold a block yet or not.
+std::int32_t Scheduler::count_room(const Sequence& starting, bool without_less_urgent) const {
   auto visit_others = [&](auto&& visit) {
     for (const Sequence* other : paused_)
       visit(*other, true);
     for (const Sequence* other : order_) {
-      bool runs = !other->blocks.empty() || (other->follows && before(other, &sequence));
-      if (other == &sequence || !runs) continue;
-      bool spared = other->urgency <= sequence.urgency ||
+      bool runs = !other->blocks.empty() || (other->follows && before(other, &starting));
+      if (other == &starting || !runs) continue;
+      bool spared = other->urgency <= starting.urgency ||
                     other->preemptions >= options_.preemptions_max || other == order_.front();
       visit(*other, without_less_urgent && !spared);
     }
   };
   // Of a prompt's blocks those stay that somebody names who does not give up.
   visit_others([](const Sequence& other, bool /*gives_up*/) {
-    if (other.shared) other.shared->kept = 0;
+    if (!other.shared) return;
+    other.shared->kept = 0;
+    other.shared->counted = false;
   });
-  if (sequence.shared) sequence.shared->kept = sequence.shared_blocks();
+  if (starting.shared) starting.shared->kept = starting.shared_blocks();
   std::int32_t room = pool_.free();
   visit_others([&](const Sequence& other, bool gives_up) {
     if (gives_up) {
       room += held(other) - other.shared_blocks();
     } else {
       room -= blocks_missing(other) + 1;
-      if (other.shared) other.shared->kept = std::max(other.shared->kept, other.shared_blocks());
+      newly_kept(other);
     }
   });
   visit_others([&](const Sequence& other, bool gives_up) {
-    if (!gives_up || !other.shared) return;
-    auto known = static_cast<std::int32_t>(other.shared->blocks.size());
-    room += known - std::exchange(other.shared->kept, known);
+    if (!gives_up || !other.shared || std::exchange(other.shared->counted, true)) return;
+    room += static_cast<std::int32_t>(other.shared->blocks.size()) - other.shared->kept;
   });
-  return room >= blocks_missing(sequence);
+  return room;
 }
 
 /// The rows of the next chunk: within `rows`, and needing no more than `logits` rows of logits, nor
@@ -374,6 +393,7 @@ void Scheduler::note_progress(Sequence& sequence) const {
 }
 
 void Scheduler::preempt(Sequence& sequence) {
+  room_.reset();
   release_blocks(sequence);
   sequence.rows = 0;
   ++sequence.preemptions;

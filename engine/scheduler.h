@@ -6,6 +6,7 @@
 #include "engine/shared_prompts.h"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace sluice {
@@ -92,7 +93,7 @@ class Scheduler {
   void pick_decodes();
   void pick_prefills();
   bool start(Sequence& sequence);
-  bool may_start(const Sequence& sequence, bool without_less_urgent) const;
+  std::int32_t count_room(const Sequence& starting, bool without_less_urgent) const;
   std::int32_t chunk_for(const Sequence& sequence, std::int32_t rows, std::int32_t logits) const;
   bool reserve(Sequence& sequence, std::int32_t tokens, Reach reach);
   Sequence* find_paused() const;
@@ -113,6 +114,7 @@ class Scheduler {
   std::vector<Sequence*> order_;  // by urgency, then arrival; the first is never a victim
   std::vector<Sequence*> paused_;
   std::vector<Sequence*> picked_;
+  std::optional<std::int32_t> room_;  // for whoever starts next in this pick; none: to be counted
   std::uint64_t arrivals_ = 0;
   std::uint64_t step_ = 0;
   std::int32_t preempted_ = 0;

@@ -4,40 +4,44 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
-#include <compare>
+#include <cstring>
+#include <iterator>
 #include <utility>
 
 namespace sluice {
 namespace {
 
-/// Shorter prompts first: those of different lengths are told apart at once.
-std::strong_ordering compare(std::span<const TokenId> a, std::span<const TokenId> b) {
-  if (a.size() != b.size()) return a.size() <=> b.size();
-  return std::lexicographical_compare_three_way(a.begin(), a.end(), b.begin(), b.end());
+/// < 0: a comes before b; 0: they are equal. Shorter prompts first, so that those of different
+/// lengths are told apart at once; then any order will do.
+int compare(std::span<const TokenId> a, std::span<const TokenId> b) {
+  if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
+  return std::memcmp(a.data(), b.data(), a.size_bytes());
 }
 
 }  // namespace
 
 bool SharedPrompts::Order::operator()(const Sequence* a, const Sequence* b) const {
-  auto order = compare(a->plan.prompt, b->plan.prompt);
+  int order = compare(a->plan.prompt, b->plan.prompt);
   return order == 0 ? a->arrival < b->arrival : order < 0;
 }
 
-bool SharedPrompts::Order::operator()(const Sequence* a, std::span<const TokenId> prompt) const {
-  return compare(a->plan.prompt, prompt) < 0;
+bool SharedPrompts::Order::operator()(std::span<const TokenId> prompt, const Sequence* a) const {
+  return compare(prompt, a->plan.prompt) < 0;
 }
 
 void SharedPrompts::join(Sequence& sequence) {
   std::int32_t full = sequence.prompt_size() / kBlockTokens;
   if (full == 0) return;
-  auto found = sequences_.lower_bound(std::span<const TokenId>(sequence.plan.prompt));
-  if (found != sequences_.end() && (*found)->plan.prompt == sequence.plan.prompt) {
-    sequence.shared = (*found)->shared;
+  // The newest of those who have it stands behind the others.
+  auto next = sequences_.upper_bound(std::span<const TokenId>(sequence.plan.prompt));
+  const Sequence* last = next == sequences_.begin() ? nullptr : *std::prev(next);
+  if (last != nullptr && last->plan.prompt == sequence.plan.prompt) {
+    sequence.shared = last->shared;
   } else {
     sequence.shared = std::make_shared<SharedPrompt>();
     sequence.shared->blocks.reserve(static_cast<std::size_t>(full));
   }
-  CHECK(sequences_.insert(&sequence).second);
+  sequences_.insert(next, &sequence);
 }
 
 void SharedPrompts::leave(Sequence& sequence) {

@@ -19,7 +19,8 @@ struct Sequence;
 struct SharedPrompt {
   std::vector<std::int32_t> blocks;  ///< block ids in the order of positions
   std::int32_t ahead = 0;            ///< in the step being made: how far its prefill gets
-  std::int32_t kept = 0;             ///< the scheduler's, while it counts: blocks that stay
+  std::int32_t kept = 0;             ///< while room is counted: blocks that somebody keeps
+  bool counted = false;              ///< likewise: the others are counted
 };
 
 /// Lets sequences whose prompts are equal, token for token, name the same blocks. What is known of
@@ -54,7 +55,7 @@ class SharedPrompts {
   struct Order {
     using is_transparent = void;
     bool operator()(const Sequence* a, const Sequence* b) const;
-    bool operator()(const Sequence* a, std::span<const TokenId> prompt) const;
+    bool operator()(std::span<const TokenId> prompt, const Sequence* a) const;
   };
 
   BlockPool& pool_;

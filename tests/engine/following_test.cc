@@ -227,6 +227,66 @@ TEST(Following, OvertakesNobodyWhoWaitsForBlocks) {
   EXPECT_EQ(later.computed, 0);
 }
 
+TEST(Following, OvertakesNobodyForWhomNoRowsAreLeft) {
+  Bench bench({.step_rows_max = 16, .prefill_chunk = 16, .logit_rows_max = 16}, 64);
+  Sequence& leader = bench.add(90, 8, 1, kText);
+  Sequence& waits = bench.add(90, 4);
+  Sequence& later = bench.add(90, 4, 1, kText);
+
+  bench.step();
+
+  EXPECT_EQ(leader.computed, 16);
+  EXPECT_TRUE(waits.blocks.empty());
+  EXPECT_TRUE(later.blocks.empty());
+}
+
+TEST(Following, StopsFollowingWhenSomebodyBeforeItWaitsForBlocks) {
+  Bench bench({.step_rows_max = 64, .prefill_chunk = 10, .logit_rows_max = 64}, 10);
+  bench.add(1, 40, 0);
+  bench.add(90, 8, 1, kText);
+  Sequence& follower = bench.add(90, 8, 1, kText);
+  bench.step();
+  ASSERT_TRUE(follower.follows && follower.blocks.empty()) << "no block is full yet";
+  bench.add(150, 4, 0);
+
+  bench.step();
+
+  EXPECT_FALSE(follower.follows);
+  EXPECT_TRUE(follower.blocks.empty());
+}
+
+TEST(Following, FollowsNobodyWhileItIsPaused) {
+  Bench bench(small(), 64);
+  bench.add(90, 4, 1, kText);
+  Sequence& follower = bench.add(90, 4, 1, kText);
+  bench.step();
+  ASSERT_TRUE(follower.follows);
+
+  bench.scheduler.pause(follower);
+  bench.step();
+
+  EXPECT_FALSE(follower.follows);
+  EXPECT_EQ(follower.computed, 16);
+}
+
+TEST(Following, CountsAsProgress) {
+  Bench bench({.step_rows_max = 64,
+               .prefill_chunk = 64,
+               .logit_rows_max = 64,
+               .preemptions_max = 3,
+               .patience_steps = 3},
+              64);
+  bench.add(60, 8, 0, kText);
+  for (int i = 0; i < 4; ++i)
+    bench.step();
+  Sequence& late = bench.add(60, 8, 1, kText);
+
+  bench.scheduler.pick();
+
+  EXPECT_EQ(late.state, Sequence::State::running);
+  EXPECT_EQ(late.computed_most, 48);
+}
+
 /// In a pool of 16 blocks: one that runs and holds one, and two that share six blocks of a prompt
 /// and hold one more each.
 struct Room : ::testing::Test {
