@@ -393,7 +393,6 @@ void Scheduler::note_progress(Sequence& sequence) const {
 }
 
 void Scheduler::preempt(Sequence& sequence) {
-  room_.reset();
   release_blocks(sequence);
   sequence.rows = 0;
   ++sequence.preemptions;

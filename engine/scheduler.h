@@ -114,7 +114,8 @@ class Scheduler {
   std::vector<Sequence*> order_;  // by urgency, then arrival; the first is never a victim
   std::vector<Sequence*> paused_;
   std::vector<Sequence*> picked_;
-  std::optional<std::int32_t> room_;  // for whoever starts next in this pick; none: to be counted
+  std::optional<std::int32_t>
+      room_;  // at least, for whoever starts next in this pick; once counted
   std::uint64_t arrivals_ = 0;
   std::uint64_t step_ = 0;
   std::int32_t preempted_ = 0;

@@ -363,6 +363,84 @@ TEST(Following, LosesOnlyItsOwnBlocksAsAVictim) {
   EXPECT_GE(third.computed, 48) << "the prompt was still there";
 }
 
+TEST_F(Room, IsNotMadeForAPromptThatWouldNotFitAnyhow) {
+  one->urgency = two->urgency = 2;
+  Sequence& resumed = bench.add(100, 150, 1, kText);
+  resumed.tokens.resize(15 * kBlockTokens - 1, 9);
+
+  bench.scheduler.pick();
+
+  // It would keep the six blocks itself: nine are missing and eight could be free.
+  EXPECT_EQ(resumed.rows, 0);
+  EXPECT_EQ(one->preemptions + two->preemptions, 0);
+}
+
+TEST(Following, NeedsMoreRoomWhenNobodyIsAheadAnyMore) {
+  Bench bench(small(), 10);
+  bench.add(1, 40, 0);
+  Sequence& leader = bench.add(90, 8, 2, kText);
+  Sequence& follower = bench.add(90, 8, 2, kText);
+  bench.step();
+  ASSERT_EQ(follower.computed, 16);
+  bench.remove(leader);
+  Sequence& urgent = bench.add(1, 4, 1);
+  Sequence& late = bench.add(20, 4, 2);
+
+  bench.scheduler.pick();
+
+  EXPECT_EQ(urgent.rows, 1);
+  EXPECT_EQ(follower.rows, 16);
+  EXPECT_EQ(late.rows, 0) << "four blocks and one more are the follower's";
+}
+
+TEST(Following, KeepsItsPlaceWhenRoomIsMadeForOthers) {
+  Bench bench({.step_rows_max = 64, .prefill_chunk = 10, .logit_rows_max = 64}, 13);
+  bench.add(1, 40, 0);
+  Sequence& kept = bench.add(30, 40, 2);
+  Sequence& victim = bench.add(30, 40, 2);
+  for (int i = 0; i < 3; ++i)
+    bench.step();
+  Sequence& leader = bench.add(90, 8, 1, kText);
+  Sequence& follower = bench.add(90, 8, 1, kText);
+  Sequence& late = bench.add(47, 8, 1);
+
+  bench.scheduler.pick();
+
+  EXPECT_EQ(victim.preemptions, 1);
+  EXPECT_EQ(leader.rows, 10);
+  EXPECT_TRUE(follower.follows);
+  EXPECT_EQ(late.rows, 0) << "two blocks would be left beside the one the follower needs";
+  EXPECT_EQ(kept.preemptions, 0);
+}
+
+TEST(Following, TakesFromTheCheapestToComputeAgainWithoutTheBlocksOfOthers) {
+  Bench bench({.step_rows_max = 128, .prefill_chunk = 128, .logit_rows_max = 128}, 12);
+  bench.add(1, 60);
+  Sequence& one = bench.add(65, 60, 1, kText);
+  Sequence& two = bench.add(65, 60, 1, kText);
+  Sequence& other = bench.add(20, 60);
+  while (bench.scheduler.preempted() == 0)
+    bench.step();
+
+  EXPECT_EQ(one.preemptions, 0);
+  EXPECT_EQ(two.preemptions, 1);
+  EXPECT_EQ(other.preemptions, 0);
+}
+
+TEST(Following, IsNoVictimWhileItHasNothingOfItsOwn) {
+  Bench bench({.step_rows_max = 64, .prefill_chunk = 1, .logit_rows_max = 64}, 14);
+  bench.add(1, 100, 0);
+  Sequence& other = bench.add(1, 100);
+  Sequence& leader = bench.add(90, 8, 1, kText);
+  Sequence& follower = bench.add(90, 8, 1, kText);
+  while (bench.scheduler.preempted() == 0)
+    bench.step();
+
+  EXPECT_EQ(follower.computed, 64);
+  EXPECT_EQ(leader.preemptions + follower.preemptions, 0);
+  EXPECT_EQ(other.preemptions, 1);
+}
+
 TEST(Following, GivesAnUrgentPromptTheBlocksThatLessUrgentOnesShare) {
   Bench bench({.step_rows_max = 64, .prefill_chunk = 64, .logit_rows_max = 64}, 12);
   Sequence& one = bench.add(100, 20, 2, kText);
