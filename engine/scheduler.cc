@@ -203,11 +203,11 @@ void Scheduler::pick_prefills() {
         continue;
       }
     } else {
-      std::int32_t before = pool_.free() - blocks_missing(*sequence);
+      std::int32_t spare = pool_.free() - blocks_missing(*sequence);
       take(*sequence);
       sequence->follows = is_led(*sequence);  // never the first: before it nobody has got rows
-      std::int32_t after = pool_.free() - blocks_missing(*sequence);
-      if (room_) *room_ += after - before - newly_kept(*sequence);
+      spare = pool_.free() - blocks_missing(*sequence) - spare;
+      if (room_) *room_ += spare - newly_kept(*sequence);
     }
     if (sequence->follows || rows_left == 0) continue;
     std::int32_t chunk = chunk_for(*sequence, rows_left, logits_left);
