@@ -237,19 +237,24 @@ bool all_characters(std::string_view text, Predicate holds) {
 Value change_case(ValueHeap& heap, const Text& text, Casing casing) {
   TextBuilder out(heap);
   std::string_view view = text.view();
-  std::string form_text;
+  std::string piece;  // of one origin
   bool after_letter = false;
-  for (std::size_t at = 0; at < view.size();) {
-    std::size_t begin = at;
-    char32_t c = next_code_point(view, at);
-    Form form = Form::upper;
-    if (casing == Casing::lower) form = Form::lower;
-    if (casing == Casing::title) form = after_letter ? Form::lower : Form::title;
-    if (casing == Casing::capitalize) form = begin == 0 ? Form::title : Form::lower;
-    if (casing == Casing::title) after_letter = is_cased(c);
-    form_text.clear();
-    append_form(form_text, view, begin, at, form);
-    out.append(form_text, origin_at(text, begin));
+  std::size_t at = 0;
+  for (std::uint32_t run = 0; at < view.size(); ++run) {
+    std::size_t run_end = text.run_count == 0 ? view.size() : text.runs[run].end;
+    Origin origin = text.run_count == 0 ? text.origin : text.runs[run].origin;
+    piece.clear();
+    while (at < run_end) {
+      std::size_t begin = at;
+      char32_t c = next_code_point(view, at);
+      Form form = Form::upper;
+      if (casing == Casing::lower) form = Form::lower;
+      if (casing == Casing::title) form = after_letter ? Form::lower : Form::title;
+      if (casing == Casing::capitalize) form = begin == 0 ? Form::title : Form::lower;
+      if (casing == Casing::title) after_letter = is_cased(c);
+      append_form(piece, view, begin, at, form);
+    }
+    out.append(piece, origin);
   }
   return out.finish(heap);
 }

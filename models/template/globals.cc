@@ -168,6 +168,7 @@ Value call_builtin(Runtime& runtime, Builtin builtin, const Arguments& arguments
       auto [format] = bind<1>(arguments, "strftime_now", {"format"}, 1);
       const Text* text = text_or_null(format, "the format of strftime_now");
       if (text == nullptr) fail("strftime_now needs a format");
+      runtime.spend_elements(std::size_t(text->size) * 8);
       std::string time = format_time(text->view(), runtime.limits().unix_seconds);
       return runtime.heap().text(time, text->origin);
     }

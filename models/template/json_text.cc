@@ -129,8 +129,9 @@ class Writer {
   void write_text(const Text& text) {
     put("\"");
     std::string_view view = text.view();
-    runtime_.spend_bytes(view.size() * 4);
+    runtime_.spend_characters(view.size());
     std::size_t kept = 0;
+    std::size_t escapes = 0;
     for (std::size_t at = 0; at < view.size();) {
       std::size_t begin = at;
       auto byte = static_cast<unsigned char>(view[at]);
@@ -143,8 +144,10 @@ class Writer {
       if (is_plain) continue;
       if (begin > kept) out_.append(slice_bytes(runtime_.heap(), text, kept, begin));
       out_.append(escape(c), origin_at(text, begin));
+      ++escapes;
       kept = at;
     }
+    runtime_.spend_elements(escapes);
     out_.append(slice_bytes(runtime_.heap(), text, kept, view.size()));
     put("\"");
   }

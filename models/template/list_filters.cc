@@ -40,7 +40,7 @@ Value last(Runtime& runtime, const Value& input, const Arguments& arguments) {
 
 Value length(Runtime& runtime, const Value& input, const Arguments& arguments) {
   expect_none(arguments, "length");
-  if (input.is(Kind::text)) runtime.spend_bytes(input.text.size);
+  if (input.is(Kind::text)) runtime.spend_characters(input.text.size);
   std::optional<std::size_t> length = Runtime::try_length(input);
   if (!length) fail("a " + std::string(type_name(input)) + " has no length");
   return Value::of(static_cast<std::int64_t>(*length));
@@ -79,7 +79,7 @@ Value to_list(Runtime& runtime, const Value& input, const Arguments& arguments) 
 Value reverse(Runtime& runtime, const Value& input, const Arguments& arguments) {
   expect_none(arguments, "reverse");
   if (input.is(Kind::text)) {
-    runtime.spend_bytes(input.text.size);
+    runtime.spend_characters(input.text.size);
     return reversed(runtime.heap(), input.text);
   }
   // Python's reversed() gives an iterator; of a generator, jinja makes a list.
@@ -95,6 +95,7 @@ Value reverse(Runtime& runtime, const Value& input, const Arguments& arguments) 
 /// A value as sort, unique, min, ... see it: without regard to case unless they shall.
 Value without_case(Runtime& runtime, const Value& value, bool is_case_sensitive) {
   if (is_case_sensitive || !value.is(Kind::text)) return value;
+  runtime.spend_elements(value.text.size);
   return change_case(runtime.heap(), value.text, Casing::lower);
 }
 
@@ -160,8 +161,7 @@ Value unique(Runtime& runtime, const Value& input, const Arguments& arguments) {
     Value key = without_case(runtime, runtime.at_path(source->at(i), attribute), exact);
     if (key.is(Kind::list) || key.is(Kind::dict))
       fail("unique: a " + std::string(type_name(key)) + " cannot be compared by hash");
-    runtime.spend_elements(seen->index == nullptr ? seen->size : 0);
-    if (seen->find(key) != nullptr) continue;
+    if (runtime.find(*seen, key) != nullptr) continue;
     heap.set(seen, key, Value::none());
     heap.append(list, source->at(i));
   }

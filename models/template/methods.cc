@@ -135,7 +135,7 @@ Value strip_method(Runtime& runtime, const Text& text, Method method, const Argu
   Side side =
       method == Method::strip ? Side::both : (method == Method::lstrip ? Side::left : Side::right);
   const Text* set = text_or_null(characters, "the characters to strip");
-  if (set != nullptr) runtime.spend_bytes(set->size);
+  if (set != nullptr) runtime.spend_bytes(std::size_t(text.size) * std::min(set->size, 4096U));
   return Value::of(strip(runtime.heap(), text, set, side));
 }
 
@@ -160,7 +160,7 @@ Value text_method(Runtime& runtime, const Text& text, Method method, const Argum
   ValueHeap& heap = runtime.heap();
   std::string_view view = text.view();
   std::string_view name = name_of(method);
-  runtime.spend_bytes(text.size);
+  runtime.spend_characters(text.size);
   switch (method) {
     case Method::strip:
     case Method::lstrip:
@@ -194,11 +194,15 @@ Value text_method(Runtime& runtime, const Text& text, Method method, const Argum
     }
     case Method::replace: {
       auto [old, replacement, limit] = bind<3>(arguments, name, {"old", "new", "count"}, 2);
-      return replace(heap,
-                     text,
-                     as_text(*old, "what is replaced"),
-                     as_text(*replacement, "the replacement"),
-                     integer_or(limit, -1, "count"));
+      std::size_t found = 0;
+      Value result = replace(heap,
+                             text,
+                             as_text(*old, "what is replaced"),
+                             as_text(*replacement, "the replacement"),
+                             integer_or(limit, -1, "count"),
+                             found);
+      runtime.spend_elements(found);
+      return result;
     }
     case Method::join: {
       auto [parts] = bind<1>(arguments, name, {"iterable"}, 1);
@@ -224,6 +228,7 @@ Value text_method(Runtime& runtime, const Text& text, Method method, const Argum
       break;
   }
   expect_none(arguments, name);
+  runtime.spend_elements(text.size);  // each character is looked up in tables
   switch (method) {
     case Method::upper:
       return change_case(heap, text, Casing::upper);
@@ -254,8 +259,7 @@ Value dict_method(Runtime& runtime, Dict* dict, Method method, const Arguments& 
     auto [key, fallback] = bind<2>(arguments, "get", {"key", "default"}, 1);
     if (key->is(Kind::list) || key->is(Kind::dict))
       fail("a " + std::string(type_name(*key)) + " cannot be a key of a dict");
-    runtime.spend_elements(dict->index == nullptr ? dict->size : 0);
-    if (const Value* value = dict->find(*key)) return *value;
+    if (const Value* value = runtime.find(*dict, *key)) return *value;
     return fallback == nullptr ? Value::none() : *fallback;
   }
   expect_none(arguments, name_of(method));

@@ -121,7 +121,7 @@ void Runtime::write_repr(const Value& value, TextBuilder& out, int depth) {
       out.append(number_text(value.number), value.origin);
       return;
     case Kind::text:
-      spend_bytes(value.text.size * 8);
+      spend_characters(value.text.size);
       write_text_repr(heap_, value.text, out);
       return;
     case Kind::list:

@@ -208,13 +208,12 @@ bool Runtime::contains(const Value& container, const Value& wanted) {
       if (wanted.is(Kind::undefined)) fail_undefined(wanted);
       if (!wanted.is(Kind::text))
         fail("'in' a string needs a string, not a " + std::string(type_name(wanted)));
-      spend_bytes(container.text.size);
+      spend_characters(container.text.size);
       return find_bytes(container.text.view(), wanted.text.view()) != std::string_view::npos;
     case Kind::dict:
       if (wanted.is(Kind::list) || wanted.is(Kind::dict))
         fail("a " + std::string(type_name(wanted)) + " cannot be a key of a dict");
-      spend_elements(container.dict->size);
-      return container.dict->find(wanted) != nullptr;
+      return find(*container.dict, wanted) != nullptr;
     case Kind::undefined:
       return false;
     case Kind::list: {
@@ -304,8 +303,7 @@ Value Runtime::bind(const Value& self, Method method) {
 
 Value Runtime::entry_or_undefined(const Value& value, std::string_view name) {
   if (value.is(Kind::dict) || value.is(Kind::space)) {
-    spend_elements(value.dict->index == nullptr ? value.dict->size : 0);
-    if (const Value* entry = value.dict->find(name)) return *entry;
+    if (const Value* entry = find(*value.dict, name)) return *entry;
   }
   return missing(name);
 }
@@ -358,8 +356,7 @@ Value Runtime::item(const Value& value, const Value& key) {
   if (value.is(Kind::undefined)) fail_undefined(value);
   if (value.is(Kind::dict)) {
     if (!key.is(Kind::list) && !key.is(Kind::dict)) {
-      spend_elements(value.dict->index == nullptr ? value.dict->size : 0);
-      if (const Value* entry = value.dict->find(key)) return *entry;
+      if (const Value* entry = find(*value.dict, key)) return *entry;
     }
   } else if (key.is(Kind::integer) || key.is(Kind::boolean)) {
     std::int64_t index = to_integer(key, "an index");
@@ -368,7 +365,7 @@ Value Runtime::item(const Value& value, const Value& key) {
       if (index < 0) index += size;
       if (index >= 0 && index < size) return value.list->at(static_cast<std::size_t>(index));
     } else if (value.is(Kind::text)) {
-      spend_bytes(value.text.size);
+      spend_characters(value.text.size);
       auto size = static_cast<std::int64_t>(*try_length(value));
       if (index < 0) index += size;
       if (index >= 0 && index < size) {
@@ -395,7 +392,7 @@ Value Runtime::slice(const Value& value, const Value* start, const Value* stop, 
   };
   std::int64_t by = bound_of(step).value_or(1);
   if (by == 0) fail("the step of a slice is 0");
-  if (value.is(Kind::text)) spend_bytes(value.text.size);
+  if (value.is(Kind::text)) spend_characters(value.text.size);
   auto size = static_cast<std::int64_t>(*try_length(value));
   auto place = [&](const Value* bound, std::int64_t if_absent) {
     std::optional<std::int64_t> at = bound_of(bound);

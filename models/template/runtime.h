@@ -69,9 +69,11 @@ class Runtime {
   [[nodiscard]] ValueHeap& heap() { return heap_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
 
-  /// Counts one step, and the work of touching so many bytes or elements.
+  /// Counts one step, and the work of copying or comparing so many bytes, of looking at so many
+  /// characters one by one (given in bytes), of making so many elements.
   void step() { spend(1); }
   void spend_bytes(std::size_t bytes) { spend(bytes / kBytesPerStep); }
+  void spend_characters(std::size_t bytes) { spend(bytes / kCharactersPerStep); }
   void spend_elements(std::size_t elements) { spend(elements / kElementsPerStep); }
   [[nodiscard]] std::size_t steps_used() const { return steps_; }
 
@@ -110,12 +112,18 @@ class Runtime {
   /// or none `path` gives the item itself.
   Value at_path(const Value& item, const Value* path, const Value* fallback = nullptr);
 
+  /// The value under a key, or null.
+  template <class Key>
+  const Value* find(const Dict& dict, const Key& key) {
+    spend_elements(dict.index == nullptr ? dict.size : 0);
+    return dict.find(key);
+  }
   Value bind(const Value& self, Method method);
-  Value text(std::string_view text) { return heap_.text(text, Origin::trusted); }
 
  private:
-  // Work that is counted as one step.
+  // Work that is counted as one step: all of it takes some 0.1 microseconds.
   static constexpr std::size_t kBytesPerStep = 256;
+  static constexpr std::size_t kCharactersPerStep = 32;
   static constexpr std::size_t kElementsPerStep = 8;
 
   void spend(std::size_t steps);

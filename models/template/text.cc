@@ -248,19 +248,20 @@ Value replace(ValueHeap& heap,
               const Text& text,
               const Text& old,
               const Text& replacement,
-              std::int64_t limit) {
+              std::int64_t limit,
+              std::size_t& found) {
   std::string_view view = text.view();
   bool is_absent = limit == 0 || find_bytes(view, old.view()) == std::string_view::npos;
   if (is_absent) return Value::of(text);
   TextBuilder result(heap);
   std::size_t at = 0;
-  for (; limit != 0; --limit) {
-    std::size_t found = find_bytes(view, old.view(), at);
-    if (found == std::string_view::npos) break;
+  for (; limit != 0; --limit, ++found) {
+    std::size_t place = find_bytes(view, old.view(), at);
+    if (place == std::string_view::npos) break;
     if (old.size > 0) {
-      result.append(slice_bytes(heap, text, at, found));
+      result.append(slice_bytes(heap, text, at, place));
       result.append(replacement);
-      at = found + old.size;
+      at = place + old.size;
       continue;
     }
     // An empty text stands before every character and at the end.

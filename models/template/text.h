@@ -64,12 +64,13 @@ void split_from_right(
     ValueHeap& heap, const Text& text, const Text* separator, std::int64_t limit, List* parts);
 /// Python's str.splitlines.
 void split_lines(ValueHeap& heap, const Text& text, bool keep_ends, List* lines);
-/// Python's str.replace. `limit` < 0: no limit.
+/// Python's str.replace. `limit` < 0: no limit. `found` becomes the number of replacements.
 Value replace(ValueHeap& heap,
               const Text& text,
               const Text& old,
               const Text& replacement,
-              std::int64_t limit);
+              std::int64_t limit,
+              std::size_t& found);
 /// Each character on its own.
 void characters_of(ValueHeap& heap, const Text& text, List* characters);
 /// Python's text[start:stop:step] for a step that is not 0, given as code points that lie inside

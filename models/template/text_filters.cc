@@ -21,7 +21,7 @@ template <Casing casing>
 Value cased(Runtime& runtime, const Value& input, const Arguments& arguments) {
   expect_none(arguments, "the filter");
   Text text = runtime.to_text(input);
-  runtime.spend_bytes(text.size);
+  runtime.spend_elements(text.size);
   return change_case(runtime.heap(), text, casing);
 }
 
@@ -29,7 +29,10 @@ Value trim(Runtime& runtime, const Value& input, const Arguments& arguments) {
   auto [characters] = bind<1>(arguments, "trim", {"chars"});
   const Text* set = text_or_null(characters, "the characters to trim");
   Text text = runtime.to_text(input);
-  return Value::of(strip(runtime.heap(), text, set, Side::both));
+  if (set != nullptr) runtime.spend_bytes(std::size_t(text.size) * std::min(set->size, 4096U));
+  Text trimmed = strip(runtime.heap(), text, set, Side::both);
+  runtime.spend_characters(text.size - trimmed.size);
+  return Value::of(trimmed);
 }
 
 bool starts_word(char32_t c) {
@@ -42,7 +45,7 @@ Value title(Runtime& runtime, const Value& input, const Arguments& arguments) {
   expect_none(arguments, "title");
   ValueHeap& heap = runtime.heap();
   Text text = runtime.to_text(input);
-  runtime.spend_bytes(text.size);
+  runtime.spend_characters(text.size);
   TextBuilder out(heap);
   for (std::size_t at = 0; at < text.size;) {
     std::size_t begin = at;
@@ -62,13 +65,17 @@ Value title(Runtime& runtime, const Value& input, const Arguments& arguments) {
 Value replace_filter(Runtime& runtime, const Value& input, const Arguments& arguments) {
   auto [old, replacement, limit] = bind<3>(arguments, "replace", {"old", "new", "count"}, 2);
   Text text = runtime.to_text(input);
-  runtime.spend_bytes(text.size);
+  runtime.spend_characters(text.size);
   bool has_limit = limit != nullptr && !limit->is(Kind::none);
-  return replace(runtime.heap(),
-                 text,
-                 runtime.to_text(*old),
-                 runtime.to_text(*replacement),
-                 has_limit ? to_integer(*limit, "count") : -1);
+  std::size_t found = 0;
+  Value result = replace(runtime.heap(),
+                         text,
+                         runtime.to_text(*old),
+                         runtime.to_text(*replacement),
+                         has_limit ? to_integer(*limit, "count") : -1,
+                         found);
+  runtime.spend_elements(found);
+  return result;
 }
 
 Value to_string(Runtime& runtime, const Value& input, const Arguments& arguments) {
@@ -80,7 +87,7 @@ Value escape(Runtime& runtime, const Value& input, const Arguments& arguments) {
   expect_none(arguments, "escape");
   ValueHeap& heap = runtime.heap();
   Text text = runtime.to_text(input);
-  runtime.spend_bytes(text.size);
+  runtime.spend_characters(text.size);
   TextBuilder out(heap);
   std::size_t kept = 0;
   for (std::size_t at = 0; at < text.size; ++at) {
@@ -114,7 +121,7 @@ Value indent(Runtime& runtime, const Value& input, const Arguments& arguments) {
     if (input.is(Kind::undefined)) fail_undefined(input);
     fail("indent needs a string, not a " + std::string(type_name(input)));
   }
-  runtime.spend_bytes(input.text.size);
+  runtime.spend_characters(input.text.size);
   Text margin = indentation(runtime, width == nullptr ? Value::of(std::int64_t(4)) : *width);
   bool indents_blank = truth_or(blank, false);
   List* lines = heap.list();
