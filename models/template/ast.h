@@ -22,6 +22,8 @@ namespace sluice::jinja {
 /// The number of a variable's name in its template.
 using Symbol = std::uint32_t;
 
+/// Operators of one rank that follow each other are one node, as is a whole chain of suffixes, so
+/// that the depth of a tree is that of the nesting in the text, however long its chains are.
 struct Expression {
   enum class Kind : std::uint8_t {
     literal,
@@ -47,8 +49,6 @@ struct Expression {
 };
 using ExpressionPtr = std::unique_ptr<Expression>;
 
-/// Where a chain of operators of one rank stands in one node, its depth in the tree is one,
-/// however long the chain is.
 struct Literal : Expression {
   explicit Literal(std::uint32_t line) : Expression(Kind::literal, line) {}
   std::string storage;  // of a text

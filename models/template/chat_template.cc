@@ -21,7 +21,7 @@ constexpr std::size_t kTextBytesMax = std::size_t(1) << 20;
 constexpr std::string_view kMark = "continued ";
 
 constexpr std::string_view kReserved[] = {
-    "messages", "tools", "documents", "bos_token", "eos_token", "add_generation_prompt"};
+    "messages", "tools", "bos_token", "eos_token", "add_generation_prompt"};
 
 // A role that is one of these words is trusted: some templates make control tokens of roles, as in
 // "<|" + role + "|>", and these make exactly those that the template means.
@@ -169,7 +169,13 @@ Prompt continued_prompt(const TextBuilder& output, const Text& continued) {
     refuse(
         "continue_final_message: the template does not show the last message's content as it is");
   cut(prompt, place);
-  if (!is_whole) cut(prompt, strip_spaces(prompt.text, Side::right).size());
+  if (is_whole) return prompt;
+  // The template strips contents, so white space at this one's end goes as well; what the template
+  // itself wrote before an empty content stays.
+  bool has_content = !prompt.untrusted.empty() && prompt.untrusted.back().end == place;
+  std::size_t content = has_content ? prompt.untrusted.back().begin : place;
+  std::string_view kept = std::string_view(prompt.text).substr(content);
+  cut(prompt, content + strip_spaces(kept, Side::right).size());
   return prompt;
 }
 

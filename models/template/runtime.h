@@ -113,9 +113,13 @@ class Runtime {
   Value at_path(const Value& item, const Value* path, const Value* fallback = nullptr);
 
   /// The value under a key, or null.
-  template <class Key>
-  const Value* find(const Dict& dict, const Key& key) {
+  const Value* find(const Dict& dict, std::string_view key) {
     spend_elements(dict.index == nullptr ? dict.size : 0);
+    return dict.find(key);
+  }
+  const Value* find(const Dict& dict, const Value& key) {
+    if (key.is(Kind::text)) return find(dict, key.text.view());
+    spend_elements(dict.size);
     return dict.find(key);
   }
   Value bind(const Value& self, Method method);

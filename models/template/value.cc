@@ -146,11 +146,8 @@ Dict* ValueHeap::dict(std::size_t capacity) {
 }
 
 void ValueHeap::index(Dict* dict) {
-  // Only dicts of texts are indexed; the template's other keys are few.
   if (dict->size < kIndexedFrom) return;
-  bool only_texts =
-      std::all_of(dict->begin(), dict->end(), [](auto& e) { return e.key.is(Kind::text); });
-  if (!only_texts) {
+  if (!dict->has_only_texts) {
     dict->index = nullptr;
     return;
   }
@@ -185,6 +182,7 @@ void ValueHeap::set(Dict* dict, const Value& key, const Value& value) {
     dict->capacity = static_cast<std::uint32_t>(capacity);
   }
   new (dict->data + dict->size++) Entry{key, value};
+  dict->has_only_texts = dict->has_only_texts && key.is(Kind::text);
   index(dict);
 }
 

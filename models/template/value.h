@@ -170,6 +170,7 @@ struct Dict {
   std::uint32_t capacity = 0;
   std::uint32_t* index = nullptr;  ///< places by hash of the text keys; null while there are few
   std::uint32_t index_size = 0;
+  bool has_only_texts = true;  ///< as keys; others are found one by one
 
   [[nodiscard]] const Entry* begin() const { return data; }
   [[nodiscard]] const Entry* end() const { return data + size; }

@@ -25,7 +25,9 @@ struct TestInputs {
     inputs.eos_token = "</s>";
     inputs.unix_seconds = kTestTime;
   }
-  Value value(const std::same_as<boost::json::value> auto& json) { return *value_from_json(heap, json); }
+  Value value(const std::same_as<boost::json::value> auto& json) {
+    return *value_from_json(heap, json);
+  }
   Value value(std::string_view json) { return value(boost::json::parse(json)); }
 
   ValueHeap heap;

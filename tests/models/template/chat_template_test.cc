@@ -186,7 +186,7 @@ TEST(ChatTemplate, HidesNamesThatBeginWithAnUnderscore) {
 
 TEST(ChatTemplate, RefusesReservedVariables) {
   for (const char* name :
-       {"messages", "tools", "documents", "bos_token", "eos_token", "add_generation_prompt"}) {
+       {"messages", "tools", "bos_token", "eos_token", "add_generation_prompt"}) {
     TestInputs test(kHello);
     test.inputs.variables = test.value(std::string("{\"") + name + "\": 1}");
 
@@ -293,6 +293,14 @@ TEST(ChatTemplate, ContinuesWhereTheTemplateStripsContents) {
 
   EXPECT_EQ(continued(kTrims, R"([{"role":"assistant","content":" a b \n"}])"), "<assistant>[a b]");
   EXPECT_EQ(continued(kTrims, R"([{"role":"assistant","content":" a b"}])"), "<assistant>[a b]");
+}
+
+TEST(ChatTemplate, KeepsWhatTheTemplateWritesBeforeAnEmptyContent) {
+  constexpr std::string_view kTrims =
+      "{% for m in messages %}{{ m.role ~ ' \n' ~ m.content | trim }};{% endfor %}";
+
+  EXPECT_EQ(continued(kTrims, R"([{"role":"assistant","content":""}])"), "assistant \n");
+  EXPECT_EQ(continued(kTrims, R"([{"role":"assistant","content":" \n "}])"), "assistant \n");
 }
 
 TEST(ChatTemplate, ContinuesTheLastTextOfParts) {
