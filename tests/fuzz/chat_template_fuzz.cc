@@ -14,6 +14,7 @@
 namespace {
 
 using namespace sluice;
+using namespace sluice::jinja;
 
 // A letter that no template of a corpus has: where a content shows it, it must be untrusted.
 constexpr std::string_view kMessages =
