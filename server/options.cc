@@ -248,6 +248,12 @@ void add_serve(CLI::App& command, ServeOptions& options) {
                   "NAME=PATH of a model (a folder in Hugging Face format or a GGUF file), or "
                   "NAME=hash; the first is the default model")
       ->allow_extra_args(false);
+  command.add_option("PATH",
+                     options.paths,
+                     "Models: GGUF files or folders in Hugging Face format, named after the file "
+                     "or folder");
+  command.add_option(
+      "--served-model-name", options.served_model_name, "What the model at PATH is called instead");
   command
       .add_option("--chat-template",
                   options.chat_templates,
@@ -445,7 +451,8 @@ CommandLine parse_command_line(int argc, char** argv) {
 }
 
 std::uint32_t lane_count(const ServeOptions& options) {
-  auto models = static_cast<std::uint32_t>(std::max<std::size_t>(1, options.models.size()));
+  auto models = static_cast<std::uint32_t>(
+      std::max<std::size_t>(1, options.models.size() + options.paths.size()));
   return options.workers * models;
 }
 

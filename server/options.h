@@ -28,7 +28,9 @@ enum class ExitCode : int {
 struct ServeOptions {
   std::vector<std::string> listen = {"127.0.0.1:8000"};  ///< addresses; checked
   std::string management_listen = "127.0.0.1:8002";
-  std::vector<std::string> models;          ///< NAME=PATH; none: the model that ships with Sluice
+  std::vector<std::string> models;          ///< NAME=PATH; with `paths` none: the model that ships
+  std::vector<std::string> paths;           ///< further models, named after what they are called
+  std::string served_model_name;            ///< of the only one of `paths`, instead
   std::vector<std::string> chat_templates;  ///< as `parse_chat_template_option` reads them
   std::uint32_t workers = 1;                ///< lanes of each model
   std::uint32_t threads = 0;            ///< compute threads of a worker; 0: usable cores / lanes

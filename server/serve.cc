@@ -13,6 +13,7 @@
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
 #include "server/log_sink.h"
+#include "server/model_paths.h"
 #include "server/resource_limits.h"
 #include "server/version.h"
 #include "trace/log.h"
@@ -52,49 +53,6 @@ constexpr const char* kOwnProgram = "/proc/self/exe";
 
 std::string program_path() {
   return std::filesystem::read_symlink(kOwnProgram).string();
-}
-
-/// The model that ships with Sluice, found from the binary upwards.
-std::optional<std::string> shipped_model() {
-  std::filesystem::path folder = program_path();
-  while (folder.has_relative_path()) {
-    folder = folder.parent_path();
-    auto candidate = folder / "models" / "shipped" / "brook";
-    if (std::filesystem::exists(candidate / "config.json")) return candidate.string();
-  }
-  return std::nullopt;
-}
-
-struct NamedPath {
-  std::string name;
-  std::string path;
-};
-
-Result<std::vector<NamedPath>> model_paths(const ServeOptions& options) {
-  std::vector<NamedPath> models;
-  if (options.models.empty()) {
-    auto path = shipped_model();
-    if (!path)
-      return Error{ErrorCode::not_found,
-                   "the shipped model models/shipped/brook is not near " + program_path() +
-                       "; name one with --model NAME=PATH"};
-    models.push_back({"brook", *path});
-  }
-  for (const std::string& text : options.models) {
-    std::size_t equals = text.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
-      return Error{ErrorCode::invalid_argument, "--model " + text + ": expected NAME=PATH"};
-    }
-    NamedPath model{text.substr(0, equals), text.substr(equals + 1)};
-    for (const NamedPath& other : models) {
-      if (other.name == model.name) {
-        return Error{ErrorCode::invalid_argument,
-                     "--model " + text + ": the name " + model.name + " is given twice"};
-      }
-    }
-    models.push_back(std::move(model));
-  }
-  return models;
 }
 
 /// The orders to end, which later are answered in order. While the main thread looks at files,
@@ -302,7 +260,7 @@ class Server {
       front_->trace = trace_;
       front_->record(trace_limits(*front_));
     }
-    auto paths = model_paths(options_);
+    auto paths = model_paths(options_, program_path());
     if (!paths) {
       bool usage = paths.error().code == ErrorCode::invalid_argument;
       return StartError{usage ? ExitCode::usage : ExitCode::load_failed, paths.error().message};
