@@ -272,7 +272,7 @@ class Server {
       auto card = EndsAtOnce::during([&path] { return load_model_card(path.path); });
       if (!card)
         return StartError{ExitCode::load_failed,
-                          "model " + path.name + ": " + card.error().message};
+                          "model " + path.name + " at " + path.path + ": " + card.error().message};
       auto model = std::make_shared<ServedModel>();
       model->name = path.name;
       model->card = std::move(*card);
