@@ -154,11 +154,13 @@ class GgufParser {
 Result<void> GgufParser::read_header() {
   std::string_view start = as_text(bytes_.first(std::min<std::size_t>(bytes_.size(), 256)));
   if (std::string what = describe_stand_in(start); !what.empty()) return damaged(what);
+  std::string_view magic = start.substr(0, 4);
+  if (magic.size() == 4 && magic != "GGUF")
+    return damaged("begins with " + quoted(magic) + ", a GGUF file with 'GGUF'");
   if (bytes_.size() < kHeaderBytes)
     return damaged("has " + std::to_string(bytes_.size()) + " bytes, the header alone takes " +
                    std::to_string(kHeaderBytes));
-  std::string_view magic = as_text(cursor_.take(4));
-  if (magic != "GGUF") return damaged("begins with " + quoted(magic) + ", a GGUF file with 'GGUF'");
+  cursor_.take(magic.size());
   bool there =
       cursor_.read(gguf_.version_) && cursor_.read(tensor_count_) && cursor_.read(key_count_);
   CHECK(there);

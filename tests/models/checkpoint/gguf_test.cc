@@ -170,6 +170,7 @@ TEST(Gguf, GivesAnAnswerWhateverNumberStandsInTheFieldOfALength) {
 
 TEST(Gguf, SaysWhatIsWrongWithAHeader) {
   EXPECT_EQ(refusal("GGUF"), "x.gguf: has 4 bytes, the header alone takes 24");
+  EXPECT_EQ(refusal("text"), "x.gguf: begins with 'text', a GGUF file with 'GGUF'");
   EXPECT_EQ(refusal("PK\3\4" + std::string(40, '\0')),
             "x.gguf: begins with 'PK..', a GGUF file with 'GGUF'");
   EXPECT_THAT(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"),
