@@ -6,9 +6,18 @@
 #include <utility>
 
 namespace sluice {
+namespace {
 
-// --- StopMatcher
-// -----------------------------------------------------------------------------------------------------
+/// False for a prompt of special tokens alone, such as the one that stands for an empty text: what
+/// comes then begins a text.
+bool has_text(const std::vector<TokenId>& prompt, const Tokenizer& tokenizer) {
+  return std::any_of(
+      prompt.begin(), prompt.end(), [&](TokenId id) { return !tokenizer.is_special(id); });
+}
+
+}  // namespace
+
+// --- StopMatcher -------------------------------------------------------------------------------
 
 StopMatcher::StopMatcher(std::vector<std::string> stops, bool include)
     : stops_(std::move(stops)), include_(include) {}
@@ -53,19 +62,7 @@ std::string StopMatcher::finish() {
   return std::exchange(held_, {});
 }
 
-// --- Choice
-// ----------------------------------------------------------------------------------------------------------
-
-namespace {
-
-/// False for a prompt of special tokens alone, such as the one that stands for an empty text: what
-/// comes then begins a text.
-bool has_text(const std::vector<TokenId>& prompt, const Tokenizer& tokenizer) {
-  return std::any_of(
-      prompt.begin(), prompt.end(), [&](TokenId id) { return !tokenizer.is_special(id); });
-}
-
-}  // namespace
+// --- Choice ------------------------------------------------------------------------------------
 
 Choice::Choice(Options options,
                std::shared_ptr<const Plan> plan,
