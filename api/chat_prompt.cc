@@ -4,8 +4,58 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
 
 namespace sluice {
+namespace {
+
+using jinja::Dict;
+using jinja::Entry;
+using jinja::Kind;
+using jinja::List;
+using jinja::Origin;
+using jinja::Shape;
+using jinja::Value;
+using jinja::ValueHeap;
+
+Value in_parts(ValueHeap& heap, const Value& content) {
+  List* parts = heap.list(Shape::list, 1);
+  heap.append(parts, text_part(heap, content));
+  return Value::of(parts);
+}
+
+Value joined(ValueHeap& heap, const List& parts) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size; ++i) {
+    if (i > 0) text += '\n';
+    text += parts.at(i).dict->find("text")->text.view();
+  }
+  return heap.text(text, Origin::untrusted);
+}
+
+/// The messages with contents as the template takes them; new ones lie in `heap`.
+Value messages_for(const Conversation& conversation, bool wants_parts, ValueHeap& heap) {
+  if (!(wants_parts ? conversation.has_strings : conversation.has_parts))
+    return conversation.messages;
+  const List& sent = *conversation.messages.list;
+  List* adapted = heap.list(Shape::list, sent.size);
+  for (std::size_t i = 0; i < sent.size; ++i) {
+    const Dict& message = *sent.at(i).dict;
+    Dict* copy = heap.dict(message.size);
+    for (const Entry& entry : message) {
+      Value value = entry.value;
+      if (entry.key.text.view() == "content") {
+        if (wants_parts && value.is(Kind::text)) value = in_parts(heap, value);
+        if (!wants_parts && value.is(Kind::list)) value = joined(heap, *value.list);
+      }
+      heap.set(copy, entry.key, value);
+    }
+    heap.append(adapted, Value::of(copy));
+  }
+  return Value::of(adapted);
+}
+
+}  // namespace
 
 std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& conversation,
                                                           const ModelCard& model) {
@@ -25,7 +75,8 @@ std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& co
     return errors::unsupported_value("messages",
                                      "The chat template of the model knows no tool messages.");
   jinja::ChatInputs inputs;
-  inputs.messages = chat->wants_parts() ? conversation.messages_in_parts : conversation.messages;
+  ValueHeap heap;
+  inputs.messages = messages_for(conversation, chat->wants_parts(), heap);
   inputs.tools = conversation.tools;
   inputs.variables = conversation.variables;
   inputs.add_generation_prompt = conversation.add_generation_prompt;

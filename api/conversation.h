@@ -13,8 +13,9 @@ namespace sluice {
 /// Owns its values.
 struct Conversation {
   jinja::ValueHeap heap;
-  jinja::Value messages;           ///< a list of dicts whose contents are strings: parts are joined
-  jinja::Value messages_in_parts;  ///< the same with contents that are lists of parts
+  jinja::Value messages;     ///< a list of dicts; each content is as it was sent
+  bool has_strings = false;  ///< some content is a string
+  bool has_parts = false;    ///< some content is a list of parts of type text
   std::optional<jinja::Value> tools;
   std::optional<jinja::Value> variables;  ///< chat_template_kwargs
   bool add_generation_prompt = true;
@@ -23,5 +24,13 @@ struct Conversation {
   std::size_t text_bytes = 0;     ///< of all strings
   std::int64_t unix_seconds = 0;  ///< when it arrived
 };
+
+/// A part of a content: {"type": "text", "text": words}.
+inline jinja::Value text_part(jinja::ValueHeap& heap, const jinja::Value& words) {
+  jinja::Dict* part = heap.dict(2);
+  heap.set(part, jinja::Value::trusted("type"), jinja::Value::trusted("text"));
+  heap.set(part, jinja::Value::trusted("text"), words);
+  return jinja::Value::of(part);
+}
 
 }  // namespace sluice

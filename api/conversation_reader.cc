@@ -38,69 +38,47 @@ class MessagesReader {
       : reader_(reader), conversation_(conversation), heap_(conversation.heap) {}
 
   void read(Json messages) {
-    List* strings = heap_.list(Shape::list, messages.size());
-    List* parts = heap_.list(Shape::list, messages.size());
+    List* list = heap_.list(Shape::list, messages.size());
     std::size_t index = 0;
     for (Json message : messages) {
       place_ = indexed("messages", index++);
-      read_message(message, strings, parts);
+      heap_.append(list, read_message(message));
       if (!reader_.ok()) return;
     }
-    conversation_.messages = Value::of(strings);
-    conversation_.messages_in_parts = Value::of(parts);
+    conversation_.messages = Value::of(list);
   }
 
  private:
-  /// A content in both of its forms.
-  struct Content {
-    Value string;
-    Value parts;
-  };
-
-  void read_message(Json message, List* strings, List* parts) {
+  Value read_message(Json message) {
     if (!message.is(JsonKind::object)) {
       reader_.wrong(place_, "an object with role and content", message);
-      return;
+      return {};
     }
     auto role = read_role(message);
-    if (!role) return;
-    Dict* with_string = heap_.dict(message.size() + 1);
-    Dict* with_parts = heap_.dict(message.size() + 1);
-    auto set = [&](const Value& key, const Value& string, const Value& in_parts) {
-      heap_.set(with_string, key, string);
-      heap_.set(with_parts, key, in_parts);
-    };
+    if (!role) return {};
+    Dict* dict = heap_.dict(message.size() + 1);
     bool has_content = false;
     for (Json field : message) {
-      std::string_view name = field.key();
-      Value key = text(name);
-      if (name == "role") {
-        Value spoken = text(*role);
-        set(key, spoken, spoken);
-      } else if (name == "content") {
-        Content content = read_content(field, *role);
-        set(key, content.string, content.parts);
-        has_content = true;
-      } else if (name == "tool_calls" && !field.is(JsonKind::null)) {
-        Value calls = read_calls(field);
-        set(key, calls, calls);
-      } else {
-        if (name == "name" && !field.is(JsonKind::string) && !field.is(JsonKind::null))
-          reader_.wrong(place_ + ".name", "a string", field);
-        Value other = to_template_value(conversation_, field);
-        set(key, other, other);
-      }
-      if (!reader_.ok()) return;
+      heap_.set(dict, text(field.key()), read_field(field, *role));
+      if (!reader_.ok()) return {};
+      has_content = has_content || field.key() == "content";
     }
     if (!has_content) {
-      if (*role != "assistant") {
+      if (*role != "assistant")
         reader_.refuse(errors::missing_required_parameter(place_ + ".content"));
-        return;
-      }
-      set(text("content"), Value::none(Origin::untrusted), Value::none(Origin::untrusted));
+      heap_.set(dict, Value::trusted("content"), Value::none(Origin::untrusted));
     }
-    heap_.append(strings, Value::of(with_string));
-    heap_.append(parts, Value::of(with_parts));
+    return Value::of(dict);
+  }
+
+  Value read_field(Json field, std::string_view role) {
+    std::string_view name = field.key();
+    if (name == "role") return text(role);
+    if (name == "content") return read_content(field, role);
+    if (name == "tool_calls" && !field.is(JsonKind::null)) return read_calls(field);
+    if (name == "name" && !field.is(JsonKind::string) && !field.is(JsonKind::null))
+      reader_.wrong(place_ + ".name", "a string", field);
+    return to_template_value(conversation_, field);
   }
 
   /// As templates know it.
@@ -122,39 +100,30 @@ class MessagesReader {
     return role->string() == "developer" ? "system" : role->string();
   }
 
-  Content read_content(Json content, std::string_view role) {
+  Value read_content(Json content, std::string_view role) {
     std::string place = place_ + ".content";
     if (content.is(JsonKind::null)) {
       if (role != "assistant")
         reader_.wrong(place, "a string or an array of parts (null is the assistant's)", content);
-      return {Value::none(Origin::untrusted), Value::none(Origin::untrusted)};
+      return Value::none(Origin::untrusted);
     }
     if (content.is(JsonKind::string)) {
-      Value string = text(content.string());
-      List* parts = heap_.list(Shape::list, 1);
-      heap_.append(parts, part(string));
-      return {string, Value::of(parts)};
+      conversation_.has_strings = true;
+      return text(content.string());
     }
     if (!content.is(JsonKind::array)) {
       reader_.wrong(place, "a string or an array of parts", content);
       return {};
     }
-    return read_parts(content, place);
-  }
-
-  Content read_parts(Json array, const std::string& place) {
-    List* parts = heap_.list(Shape::list, array.size());
-    std::string joined;
+    conversation_.has_parts = true;
+    List* parts = heap_.list(Shape::list, content.size());
     std::size_t index = 0;
-    for (Json entry : array) {
-      std::string here = indexed(place, index);
-      auto words = read_part(entry, here);
+    for (Json entry : content) {
+      auto words = read_part(entry, indexed(place, index++));
       if (!words) return {};
-      if (index++ > 0) joined += '\n';
-      joined += *words;
-      heap_.append(parts, part(text(*words)));
+      heap_.append(parts, text_part(heap_, text(*words)));
     }
-    return {text(joined), Value::of(parts)};
+    return Value::of(parts);
   }
 
   /// The text of a part.
@@ -235,13 +204,6 @@ class MessagesReader {
       }
       heap_.set(dict, text(field.key()), value);
     }
-    return Value::of(dict);
-  }
-
-  Value part(const Value& words) {
-    Dict* dict = heap_.dict(2);
-    heap_.set(dict, Value::trusted("type"), Value::trusted("text"));
-    heap_.set(dict, Value::trusted("text"), words);
     return Value::of(dict);
   }
 

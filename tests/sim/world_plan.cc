@@ -93,7 +93,8 @@ void make_chat(OpenAiRequest& request) {
   heap.set(message, text("content"), text(std::get<std::string>(request.prompts[0])));
   jinja::List* messages = heap.list();
   heap.append(messages, jinja::Value::of(message));
-  chat->messages = chat->messages_in_parts = jinja::Value::of(messages);
+  chat->messages = jinja::Value::of(messages);
+  chat->has_strings = true;
   request.prompts = {std::move(chat)};
   request.begins_text = true;
   request.echo = false;
