@@ -56,22 +56,26 @@ void add_ignored(HttpResponse& response, std::string_view ignored_params) {
 }  // namespace
 
 std::unique_ptr<AnswerFormat> AnswerFormat::make(const AnswerForm& form,
+                                                 Shape shape,
                                                  std::string_view model,
                                                  std::string_view fingerprint) {
-  if (form.kind == AnswerKind::chat) return std::make_unique<ChatFormat>(form, model, fingerprint);
-  return std::make_unique<CompletionFormat>(form, model, fingerprint);
+  if (form.kind == AnswerKind::chat)
+    return std::make_unique<ChatFormat>(form, shape, model, fingerprint);
+  return std::make_unique<CompletionFormat>(form, shape, model, fingerprint);
 }
 
 AnswerFormat::AnswerFormat(const AnswerForm& form,
+                           Shape shape,
+                           std::string_view object,
                            std::string_view model,
-                           std::string_view fingerprint,
-                           Objects objects)
-    : event_("data: "),
-      logprobs_(form.logprobs),
+                           std::string_view fingerprint)
+    : logprobs_(form.logprobs),
       include_usage_(form.include_usage),
       continuous_usage_(form.include_usage && form.continuous_usage) {
-  append_head(whole_, form, objects.whole, model, fingerprint);
-  append_head(event_, form, objects.event, model, fingerprint);
+  constexpr std::size_t kHeadBytes = 256;
+  head_.reserve(kHeadBytes);
+  if (shape == Shape::events) head_ = "data: ";
+  append_head(head_, form, object, model, fingerprint);
 }
 
 void AnswerFormat::end_event(std::string& out, const Usage& so_far) const {
@@ -108,8 +112,8 @@ std::string AnswerFormat::body(std::span<const ChoiceDelta> choices, const Usage
   std::size_t text = 0;
   for (const ChoiceDelta& choice : choices)
     text += choice.text.size() + 128;
-  out.reserve(whole_.size() + text + 192);
-  out += whole_;
+  out.reserve(head_.size() + text + 192);
+  out += head_;
   bool first = true;
   for (const ChoiceDelta& choice : choices) {
     if (!std::exchange(first, false)) out += ',';

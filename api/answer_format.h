@@ -33,15 +33,21 @@ struct AnswerForm {
 /// an empty line; those that are ready together share one write. One answer, one thread.
 class AnswerFormat {
  public:
+  /// An answer is a stream of events, or one body.
+  enum class Shape : std::uint8_t { events, whole };
+
   /// The format that `form` asks for.
   ///   model        its public name
   ///   fingerprint  of the weights: "fp_" + 8 hex
   static std::unique_ptr<AnswerFormat> make(const AnswerForm& form,
+                                            Shape shape,
                                             std::string_view model,
                                             std::string_view fingerprint);
   virtual ~AnswerFormat() = default;
   AnswerFormat(const AnswerFormat&) = delete;
   AnswerFormat& operator=(const AnswerFormat&) = delete;
+
+  // --- of a stream of events -------------------------------------------------------------------
 
   /// The events of a piece of one choice. `so_far` is shown with continuous usage only.
   virtual void append_piece(std::string& out, const ChoiceDelta& piece, const Usage& so_far) = 0;
@@ -52,30 +58,28 @@ class AnswerFormat {
   /// An error after the first byte; `append_done` follows it.
   static void append_error(std::string& out, const ApiError& error);
 
-  /// The body of an answer that is not streamed. `choices` are whole, in the order of their index.
+  // --- of one body -----------------------------------------------------------------------------
+
+  /// All of it. `choices` are whole, in the order of their index.
   [[nodiscard]] std::string body(std::span<const ChoiceDelta> choices, const Usage& usage) const;
 
  protected:
-  /// The names that "object" has in a whole answer and in the events of a stream.
-  struct Objects {
-    std::string_view whole;
-    std::string_view event;
-  };
+  ///   object  what the answer's pieces are called
   AnswerFormat(const AnswerForm& form,
+               Shape shape,
+               std::string_view object,
                std::string_view model,
-               std::string_view fingerprint,
-               Objects objects);
+               std::string_view fingerprint);
 
   /// The object of a whole choice.
   virtual void append_choice(std::string& out, const ChoiceDelta& choice) const = 0;
   /// An event begins up to the object of its choice, and ends behind it.
-  void begin_event(std::string& out) const { out += event_; }
+  void begin_event(std::string& out) const { out += head_; }
   void end_event(std::string& out, const Usage& so_far) const;
   [[nodiscard]] bool has_logprobs() const { return logprobs_; }
 
  private:
-  std::string whole_;  // up to and with "choices":[
-  std::string event_;  // likewise
+  std::string head_;  // of the body or of each event, up to and with "choices":[
   bool logprobs_;
   bool include_usage_;
   bool continuous_usage_;

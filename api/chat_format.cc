@@ -2,8 +2,6 @@
 
 #include "api/json_writer.h"
 
-#include <utility>
-
 namespace sluice {
 namespace {
 
@@ -13,37 +11,36 @@ void append_token(std::string& out, const std::string& token, float logprob) {
   append_json_string(out, token);
   out += R"(,"logprob":)";
   append_json_float(out, logprob);
-  out += R"(,"bytes":[)";
-  bool first = true;
-  for (unsigned char byte : token) {
-    if (!std::exchange(first, false)) out += ',';
-    append_json_int(out, static_cast<unsigned>(byte));
-  }
-  out += ']';
+  out += R"(,"bytes":)";
+  append_json_array(
+      out, token, [&](char byte) { append_json_int(out, static_cast<unsigned char>(byte)); });
 }
 
 void append_logprobs(std::string& out, const std::vector<ChoiceDelta::Logprob>& logprobs) {
-  out += R"({"content":[)";
-  bool first = true;
-  for (const ChoiceDelta::Logprob& entry : logprobs) {
-    if (!std::exchange(first, false)) out += ',';
+  out += R"({"content":)";
+  append_json_array(out, logprobs, [&](const auto& entry) {
     append_token(out, entry.token, entry.logprob.value_or(0));
-    out += R"(,"top_logprobs":[)";
-    bool first_top = true;
-    for (const auto& [token, logprob] : entry.top) {
-      if (!std::exchange(first_top, false)) out += ',';
-      append_token(out, token, logprob);
+    out += R"(,"top_logprobs":)";
+    append_json_array(out, entry.top, [&](const auto& top) {
+      append_token(out, top.first, top.second);
       out += '}';
-    }
-    out += "]}";
-  }
-  out += R"(],"refusal":null})";
+    });
+    out += '}';
+  });
+  out += R"(,"refusal":null})";
 }
 
 }  // namespace
 
-ChatFormat::ChatFormat(const AnswerForm& form, std::string_view model, std::string_view fingerprint)
-    : AnswerFormat(form, model, fingerprint, {"chat.completion", "chat.completion.chunk"}) {}
+ChatFormat::ChatFormat(const AnswerForm& form,
+                       Shape shape,
+                       std::string_view model,
+                       std::string_view fingerprint)
+    : AnswerFormat(form,
+                   shape,
+                   shape == Shape::events ? "chat.completion.chunk" : "chat.completion",
+                   model,
+                   fingerprint) {}
 
 void ChatFormat::append_piece(std::string& out, const ChoiceDelta& piece, const Usage& so_far) {
   ChoiceDelta part;

@@ -11,7 +11,10 @@ namespace sluice {
 
 class ChatFormat final : public AnswerFormat {
  public:
-  ChatFormat(const AnswerForm& form, std::string_view model, std::string_view fingerprint);
+  ChatFormat(const AnswerForm& form,
+             Shape shape,
+             std::string_view model,
+             std::string_view fingerprint);
 
   /// The first piece of a choice brings the role, the last an event of its own for the reason of
   /// the end: clients measure the time to the first token by the first event with a choice, and

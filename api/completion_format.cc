@@ -11,18 +11,6 @@ namespace {
 
 using Logprob = ChoiceDelta::Logprob;
 
-/// Appends `append_one(entry)` of each entry, in brackets and with commas.
-template <class Entries, class AppendOne>
-void append_array(std::string& out, const Entries& entries, AppendOne append_one) {
-  out += '[';
-  bool first = true;
-  for (const auto& entry : entries) {
-    if (!std::exchange(first, false)) out += ',';
-    append_one(entry);
-  }
-  out += ']';
-}
-
 /// The alternatives of one position and the token that stands there. Different tokens may show the
 /// same text (parts of characters do); the most likely one keeps the key, because a key stands
 /// once.
@@ -48,9 +36,10 @@ void append_top(std::string& out, const Logprob& logprob) {
 
 void append_logprobs(std::string& out, const std::vector<Logprob>& logprobs) {
   out += R"({"text_offset":)";
-  append_array(out, logprobs, [&](const auto& entry) { append_json_int(out, entry.text_offset); });
+  append_json_array(
+      out, logprobs, [&](const auto& entry) { append_json_int(out, entry.text_offset); });
   out += R"(,"token_logprobs":)";
-  append_array(out, logprobs, [&](const auto& entry) {
+  append_json_array(out, logprobs, [&](const auto& entry) {
     if (entry.logprob) {
       append_json_float(out, *entry.logprob);
     } else {
@@ -58,9 +47,10 @@ void append_logprobs(std::string& out, const std::vector<Logprob>& logprobs) {
     }
   });
   out += R"(,"tokens":)";
-  append_array(out, logprobs, [&](const auto& entry) { append_json_string(out, entry.token); });
+  append_json_array(
+      out, logprobs, [&](const auto& entry) { append_json_string(out, entry.token); });
   out += R"(,"top_logprobs":)";
-  append_array(out, logprobs, [&](const auto& entry) {
+  append_json_array(out, logprobs, [&](const auto& entry) {
     if (entry.logprob) {
       append_top(out, entry);
     } else {
@@ -73,9 +63,10 @@ void append_logprobs(std::string& out, const std::vector<Logprob>& logprobs) {
 }  // namespace
 
 CompletionFormat::CompletionFormat(const AnswerForm& form,
+                                   Shape shape,
                                    std::string_view model,
                                    std::string_view fingerprint)
-    : AnswerFormat(form, model, fingerprint, {"text_completion", "text_completion"}) {}
+    : AnswerFormat(form, shape, "text_completion", model, fingerprint) {}
 
 void CompletionFormat::append_piece(std::string& out,
                                     const ChoiceDelta& piece,

@@ -10,7 +10,10 @@ namespace sluice {
 
 class CompletionFormat final : public AnswerFormat {
  public:
-  CompletionFormat(const AnswerForm& form, std::string_view model, std::string_view fingerprint);
+  CompletionFormat(const AnswerForm& form,
+                   Shape shape,
+                   std::string_view model,
+                   std::string_view fingerprint);
   void append_piece(std::string& out, const ChoiceDelta& piece, const Usage& so_far) override;
 
  private:

@@ -22,7 +22,8 @@ HttpAnswer::HttpAnswer(std::shared_ptr<HttpExchange> exchange,
       options_(std::move(options)) {}
 
 void HttpAnswer::head(std::string_view model, std::string_view fingerprint) {
-  format_ = AnswerFormat::make(form_, model, fingerprint);
+  auto shape = stream_ ? AnswerFormat::Shape::events : AnswerFormat::Shape::whole;
+  format_ = AnswerFormat::make(form_, shape, model, fingerprint);
 }
 
 void HttpAnswer::open_stream() {

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sluice {
 
@@ -20,6 +21,18 @@ void append_json_int(std::string& out, T number) {
   char digits[24];
   auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
   out.append(digits, end);
+}
+
+/// Appends `append_one(entry)` of each entry, in brackets and with commas.
+template <class Entries, class AppendOne>
+void append_json_array(std::string& out, const Entries& entries, AppendOne append_one) {
+  out += '[';
+  bool first = true;
+  for (const auto& entry : entries) {
+    if (!std::exchange(first, false)) out += ',';
+    append_one(entry);
+  }
+  out += ']';
 }
 
 }  // namespace sluice

@@ -25,13 +25,7 @@ void append_list(std::string& out,
                  const Entries& entries,
                  AppendOne append_one) {
   out += before;
-  out += '[';
-  bool first = true;
-  for (const auto& entry : entries) {
-    if (!std::exchange(first, false)) out += ',';
-    append_one(entry);
-  }
-  out += ']';
+  append_json_array(out, entries, append_one);
 }
 
 void append_model(std::string& out, const ListedModel& model) {

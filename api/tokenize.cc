@@ -92,13 +92,10 @@ std::variant<DetokenizeRequest, ApiError> parse_detokenize(std::string_view body
 }
 
 std::string tokenize_body(std::span<const TokenId> tokens, std::int32_t context) {
-  std::string out = R"({"tokens":[)";
+  std::string out = R"({"tokens":)";
   out.reserve(tokens.size() * 6 + 64);
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (i > 0) out += ',';
-    append_json_int(out, tokens[i]);
-  }
-  out += R"(],"count":)";
+  append_json_array(out, tokens, [&](TokenId id) { append_json_int(out, id); });
+  out += R"(,"count":)";
   append_json_int(out, tokens.size());
   out += R"(,"max_model_len":)";
   append_json_int(out, context);

@@ -4,6 +4,7 @@
 #include "api/request.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,7 +19,9 @@ struct TokenizeRequest {
   Prompt prompt;  ///< a text or a conversation
   bool add_special_tokens = true;
 
-  [[nodiscard]] bool is_chat() const { return prompt.index() == 2; }
+  [[nodiscard]] bool is_chat() const {
+    return std::holds_alternative<std::shared_ptr<const Conversation>>(prompt);
+  }
 };
 
 struct DetokenizeRequest {

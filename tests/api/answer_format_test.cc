@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,7 +29,14 @@ AnswerForm with_usage(AnswerForm form, bool continuous = false) {
 }
 
 std::unique_ptr<AnswerFormat> format(const AnswerForm& form) {
-  return AnswerFormat::make(form, "m", "fp_01234567");
+  return AnswerFormat::make(form, AnswerFormat::Shape::events, "m", "fp_01234567");
+}
+
+std::string body_of(const AnswerForm& form,
+                    std::span<const ChoiceDelta> choices,
+                    const Usage& usage) {
+  return AnswerFormat::make(form, AnswerFormat::Shape::whole, "m", "fp_01234567")
+      ->body(choices, usage);
 }
 
 ChoiceDelta piece(std::string text) {
@@ -134,7 +143,7 @@ TEST(CompletionFormat, WritesAnErrorWithoutChoices) {
 }
 
 TEST(CompletionFormat, KeepsEveryEventOnOneLine) {
-  auto stream = AnswerFormat::make(completion(), "a\nb\r", "fp_1");
+  auto stream = AnswerFormat::make(completion(), AnswerFormat::Shape::events, "a\nb\r", "fp_1");
   ChoiceDelta delta = piece("\n\r\n\xE2\x80\xA8\x01\x7F\"\\");
   delta.stop_reason = std::string("\n");
   std::string out;
@@ -154,7 +163,7 @@ TEST(CompletionFormat, HasTheSpecifiedShape) {
   tiered.service_tier = "default";
 
   EXPECT_EQ(
-      format(tiered)->body(choices, {5, 7, 3}),
+      body_of(tiered, choices, {5, 7, 3}),
       std::string(kHeadJson) +
           R"("service_tier":"default","choices":[)"
           R"({"index":0,"text":"x","logprobs":null,"finish_reason":"stop","stop_reason":null},)"
@@ -170,7 +179,7 @@ TEST(CompletionFormat, WritesLogprobsInFourEqualLists) {
                      {"d", -3.0F, {{"b", 0.0F}, {"c", -1e-7F}}, 2}};
   AnswerForm with = completion();
   with.logprobs = true;
-  std::string body = format(with)->body({&choice, 1}, {1, 2, 0});
+  std::string body = body_of(with, {&choice, 1}, {1, 2, 0});
 
   EXPECT_NE(body.find(R"("logprobs":{"text_offset":[0,1,2],"token_logprobs":[null,-0.5,-3.0],)"
                       R"("tokens":["a","b","d"],"top_logprobs":[null,{"b":-0.5,"c":-1.25},)"
@@ -199,7 +208,7 @@ TEST(CompletionFormat, WritesNoNumberThatJsonDoesNotHave) {
       {"x", -kInfinity, {{"y", std::numeric_limits<float>::quiet_NaN()}, {"z", kInfinity}}, 0}};
   AnswerForm with = completion();
   with.logprobs = true;
-  std::string body = format(with)->body({&choice, 1}, {});
+  std::string body = body_of(with, {&choice, 1}, {});
 
   EXPECT_NE(body.find(R"("token_logprobs":[-9999.0])"), std::string::npos) << body;
   EXPECT_NE(body.find(R"({"y":-9999.0,"z":-9999.0,"x":-9999.0})"), std::string::npos) << body;
@@ -212,7 +221,7 @@ TEST(CompletionFormat, WritesEachKeyOfTopLogprobsOnce) {
       {"\xEF\xBF\xBD", -3.0F, {{"\xEF\xBF\xBD", -1.0F}, {"\xEF\xBF\xBD", -2.0F}}, 0}};
   AnswerForm with = completion();
   with.logprobs = true;
-  std::string body = format(with)->body({&choice, 1}, {});
+  std::string body = body_of(with, {&choice, 1}, {});
 
   EXPECT_NE(body.find("\"top_logprobs\":[{\"\xEF\xBF\xBD\":-1.0}]"), std::string::npos) << body;
 }
@@ -306,7 +315,7 @@ TEST(ChatFormat, HasTheShapeOfAWholeAnswer) {
   std::vector<ChoiceDelta> choices = {last_piece("é", "stop")};
   choices[0].stop_reason = TokenId{7};
 
-  EXPECT_EQ(format(with)->body(choices, {5, 7, 0}),
+  EXPECT_EQ(body_of(with, choices, {5, 7, 0}),
             R"({"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m",)"
             R"("system_fingerprint":"fp_01234567","service_tier":"default","choices":[{"index":0,)"
             R"("message":{"role":"assistant","content":"é","refusal":null},"logprobs":null,)"
@@ -319,9 +328,8 @@ TEST(ChatFormat, WritesAnObjectOfLogprobsForAWholeAnswerWithoutTokens) {
   AnswerForm with = chat();
   with.logprobs = true;
   ChoiceDelta choice = last_piece("", "length");
-  EXPECT_NE(
-      format(with)->body({&choice, 1}, {}).find(R"("logprobs":{"content":[],"refusal":null})"),
-      std::string::npos);
+  EXPECT_NE(body_of(with, {&choice, 1}, {}).find(R"("logprobs":{"content":[],"refusal":null})"),
+            std::string::npos);
 }
 
 TEST(StreamHead, HasTheHeadersOfAStream) {

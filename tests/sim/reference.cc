@@ -65,7 +65,9 @@ class Undisturbed::Impl {
       expected->completion_tokens += choice.emitted().size();
     }
     Usage usage{plan->prompt_tokens, expected->completion_tokens, 0};
-    std::string body = AnswerFormat::make(request.form, "hash", "fp_00000000")->body(wholes, usage);
+    std::string body =
+        AnswerFormat::make(request.form, AnswerFormat::Shape::whole, "hash", "fp_00000000")
+            ->body(wholes, usage);
     const boost::json::value parsed = boost::json::parse(body);
     for (const auto& choice : parsed.at("choices").as_array())
       expected->choices.push_back(as_text_choice(choice.as_object()));
