@@ -62,8 +62,7 @@ struct Work {
   }
 };
 
-// --- session → admission
-// ---------------------------------------------------------------------------------------------
+// --- session → admission -----------------------------------------------------------------------
 
 /// Asks to be let in. Answered by `Refused`, or by the tokens of its sequences.
 struct Submit {
@@ -81,8 +80,7 @@ struct Register {
   caf::actor session;
 };
 
-// --- admission → session
-// ---------------------------------------------------------------------------------------------
+// --- admission → session -----------------------------------------------------------------------
 
 struct Refused {
   Decision decision;
@@ -109,15 +107,13 @@ struct StillPaused {
   std::uint32_t granted = 0;  ///< as it was then
 };
 
-// --- gateway → session
-// -----------------------------------------------------------------------------------------------
+// --- gateway → session -------------------------------------------------------------------------
 
 struct ClientGone {};
 /// A slow client's socket took bytes again.
 struct ClientWritable {};
 
-// --- to queue, batcher and executor
-// ----------------------------------------------------------------------------------
+// --- to queue, batcher and executor ------------------------------------------------------------
 
 /// Work for the queue, from admission or from a session whose holder was lost.
 struct Enqueue {
@@ -181,8 +177,7 @@ struct LanePace {
 /// Batcher to queue: no lane of the model is left, nor will one come.
 struct NoLaneLeft {};
 
-// --- executor, queue → session
-// ---------------------------------------------------------------------------------------
+// --- executor, queue → session -----------------------------------------------------------------
 
 /// A step's output for one sequence of the session.
 struct TokensArrived {
@@ -214,8 +209,7 @@ struct SequenceFailed {
   Error error;
 };
 
-// --- breaker, prober and their lane
-// ---------------------------------------------------------------------------------------------
+// --- breaker, prober and their lane ------------------------------------------------------------
 
 /// Executor to breaker: a worker serves; `worker` counts them.
 struct LaneServes {
@@ -281,8 +275,7 @@ struct QuarantineLane {
   std::string why;
 };
 
-// --- operator → lane, executor → breaker
-// -------------------------------------------------------------------------------------------------
+// --- operator → lane, executor → breaker -------------------------------------------------------
 
 /// Operator to executor: start another worker. What runs may end first, if other lanes take what
 /// is new meanwhile.
@@ -306,8 +299,7 @@ struct LaneDraining {
   std::uint64_t worker = 0;
 };
 
-// --- link → executor
-// -------------------------------------------------------------------------------------------------
+// --- link → executor ---------------------------------------------------------------------------
 
 /// `life` counts the workers of this executor; a message of an earlier one is stale.
 struct FromWorker {
@@ -342,8 +334,7 @@ struct WatchTick {
   std::uint64_t number = 0;  ///< only the last look that was planned happens
 };
 
-// --- pulse and everybody
-// ---------------------------------------------------------------------------------------------
+// --- pulse and everybody -----------------------------------------------------------------------
 
 /// The pulse asks; answered by Pong with the same numbers (actors/pulse.h).
 struct Ping {

@@ -38,8 +38,7 @@ CircuitBreaker::CircuitBreaker(CircuitBreakerOptions options, Random& random, Ma
       generation_(options.numbers_from + 1),
       probes_(options.numbers_from) {}
 
-// --- what happens
-// ----------------------------------------------------------------------------------
+// --- what happens ------------------------------------------------------------------------------
 
 void CircuitBreaker::ready(std::uint32_t slots, TimePoint now) {
   CHECK(slots > 0);
@@ -181,8 +180,7 @@ std::uint32_t CircuitBreaker::permits() const {
   return 0;
 }
 
-// --- states
-// ----------------------------------------------------------------------------------------
+// --- states ------------------------------------------------------------------------------------
 
 void CircuitBreaker::enter(State state, std::string reason, TimePoint now) {
   if (state_ == State::closed && now - since_ >= options_.forget) opened_ = 0;
@@ -230,8 +228,7 @@ void CircuitBreaker::revoke() {
   lease_.reset();
 }
 
-// --- probes
-// ----------------------------------------------------------------------------------------
+// --- probes ------------------------------------------------------------------------------------
 
 void CircuitBreaker::no_answer(std::string reason, TimePoint now) {
   if (state_ == State::probing) {
@@ -287,8 +284,7 @@ bool CircuitBreaker::too_slow(Duration duration) const {
          options_.probe_factor * static_cast<double>(median->count());
 }
 
-// --- evidence
-// --------------------------------------------------------------------------------------
+// --- evidence ----------------------------------------------------------------------------------
 
 void CircuitBreaker::clear_evidence() {
   buckets_.fill({});

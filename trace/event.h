@@ -18,8 +18,7 @@
 
 namespace sluice::trace {
 
-// --- a request, from the door to its one outcome
-// ------------------------------------------------------------------
+// --- a request, from the door to its one outcome -----------------------------------------------
 
 /// How a request ends. A refused one was never accepted.
 enum class Outcome : std::uint8_t { completed, cancelled, deadline, shed, poison, error };
@@ -56,8 +55,7 @@ struct Released {
   RequestNumber request;
 };
 
-// --- a sequence and its epochs
-// ------------------------------------------------------------------------------------
+// --- a sequence and its epochs -----------------------------------------------------------------
 
 /// Why a session offers a sequence.
 enum class Why : std::uint8_t {
@@ -101,8 +99,7 @@ struct Read {
   bool finished = false;
 };
 
-// --- lanes
-// --------------------------------------------------------------------------------------------------------
+// --- lanes -------------------------------------------------------------------------------------
 
 /// A process was started for the lane; `worker` counts them: 1, 2, ...
 struct WorkerStarted {
@@ -176,8 +173,7 @@ struct Probe {
   Step step = Step::leased;
 };
 
-// --- poison, the ladder, supervision
-// ------------------------------------------------------------------------------
+// --- poison, the ladder, supervision -----------------------------------------------------------
 
 /// The sequence was in a worker that ended from inside, or one was that is equal to it: another
 /// choice of its prompt.
@@ -202,8 +198,7 @@ struct Restarted {
   std::string path;
 };
 
-// --- the run itself
-// -----------------------------------------------------------------------------------------------
+// --- the run itself ----------------------------------------------------------------------------
 
 /// The limits the run is judged by; first in every trace.
 struct Limits {

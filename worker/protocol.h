@@ -23,8 +23,7 @@ inline constexpr std::uint32_t kProtocolVersion = 7;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
-// --- front to worker
-// -------------------------------------------------------------------------------------------------
+// --- front to worker ---------------------------------------------------------------------------
 
 /// Run a sequence. The deadline travels as time left, because clocks of processes are not compared.
 struct Start {
@@ -53,8 +52,7 @@ struct Stop {
 };
 using ToWorker = std::variant<Start, Cancel, Stop, Grant>;
 
-// --- worker to front
-// -------------------------------------------------------------------------------------------------
+// --- worker to front ---------------------------------------------------------------------------
 
 struct Hello {
   std::uint32_t protocol = kProtocolVersion;

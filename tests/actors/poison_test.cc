@@ -272,8 +272,7 @@ TEST_F(KeptBack, IsForgottenWhenNobodyWantsItAnyMore) {
   expect_idle();
 }
 
-// --- sequences that fail by themselves
-// ------------------------------------------------------------
+// --- sequences that fail by themselves ---------------------------------------------------------
 
 class Retries : public FrontWorld {
  protected:
@@ -420,8 +419,7 @@ TEST_F(Retries, AnImpossibleTokenReachesNoClientAndTouchesNoOther) {
   expect_idle();
 }
 
-// --- commands that get lost
-// -----------------------------------------------------------------------
+// --- commands that get lost --------------------------------------------------------------------
 
 class LostCommands : public FrontWorld {
  protected:

@@ -19,8 +19,7 @@ constexpr TimePoint kStart{hours(1)};
 constexpr LaneId kFirst{0};
 constexpr LaneId kSecond{1};
 
-// --- suspicion
-// ------------------------------------------------------------------------------------
+// --- suspicion ---------------------------------------------------------------------------------
 
 TEST(Suspicion, ConvictsWhatEndsAWorkerInABatchThenInACohortThenAlone) {
   Suspicion suspicion;
@@ -82,8 +81,7 @@ TEST(Suspicion, LeavesACohortOfOneAtLeast) {
   EXPECT_EQ(suspicion.cohort_max(), 1U);
 }
 
-// --- what is refused
-// ------------------------------------------------------------------------------
+// --- what is refused ---------------------------------------------------------------------------
 
 TEST(PoisonList, RefusesForAnHourAndForgets) {
   PoisonList list;
@@ -106,8 +104,7 @@ TEST(PoisonList, NeverGrowsBeyondItsBoundAndForgetsTheOldestFirst) {
   EXPECT_TRUE(list.refuses(2, kStart + seconds(5)));
 }
 
-// --- the ward
-// -------------------------------------------------------------------------------------
+// --- the ward ----------------------------------------------------------------------------------
 
 std::vector<std::uint64_t> ids(const std::optional<Ward::Trial>& trial) {
   std::vector<std::uint64_t> numbers;

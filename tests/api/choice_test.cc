@@ -58,8 +58,7 @@ class ChoiceTest : public ::testing::Test {
   std::vector<ChoiceDelta::Logprob> entries_;
 };
 
-// --- StopMatcher
-// -----------------------------------------------------------------------------------------------------
+// --- StopMatcher -------------------------------------------------------------------------------
 
 TEST(StopMatcher, PassesEverythingWithoutStopStrings) {
   StopMatcher matcher({}, false);
@@ -123,8 +122,7 @@ TEST(StopMatcher, GivesTheSameTextHoweverTheTextIsCut) {
   }
 }
 
-// --- Choice
-// ----------------------------------------------------------------------------------------------------------
+// --- Choice ------------------------------------------------------------------------------------
 
 TEST_F(ChoiceTest, ShowsTextTokenByTokenAndEndsByLength) {
   make({});

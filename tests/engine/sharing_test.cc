@@ -101,8 +101,7 @@ StartSequence start(std::uint64_t id, std::vector<TokenId> prompt, std::uint32_t
   return sequence;
 }
 
-// --- how much is computed, and by whom
-// ---------------------------------------------------------------------------
+// --- how much is computed, and by whom ---------------------------------------------------------
 
 class Sharing : public ::testing::Test {
  protected:
@@ -289,8 +288,7 @@ TEST_F(Sharing, TakesThousandsOfSequencesWithEqualPrompts) {
   EXPECT_LE(script->steps.size(), 12U);
 }
 
-// --- equal to those who run alone
-// --------------------------------------------------------------------------------
+// --- equal to those who run alone --------------------------------------------------------------
 
 struct Source {
   std::string name;
