@@ -48,6 +48,7 @@ struct Library {
 
 const std::vector<Library> kLibraries = {
     {"libuv", {"uv.h", "uv/"}, {"net"}},
+    {"libcurl", {"curl/"}, {"net"}},
     {"Boost.Beast", {"boost/beast", "boost/asio"}, {"net"}},
     {"Boost.JSON", {"boost/json"}, {"api", "models"}},
     {"msgpack-cxx", {"msgpack"}, {"net", "worker"}},
@@ -421,6 +422,7 @@ TEST(FloorsCheck, KeepsPluginsApart) {
 TEST(FloorsCheck, RefusesLibrariesThatAreNotAtHome) {
   expect_violations({
       {"actors/a.cc", "#include <uv.h>", "libuv"},
+      {"server/a.cc", "#include <curl/curl.h>", "libcurl"},
       {"api/a.cc", "#include <boost/beast/http.hpp>", "Boost.Beast"},
       {"server/a.cc", "#include <boost/json.hpp>", "Boost.JSON"},
       {"actors/a.cc", "#include <msgpack.hpp>", "msgpack-cxx"},
