@@ -1,4 +1,5 @@
 // The sluice binary.
+#include "server/client_commands.h"
 #include "server/model_info.h"
 #include "server/options.h"
 #include "server/serve.h"
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
   if (line.exit) return *line.exit;
   if (line.worker) return sluice::run_worker(*line.worker);
   try {
+    if (line.chat) return sluice::run_chat(*line.chat);
     if (line.model_info) return sluice::run_model_info(*line.model_info);
     return sluice::serve(*line.serve);
   } catch (const std::exception& exception) {

@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <iostream>
 
@@ -404,6 +405,35 @@ void add_model_info(CLI::App& command, ModelInfoOptions& options) {
   add_sequences_max(command, options.sequences_max);
 }
 
+void add_stall_timeout(CLI::App& command, Duration& timeout) {
+  add_duration(command,
+               "--stall-timeout",
+               timeout,
+               seconds(1),
+               hours(24),
+               "Give up when nothing comes for so long");
+}
+
+void add_chat(CLI::App& command, ChatOptions& options) {
+  command.add_option("--url", options.url, "The server; /v1 behind it may be left out")
+      ->check([](const std::string& text) { return sentence(chat_base_url(text)); })
+      ->capture_default_str();
+  command.add_option("--model", options.settings.model, "Default: the first that the server lists");
+  command.add_option("--system", options.system, "How to answer: the system message");
+  command.add_option("--api-key", options.api_key, "Sent as a bearer token")
+      ->envname("OPENAI_API_KEY");
+  command
+      .add_option("--max-tokens",
+                  options.settings.max_tokens,
+                  "Most tokens of an answer; without it the server decides")
+      ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{1} << 30));
+  command
+      .add_option("--temperature", options.settings.temperature, "0: the likeliest token always")
+      ->check(CLI::Range(0.0, 2.0));
+  command.add_option("--seed", options.settings.seed, "The same seed gives the same answer");
+  add_stall_timeout(command, options.stall_timeout);
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -413,21 +443,27 @@ CommandLine parse_command_line(int argc, char** argv) {
   ServeOptions serve;
   WorkerCommandOptions worker;
   ModelInfoOptions model_info;
+  ChatOptions chat;
   CLI::App& serve_command = *app.add_subcommand("serve", "Run the server");
   CLI::App& model_command = *app.add_subcommand("model", "Look at a model");
   CLI::App& info_command = *model_command.add_subcommand(
       "info", "Say what a model is, what it needs, and whether it can be served");
   model_command.require_subcommand(1);
+  CLI::App& chat_command =
+      *app.add_subcommand("chat", "Talk to a server that speaks OpenAI's interface");
   CLI::App& worker_command = *app.add_subcommand("worker", "The device process of a lane");
   add_serve(serve_command, serve);
   add_worker(worker_command, worker);
   add_model_info(info_command, model_info);
+  add_chat(chat_command, chat);
   CommandLine line;
   // CLI11 would say that a command is required, which hides the typing error.
-  std::string command = argc > 1 ? argv[1] : "";
-  if (!command.empty() && command.front() != '-' && command != "serve" && command != "model" &&
-      command != "worker") {
-    std::cerr << "sluice: unknown command '" << command << "'; there are: serve, model\n";
+  const std::string command = argc > 1 ? argv[1] : "";
+  constexpr std::array kCommands = {"serve", "model", "chat", "worker"};
+  if (!command.empty() && command.front() != '-' &&
+      std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end()) {
+    std::cerr << "sluice: unknown command '" << command
+              << "'; there are: serve, model, chat\n";
     line.exit = static_cast<int>(ExitCode::usage);
     return line;
   }
@@ -446,6 +482,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   }
   if (serve_command) line.serve = std::move(serve);
   if (worker_command) line.worker = std::move(worker);
+  if (chat_command) line.chat = std::move(chat);
   if (info_command) line.model_info = std::move(model_info);
   return line;
 }

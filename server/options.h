@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 
+#include "client/chat.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +22,7 @@ enum class ExitCode : int {
   load_failed = 6,    ///< a model cannot be loaded
   drain_timeout = 7,  ///< requests had to be cut
   bind_failed = 8,    ///< a port is in use or may not be bound
+  failed = 9,         ///< a download or an answer: the other side, the network or the disk
   internal = 70,
   interrupted = 130,  ///< a second signal
 };
@@ -106,6 +109,7 @@ struct CommandLine {
   std::optional<ServeOptions> serve;
   std::optional<WorkerCommandOptions> worker;
   std::optional<ModelInfoOptions> model_info;
+  std::optional<ChatOptions> chat;
   std::optional<int> exit;  ///< nothing to run: help, version or an error was printed
 };
 

@@ -33,6 +33,7 @@ const std::map<std::string, int, std::less<>> kFloors = {
     {"api", 6},
     {"worker", 6},
     {"actors", 7},
+    {"client", 7},
     {"server", 8},
 };
 
@@ -407,6 +408,7 @@ TEST(FloorsCheck, RefusesIncludesOfNeighbours) {
       {"gpu/a.cc", R"(#include "supervision/supervisor.h")", "neighbour"},
       {"api/a.cc", R"(#include "worker/protocol.h")", "neighbour"},
       {"worker/a.cc", R"(#include "api/request.h")", "neighbour"},
+      {"client/a.cc", R"(#include "actors/messages.h")", "neighbour"},
   });
 }
 

@@ -46,6 +46,48 @@ TEST(Options, NameAModelToLookAt) {
             static_cast<int>(ExitCode::usage));
 }
 
+TEST(Options, TellWhomToTalkTo) {
+  auto line = parse({"chat",
+                     "--url",
+                     "http://h:1/v1",
+                     "--model",
+                     "m",
+                     "--system",
+                     "Be brief",
+                     "--api-key",
+                     "k",
+                     "--max-tokens",
+                     "9",
+                     "--temperature",
+                     "0.5",
+                     "--seed",
+                     "-3",
+                     "--stall-timeout",
+                     "9s"});
+
+  ASSERT_TRUE(line.chat);
+  EXPECT_FALSE(line.serve || line.worker || line.exit);
+  EXPECT_EQ(line.chat->url, "http://h:1/v1");
+  EXPECT_EQ(line.chat->system, "Be brief");
+  EXPECT_EQ(line.chat->api_key, "k");
+  EXPECT_EQ(line.chat->settings.model, "m");
+  EXPECT_EQ(line.chat->settings.max_tokens, 9U);
+  EXPECT_EQ(line.chat->settings.temperature, 0.5F);
+  EXPECT_EQ(line.chat->settings.seed, -3);
+  EXPECT_EQ(line.chat->stall_timeout, std::chrono::seconds(9));
+  EXPECT_FALSE(parse({"chat"}).chat->settings.max_tokens);
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--url", "ftp://h"},
+                                                {"--max-tokens", "0"},
+                                                {"--temperature", "3"},
+                                                {"--seed", "x"},
+                                                {"--stall-timeout", "0s"},
+                                                {"words"}}) {
+    std::vector<std::string> arguments = {"chat"};
+    arguments.insert(arguments.end(), wrong.begin(), wrong.end());
+    EXPECT_EQ(parse(arguments).exit, static_cast<int>(ExitCode::usage)) << wrong[0];
+  }
+}
+
 TEST(Options, ListenOnSeveralAddressesAndKnowWhoMayCome) {
   auto line = parse({"serve",
                      "--listen",
