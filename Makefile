@@ -3,12 +3,17 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 SEEDS ?= 10000
 
-.PHONY: serve build test test-asan test-tsan chaos sim mutants bench format lint clean
+.PHONY: serve chat build test test-asan test-tsan chaos sim mutants bench format lint clean
 
 # Only what serving needs; `make build` compiles tests and benchmarks, too.
 serve:
 	@scripts/build $(PRESET) sluice
 	./build/sluice serve $(ARGS)
+
+# A small model is fetched once, served in the background, and talked to; `make chat ARGS='--system "Be brief."'`.
+chat:
+	@scripts/build $(PRESET) sluice
+	@scripts/chat $(ARGS)
 
 build:
 	@scripts/build $(PRESET)

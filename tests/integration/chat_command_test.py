@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pathlib
 import pty
 import select
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 import fake_openai
 from fake_openai import DONE, finish, piece
-from sluice_server import BINARY, SANITIZER_REPORTS, Server, seconds, wait_until
+from sluice_server import BINARY, ROOT, SANITIZER_REPORTS, Server, children_of, process_alive, seconds, wait_until
 
 SMOLLM2 = os.environ.get("SLUICE_SMOLLM2", "")
 
@@ -312,3 +313,22 @@ def test_talks_to_a_real_model():
     finally:
         server.stop()
 
+
+@needs_smollm2
+@pytest.mark.skipif(BINARY.resolve() != (ROOT / "build" / "sluice").resolve(), reason="make chat takes build/sluice")
+def test_make_chat_serves_and_talks_and_leaves_nothing_behind(monkeypatch):
+    cache = pathlib.Path(SMOLLM2).parents[1]
+    if pathlib.Path(SMOLLM2).parent.name != "models" or not (cache / "models").is_dir():
+        pytest.skip("the model does not lie in the cache")
+    monkeypatch.setenv("SLUICE_CACHE", str(cache))
+    terminal = Terminal(ROOT / "scripts" / "chat", "--temperature", "0", "--max-tokens", "200")
+    terminal.wait_for("> ", deadline=60)
+    servers = [pid for child in children_of(terminal.process.pid) for pid in [child, *children_of(child)]]
+    terminal.type("Count from 1 to 500.\n")
+    terminal.wait_for("1", deadline=60)
+    terminal.type("\x03")  # reaches the script, too, which must not end
+    terminal.wait_for("> ", deadline=60)
+    assert "Paris" in terminal.ask("What is the capital of France?", deadline=60)
+    terminal.type("\x04")
+    terminal.end()
+    assert len(servers) >= 2 and not any(map(process_alive, servers))
