@@ -22,4 +22,15 @@ int run_chat(const ChatOptions& options) {
   return done ? static_cast<int>(ExitCode::success) : failed(done.error());
 }
 
+int run_pull(const PullOptions& options) {
+  Result<std::string> path = pull(options);
+  if (!path) {
+    if (path.error().code == ErrorCode::cancelled)
+      fmt::print(stderr, "sluice: interrupted; the same command goes on from here\n");
+    return failed(path.error());
+  }
+  fmt::print("{}\n", *path);
+  return static_cast<int>(ExitCode::success);
+}
+
 }  // namespace sluice

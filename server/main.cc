@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   if (line.worker) return sluice::run_worker(*line.worker);
   try {
     if (line.chat) return sluice::run_chat(*line.chat);
+    if (line.pull) return sluice::run_pull(*line.pull);
     if (line.model_info) return sluice::run_model_info(*line.model_info);
     return sluice::serve(*line.serve);
   } catch (const std::exception& exception) {

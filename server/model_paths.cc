@@ -22,11 +22,20 @@ Error bad_models(std::string message) {
   return {ErrorCode::invalid_argument, std::move(message)};
 }
 
+constexpr std::string_view kHub = "hf:";
+
+Error not_downloaded(const std::string& model) {
+  return bad_models(model + ": the server does not download; run sluice pull " + model +
+                    " first, and serve the path that it prints");
+}
+
 }  // namespace
 
 std::string model_name_of(const std::string& path) {
   std::filesystem::path last = std::filesystem::path(path).lexically_normal();
   if (!last.has_filename()) last = last.parent_path();
+  const auto folder = last.parent_path();  // a snapshot of the cache is called as what it is of
+  if (folder.filename() == "snapshots" && folder.has_parent_path()) last = folder.parent_path();
   std::string name = last.extension() == ".gguf" ? last.stem() : last.filename();
   constexpr std::string_view kCached = "models--";
   if (!name.starts_with(kCached)) return name;
@@ -56,10 +65,13 @@ Result<std::vector<NamedPath>> model_paths(const ServeOptions& options,
          path});
   for (const std::string& text : options.models) {
     std::size_t equals = text.find('=');
+    if (text.starts_with(kHub)) return not_downloaded(text);
     if (equals == 0 || equals == std::string::npos || equals + 1 == text.size())
       return bad_models("--model " + text + ": expected NAME=PATH");
     models.push_back({text.substr(0, equals), text.substr(equals + 1)});
   }
+  for (const NamedPath& model : models)
+    if (model.path.starts_with(kHub)) return not_downloaded(model.path);
   for (std::size_t i = 0; i < models.size(); ++i) {
     for (std::size_t k = 0; k < i; ++k) {
       if (models[k].name == models[i].name)

@@ -15,7 +15,7 @@ struct NamedPath {
 };
 
 /// What the model at a path is called: as its file or folder, a file without its ending; in Hugging
-/// Face's cache ORG/NAME.
+/// Face's cache, and of a snapshot in it, ORG/NAME.
 std::string model_name_of(const std::string& path);
 
 /// The models in the order of their places: those at a PATH, then those of --model; without any the

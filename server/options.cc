@@ -10,6 +10,7 @@
 #include "server/version.h"
 #include "worker/fault.h"
 
+#include "client/hub_spec.h"
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -434,6 +435,30 @@ void add_chat(CLI::App& command, ChatOptions& options) {
   add_stall_timeout(command, options.stall_timeout);
 }
 
+void add_pull(CLI::App& command, PullOptions& options) {
+  command
+      .add_option("model",
+                  options.model,
+                  "hf:ORG/NAME, hf:ORG/NAME:Q4_K_M for one of its GGUF files, @REVISION behind "
+                  "either")
+      ->required()
+      ->check([](const std::string& text) { return sentence(parse_hub_spec(text)); });
+  command
+      .add_option("--include",
+                  options.include,
+                  "Pattern for the names of weights, such as '*Q8_0.gguf'; again for further ones")
+      ->allow_extra_args(false);
+  command.add_option(
+      "--to", options.to, "Put the files into this folder, not into Hugging Face's cache");
+  add_count(command,
+            "--retries",
+            options.retries,
+            0,
+            1000,
+            "How often a transfer that gets no further is tried again");
+  add_stall_timeout(command, options.stall_timeout);
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -444,6 +469,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   WorkerCommandOptions worker;
   ModelInfoOptions model_info;
   ChatOptions chat;
+  PullOptions pull;
   CLI::App& serve_command = *app.add_subcommand("serve", "Run the server");
   CLI::App& model_command = *app.add_subcommand("model", "Look at a model");
   CLI::App& info_command = *model_command.add_subcommand(
@@ -451,19 +477,22 @@ CommandLine parse_command_line(int argc, char** argv) {
   model_command.require_subcommand(1);
   CLI::App& chat_command =
       *app.add_subcommand("chat", "Talk to a server that speaks OpenAI's interface");
+  CLI::App& pull_command =
+      *app.add_subcommand("pull", "Download a model of the Hugging Face hub, and say its path");
   CLI::App& worker_command = *app.add_subcommand("worker", "The device process of a lane");
   add_serve(serve_command, serve);
   add_worker(worker_command, worker);
   add_model_info(info_command, model_info);
   add_chat(chat_command, chat);
+  add_pull(pull_command, pull);
   CommandLine line;
   // CLI11 would say that a command is required, which hides the typing error.
   const std::string command = argc > 1 ? argv[1] : "";
-  constexpr std::array kCommands = {"serve", "model", "chat", "worker"};
+  constexpr std::array kCommands = {"serve", "model", "pull", "chat", "worker"};
   if (!command.empty() && command.front() != '-' &&
       std::find(kCommands.begin(), kCommands.end(), command) == kCommands.end()) {
     std::cerr << "sluice: unknown command '" << command
-              << "'; there are: serve, model, chat\n";
+              << "'; there are: serve, model, pull, chat\n";
     line.exit = static_cast<int>(ExitCode::usage);
     return line;
   }
@@ -482,6 +511,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   }
   if (serve_command) line.serve = std::move(serve);
   if (worker_command) line.worker = std::move(worker);
+  if (pull_command) line.pull = std::move(pull);
   if (chat_command) line.chat = std::move(chat);
   if (info_command) line.model_info = std::move(model_info);
   return line;

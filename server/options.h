@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include "client/chat.h"
+#include "client/pull.h"
 
 #include <cstdint>
 #include <optional>
@@ -110,6 +111,7 @@ struct CommandLine {
   std::optional<WorkerCommandOptions> worker;
   std::optional<ModelInfoOptions> model_info;
   std::optional<ChatOptions> chat;
+  std::optional<PullOptions> pull;
   std::optional<int> exit;  ///< nothing to run: help, version or an error was printed
 };
 

@@ -27,6 +27,19 @@ TEST(ModelName, IsThatOfTheFileOrFolder) {
   EXPECT_EQ(model_name_of("./m.gguf"), "m");
   EXPECT_EQ(model_name_of("/cache/models--org--some-name"), "org/some-name");
   EXPECT_EQ(model_name_of("/cache/models--org--a--b/"), "org/a--b");
+  EXPECT_EQ(model_name_of("/cache/models--org--name/snapshots/0123abcd/"), "org/name");
+  EXPECT_EQ(model_name_of("/cache/models--org--name/snapshots/0123abcd/x-Q8_0.gguf"), "x-Q8_0");
+}
+
+TEST(ModelPaths, SayThatTheServerDoesNotDownload) {
+  ServeOptions path;
+  path.paths = {"hf:org/name"};
+  EXPECT_THAT(names(path).at(0), HasSubstr("run sluice pull hf:org/name first"));
+  for (const char* text : {"hf:org/name", "mine=hf:org/name"}) {
+    ServeOptions named;
+    named.models = {text};
+    EXPECT_THAT(names(named).at(0), HasSubstr("run sluice pull hf:org/name first"));
+  }
 }
 
 TEST(ModelPaths, TakesPathsBeforeNamedModels) {

@@ -66,7 +66,7 @@ TEST(Options, TellWhomToTalkTo) {
                      "9s"});
 
   ASSERT_TRUE(line.chat);
-  EXPECT_FALSE(line.serve || line.worker || line.exit);
+  EXPECT_FALSE(line.serve || line.worker || line.pull || line.exit);
   EXPECT_EQ(line.chat->url, "http://h:1/v1");
   EXPECT_EQ(line.chat->system, "Be brief");
   EXPECT_EQ(line.chat->api_key, "k");
@@ -86,6 +86,27 @@ TEST(Options, TellWhomToTalkTo) {
     arguments.insert(arguments.end(), wrong.begin(), wrong.end());
     EXPECT_EQ(parse(arguments).exit, static_cast<int>(ExitCode::usage)) << wrong[0];
   }
+}
+
+TEST(Options, NameAModelToPull) {
+  auto line = parse({"pull",
+                     "hf:org/name:Q8_0@main",
+                     "--include",
+                     "a*",
+                     "--include",
+                     "b*",
+                     "--to",
+                     "folder",
+                     "--retries",
+                     "0"});
+
+  ASSERT_TRUE(line.pull);
+  EXPECT_EQ(line.pull->model, "hf:org/name:Q8_0@main");
+  EXPECT_EQ(line.pull->include, (std::vector<std::string>{"a*", "b*"}));
+  EXPECT_EQ(line.pull->to, "folder");
+  EXPECT_EQ(line.pull->retries, 0U);
+  EXPECT_EQ(parse({"pull"}).exit, static_cast<int>(ExitCode::usage));
+  EXPECT_EQ(parse({"pull", "org/name"}).exit, static_cast<int>(ExitCode::usage));
 }
 
 TEST(Options, ListenOnSeveralAddressesAndKnowWhoMayCome) {
