@@ -45,6 +45,10 @@ struct Projection {
 /// The most projections of a call.
 inline constexpr std::size_t kProjectionsMax = 4;
 
+/// What a gate passes through. Source: Elfwing et al. 2017 (silu, x * sigmoid(x)); Hendrycks and
+/// Gimpel 2016 (gelu, here with its tanh: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))).
+enum class Activation : std::uint8_t { silu, gelu_tanh };
+
 /// The operations on one device. Activations between operations are f32; the inputs of `linear` may
 /// be rounded to the storage type of the weights (bf16) by the operation that makes them.
 /// Asynchronous on `stream` (the CPU does the work at once). Owner: one model; not thread-safe.
@@ -58,18 +62,21 @@ class Ops {
   [[nodiscard]] virtual std::string_view level() const = 0;
   [[nodiscard]] virtual Device& device() = 0;
 
-  /// output[r] = table[ids[r]].
+  /// output[r] = table[ids[r]] * scale, rounded once.
   ///   output [rows, width] f32    table [vocabulary, width] f32 | bf16    ids [rows] i32
-  virtual Result<void> embed(Stream& stream,
-                             TensorView output,
-                             TensorView table,
-                             TensorView ids) = 0;
+  virtual Result<void> embed(
+      Stream& stream, TensorView output, TensorView table, TensorView ids, float scale) = 0;
 
   /// Normalizes each row by its root mean square and scales it by `weight`.
   ///   output [rows, width] f32 | bf16    input [rows, width] f32    weight [width] f32 | bf16
   ///   `output` may be `input` if both are f32. Heads are normalized by passing [rows * heads,
   ///   head_dim]. Source: Zhang and Sennrich 2019, equation 4.
   virtual Result<void> rms_norm(
+      Stream& stream, TensorView output, TensorView input, TensorView weight, float epsilon) = 0;
+
+  /// output += `rms_norm` of `input`.
+  ///   output, input [rows, width] f32, not the same    weight [width] f32 | bf16
+  virtual Result<void> add_rms_norm(
       Stream& stream, TensorView output, TensorView input, TensorView weight, float epsilon) = 0;
 
   /// output = input * weight^T (+ bias), or output += that, in the order: sum over k, bias, then
@@ -89,13 +96,14 @@ class Ops {
                                TensorView input,
                                std::span<const Projection> projections) = 0;
 
-  /// `project` to gate and up, then `silu_mul` of the two.
+  /// `project` to gate and up, then `gate_mul` of the two.
   ///   output [rows, n] f32 | bf16, not one of the others    input [rows, k]
   virtual Result<void> project_gated(Stream& stream,
                                      TensorView output,
                                      TensorView input,
                                      const Projection& gate,
-                                     const Projection& up) = 0;
+                                     const Projection& up,
+                                     Activation activation) = 0;
 
   /// Rotates pairs (i, i + head_dim / 2) of every head by the angles of its row's position, in
   /// place.
@@ -131,13 +139,11 @@ class Ops {
                                  float scale,
                                  std::int32_t window) = 0;
 
-  /// output = silu(gate) * up.
+  /// output = activation(gate) * up.
   ///   output [rows, n] f32 | bf16    gate, up [rows, n] f32
   ///   `output` may be `gate` or `up` if it is f32. Source: Shazeer 2020.
-  virtual Result<void> silu_mul(Stream& stream,
-                                TensorView output,
-                                TensorView gate,
-                                TensorView up) = 0;
+  virtual Result<void> gate_mul(
+      Stream& stream, TensorView output, TensorView gate, TensorView up, Activation activation) = 0;
 
   /// output[i] = input[rows[i]].
   ///   output [count, width] f32    input [n, width] f32    rows [count] i32

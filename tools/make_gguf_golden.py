@@ -2,7 +2,7 @@
 
     python tools/make_gguf_golden.py seeds           # tests/fuzz/seeds/gguf
     python tools/make_gguf_golden.py blocks          # tests/golden/gguf/blocks.safetensors
-    python tools/make_gguf_golden.py models          # tests/golden/gguf/<name>.gguf, from tests/golden/models/<name>
+    python tools/make_gguf_golden.py models [NAME]   # tests/golden/gguf/<name>.gguf, from tests/golden/models/<name>
     python tools/make_gguf_golden.py smollm2 FILE TRUTH   # tests/golden/gguf/smollm2.json
 
 seeds/sample.gguf   one key of every type and three tensors, in about 1 KiB: what is cut, flipped and fuzzed
@@ -31,11 +31,14 @@ CODINGS = [T.F16, T.BF16, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q5_K
 SCALES = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2],
           T.Q6_K: [208]}
 # What GGUF files are made of, and how many layers they keep (None: all).
-LAYERS = {"llama": 1, "llama_linear": 1, "qwen2": None, "qwen3": 1}
+LAYERS = {"llama": 1, "llama_linear": 1, "qwen2": None, "qwen3": 1, "gemma3": None}
 NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
          "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
          "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+# Of gemma3, instead.
+GEMMA3_NAMES = {"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+                "post_feedforward_layernorm": "post_ffw_norm"}
 WHOLE = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
          "lm_head.weight": "output.weight"}
 
@@ -156,7 +159,8 @@ def widened(values):
 def make_model(name):
     folder = ROOT / "tests/golden/models" / name
     config = json.loads((folder / "config.json").read_text())
-    arch = config["model_type"]
+    arch = config["model_type"].removesuffix("_text")
+    names = {**NAMES, **(GEMMA3_NAMES if arch == "gemma3" else {})}
     layers = LAYERS[name] or config["num_hidden_layers"]
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
@@ -174,6 +178,10 @@ def make_model(name):
     writer.add_value_length(head_dim)
     writer.add_rope_dimension_count(head_dim)
     writer.add_rope_freq_base(rope["rope_theta"])
+    if arch == "gemma3":
+        writer.add_sliding_window(config["sliding_window"])
+        writer.add_sliding_window_pattern(config["sliding_window_pattern"])
+        writer.add_rope_freq_base_swa(config["rope_local_base_freq"])
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
@@ -188,11 +196,13 @@ def make_model(name):
             _, _, layer, *middle, suffix = source.split(".")
             if int(layer) >= layers:
                 continue
-            target = f"blk.{layer}.{NAMES['.'.join(middle)]}.{suffix}"
+            target = f"blk.{layer}.{names['.'.join(middle)]}.{suffix}"
         if arch == "llama" and (".attn_q." in target or ".attn_k." in target):
             values = paired(values, heads if ".attn_q." in target else kv_heads)
         if values.ndim == 1:
-            writer.add_tensor(target, widened(values))  # norms and biases are F32 in GGUF files
+            # Norms and biases are F32 in GGUF files, and Gemma's norms have their 1.
+            own = widened(values) + numpy.float32(1) if arch == "gemma3" else widened(values)
+            writer.add_tensor(target, own)
         elif values.dtype == numpy.uint16:
             writer.add_tensor(target, values.view(numpy.uint8), raw_dtype=T.BF16)
         else:
@@ -217,7 +227,7 @@ def make_smollm2(path, truth_path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=["seeds", "blocks", "models", "smollm2"])
-    parser.add_argument("files", nargs="*", help="of smollm2: the GGUF file and the file of the truth")
+    parser.add_argument("files", nargs="*", help="of smollm2: the GGUF file and the file of the truth; of models: some")
     arguments = parser.parse_args()
     GOLDEN.mkdir(parents=True, exist_ok=True)
     SEEDS.mkdir(parents=True, exist_ok=True)
@@ -227,7 +237,7 @@ def main():
     elif arguments.what == "blocks":
         make_blocks()
     elif arguments.what == "models":
-        for name in LAYERS:
+        for name in arguments.files or LAYERS:
             make_model(name)
     else:
         make_smollm2(*arguments.files)

@@ -27,12 +27,13 @@ import sys
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (AutoConfig, AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config,
+                          Qwen3Config)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests/golden"
 LENGTHS = [1, 2, 15, 16, 17, 63, 64, 65, 200, 512]
-STORED = 64
+STORED = {"gemma3": 32}  # of 64 in all others
 GREEDY = 64
 # A prompt is drawn again where its continuation has a closer call than MARGIN, so that no test hangs on a rounding,
 # and where the bfloat16 run of transformers itself is further than NOISE from its float32 run at some position, since
@@ -47,6 +48,9 @@ COMMON = dict(vocab_size=512, hidden_size=64, intermediate_size=160, num_hidden_
 
 # Deviations of the random weights, in units that keep a unit input at unit size.
 GAINS = {"q_proj": 0.9, "k_proj": 0.9, "o_proj": 0.5, "down_proj": 0.5, "lm_head": 2.0}
+# Gemma's embedding is also the head, and comes multiplied by sqrt(hidden_size). It is of this size then, and the
+# branches of half a unit each; a final norm of both signs keeps a token from seeing itself in the logits.
+TIED = 2.0
 
 # name: (configuration, dtype of the checkpoint, form of config.json). "v5" is what transformers 5 writes
 # (rope_parameters, dtype); "v4" the form of nearly all published models (rope_theta, rope_scaling, torch_dtype).
@@ -63,6 +67,12 @@ MODELS = {
         rope_type="default", rope_theta=1000000.0)), torch.bfloat16, "v4"),
     "qwen3": (Qwen3Config(**COMMON, head_dim=32, rope_parameters=dict(
         rope_type="default", rope_theta=1000000.0)), torch.float32, "v5"),
+    # Two layers with a window, one without; the root of the width is no bf16; scores have a scale of their own.
+    "gemma3": (Gemma3TextConfig(**{**COMMON, "hidden_size": 80, "intermediate_size": 96, "num_key_value_heads": 1,
+                                   "rms_norm_eps": 1e-6, "tie_word_embeddings": True},
+        head_dim=32, query_pre_attn_scalar=24, sliding_window=40, sliding_window_pattern=3, rope_parameters=dict(
+            full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=4.0),
+            sliding_attention=dict(rope_type="default", rope_theta=10000.0))), torch.bfloat16, "v4"),
 }
 
 
@@ -70,14 +80,18 @@ def randomise(model, seed):
     """Weights for which every part of the network shows in the logits (norms and biases are not neutral, branches are
     of the size of the residual stream), yet so tame that a bfloat16 run stays close to the exact one."""
     generator = torch.Generator().manual_seed(seed)
+    is_gemma3 = model.config.model_type == "gemma3_text"
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith("bias"):
             parameter.data = 0.2 * noise
         elif "norm" in name:
             parameter.data = 1.0 + 0.2 * noise
+            if is_gemma3:
+                weight = noise if name == "model.norm.weight" else parameter.data - (0.5 if "post_" in name else 0.0)
+                parameter.data = weight - 1.0  # its files hold what is above 1
         elif "embed_tokens" in name:
-            parameter.data = noise
+            parameter.data = noise * (TIED / parameter.shape[1] ** 0.5 if is_gemma3 else 1.0)
         else:
             gain = GAINS.get(name.split(".")[-2], 1.0)
             parameter.data = gain * noise / parameter.shape[1] ** 0.5
@@ -97,9 +111,14 @@ def write_model(name, seed):
         path = folder / "config.json"
         written = json.loads(path.read_text())
         rope = written.pop("rope_parameters")
+        if "full_attention" in rope:  # of Gemma 3
+            written["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+            rope = rope["full_attention"]
+            written["sliding_window_pattern"] = written.pop("_sliding_window_pattern")
         kind = rope.pop("rope_type")
         written["rope_theta"] = rope.pop("rope_theta")
-        written["rope_scaling"] = None if kind == "default" else {"type": kind, **rope}
+        word = "rope_type" if name == "gemma3" else "type"
+        written["rope_scaling"] = None if kind == "default" else {word: kind, **rope}
         written["torch_dtype"] = written.pop("dtype")
         written["transformers_version"] = "4.51.0"
         written.pop("layer_types", None)
@@ -108,6 +127,8 @@ def write_model(name, seed):
     for key, value in config.rope_parameters.items():
         if read.rope_parameters[key] != value:
             raise SystemExit(f"{folder}: transformers reads rope {key} as {read.rope_parameters[key]}, not {value}")
+    if getattr(read, "layer_types", None) != getattr(config, "layer_types", None):
+        raise SystemExit(f"{folder}: transformers reads layer_types as {read.layer_types}, not {config.layer_types}")
     return folder
 
 
@@ -150,7 +171,7 @@ def write_reference(name, folder, prompts, limit, seed):
     exact, rounded = load(torch.float32), load(torch.bfloat16)
     generator = torch.Generator().manual_seed(seed)
     vocabulary = exact.config.vocab_size
-    ids = torch.randperm(vocabulary, generator=generator)[:STORED].sort().values
+    ids = torch.randperm(vocabulary, generator=generator)[:STORED.get(name, 64)].sort().values
     tensors, worst, margin, kinds = {"ids": ids.to(torch.int32)}, 0.0, 1e9, []
     attempts = []
     for index, length in enumerate(LENGTHS):

@@ -15,6 +15,7 @@ struct NormArgs {
   std::int64_t width;
   float epsilon;
   bool output_bf16, weight_bf16;
+  bool accumulate;  ///< add to what is there; not if `output_bf16`
 };
 
 struct LinearArgs {
@@ -30,6 +31,7 @@ struct GatedArgs {
   void* output;         ///< [rows, n] f32 | bf16
   LinearArgs gate, up;  ///< same rows, n and types
   bool output_bf16;
+  bool gelu;  ///< silu otherwise
 };
 
 struct StoreArgs {
@@ -64,11 +66,11 @@ struct AttentionArgs {
 struct KernelTable {
   const char* level;
   std::int64_t unit_columns;  ///< `linear` and `gated` count n columns as ceil(n / this) units
-  /// float [count] from bf16 [count]
-  void (*widen)(float* output, const std::uint16_t* input, std::int64_t count);
+  /// output [count] = input [count], f32 | bf16, times `scale`.
+  void (*scale)(float* output, const void* input, bool bf16, std::int64_t count, float scale);
   void (*rms_norm)(const NormArgs&, std::int64_t row_begin, std::int64_t row_end);
   void (*linear)(const LinearArgs&, std::int64_t unit_begin, std::int64_t unit_end);
-  /// output = silu(gate) * up, of the columns of these units; gate and up are stored, too.
+  /// output = activation(gate) * up, of the columns of these units; gate and up are stored, too.
   void (*gated)(const GatedArgs&, std::int64_t unit_begin, std::int64_t unit_end);
   /// Rotates `count` heads that stand at one position.
   void (*rope)(float* heads,
@@ -79,8 +81,12 @@ struct KernelTable {
   void (*store_kv)(const StoreArgs&, std::int64_t row_begin, std::int64_t row_end);
   /// Items are (kv head, row), rows fastest: item = kv_head * rows + row.
   void (*attention)(const AttentionArgs&, std::int64_t item_begin, std::int64_t item_end);
-  void (*silu_mul)(
-      void* output, bool output_bf16, const float* gate, const float* up, std::int64_t count);
+  void (*gate_mul)(void* output,
+                   bool output_bf16,
+                   const float* gate,
+                   const float* up,
+                   bool gelu,
+                   std::int64_t count);
 };
 
 /// The tokens of a block, as ops.h has them.

@@ -17,14 +17,14 @@ namespace sluice {
 const KernelTable SLUICE_LEVEL_TABLE = {
     .level = SLUICE_LEVEL_NAME,
     .unit_columns = kTileColumns,
-    .widen = widen_all,
+    .scale = scale_all,
     .rms_norm = rms_norm_rows,
     .linear = linear_units,
     .gated = gated_units,
     .rope = rope_heads,
     .store_kv = store_kv_rows,
     .attention = attention_items,
-    .silu_mul = silu_mul_all,
+    .gate_mul = gate_mul_all,
 };
 
 }  // namespace sluice

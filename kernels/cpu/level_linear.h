@@ -250,7 +250,7 @@ void linear_units(const LinearArgs& args, std::int64_t begin, std::int64_t end) 
     linear_units_of<F32Dot>(args, begin, end);
 }
 
-/// silu(gate) * up of the columns [first, last), as far as there are any.
+/// activation(gate) * up of the columns [first, last), as far as there are any.
 void gate_columns(const GatedArgs& args, std::int64_t first, std::int64_t last) {
   const std::int64_t n = args.gate.n;
   if (last > n) last = n;
@@ -258,10 +258,11 @@ void gate_columns(const GatedArgs& args, std::int64_t first, std::int64_t last) 
   const std::int64_t element_bytes = args.output_bf16 ? 2 : 4;
   for (std::int64_t row = 0; row < args.gate.rows; ++row) {
     const std::int64_t at = row * n + first;
-    silu_mul_all(static_cast<char*>(args.output) + at * element_bytes,
+    gate_mul_all(static_cast<char*>(args.output) + at * element_bytes,
                  args.output_bf16,
                  args.gate.output + at,
                  args.up.output + at,
+                 args.gelu,
                  last - first);
   }
 }

@@ -1,4 +1,4 @@
-// Row-wise operations: exp, norm, rope, SwiGLU, conversions. Part of level_kernels.h.
+// Row-wise operations: exp, norm, rope, gates, conversions. Part of level_kernels.h.
 //
 // A tail that fills no vector goes through the same instructions with its lanes masked, so an
 // element's bits do not depend on where the vectors happen to end.
@@ -54,11 +54,13 @@ SLUICE_INLINE void store_any_first(void* to, bool bf16, std::int64_t i, F x, std
     store_first(static_cast<float*>(to) + i, x, n);
 }
 
-void widen_all(float* output, const std::uint16_t* input, std::int64_t count) {
+void scale_all(float* output, const void* input, bool bf16, std::int64_t count, float scale) {
+  F factor = splat(scale);
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
-    store(output + i, load_bf16(input + i));
-  if (i < count) store_first(output + i, load_bf16_first(input + i, count - i), count - i);
+    store(output + i, mul(load_any(input, bf16, i), factor));
+  if (i < count)
+    store_first(output + i, mul(load_any_first(input, bf16, i, count - i), factor), count - i);
 }
 
 void rms_norm_rows(const NormArgs& args, std::int64_t row_begin, std::int64_t row_end) {
@@ -78,12 +80,17 @@ void rms_norm_rows(const NormArgs& args, std::int64_t row_begin, std::int64_t ro
     const std::int64_t at = row * width;
     for (std::int64_t i = 0; i < whole; i += kLanes) {
       F weight = load_any(args.weight, args.weight_bf16, i);
-      store_any(args.output, args.output_bf16, at + i, mul(mul(load(x + i), factor), weight));
+      F scaled = mul(mul(load(x + i), factor), weight);
+      if (args.accumulate)
+        scaled = add(load(static_cast<const float*>(args.output) + at + i), scaled);
+      store_any(args.output, args.output_bf16, at + i, scaled);
     }
     if (whole < width) {
       std::int64_t left = width - whole;
       F weight = load_any_first(args.weight, args.weight_bf16, whole, left);
       F scaled = mul(mul(load_first(x + whole, left), factor), weight);
+      if (args.accumulate)
+        scaled = add(load_first(static_cast<const float*>(args.output) + at + whole, left), scaled);
       store_any_first(args.output, args.output_bf16, at + whole, scaled, left);
     }
   }
@@ -132,21 +139,43 @@ void store_kv_rows(const StoreArgs& args, std::int64_t row_begin, std::int64_t r
   }
 }
 
-SLUICE_INLINE F silu_times(F gate, F up) {
-  F sigmoid_inverse = add(splat(1.0F), exponential(sub(zero(), gate)));
+/// gate * sigmoid(x) * up, where x is the gate for silu. (1 + tanh(u)) / 2 is sigmoid(2 u): so is
+/// gelu, without the cancellation of 1 + tanh.
+template <bool kGelu>
+SLUICE_INLINE F gate_times(F gate, F up) {
+  F x = gate;
+  if constexpr (kGelu) {
+    // 2 sqrt(2 / pi) * gate * (1 + 0.044715 gate^2)
+    F square = mul(gate, gate);
+    x = mul(gate, fma(square, splat(0x1.2444f2p-4F), splat(0x1.988454p0F)));
+  }
+  F sigmoid_inverse = add(splat(1.0F), exponential(sub(zero(), x)));
   return mul(div(gate, sigmoid_inverse), up);
 }
 
-void silu_mul_all(
+template <bool kGelu>
+void gate_mul_of(
     void* output, bool output_bf16, const float* gate, const float* up, std::int64_t count) {
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
-    store_any(output, output_bf16, i, silu_times(load(gate + i), load(up + i)));
+    store_any(output, output_bf16, i, gate_times<kGelu>(load(gate + i), load(up + i)));
   if (i < count) {
     std::int64_t left = count - i;
-    F tail = silu_times(load_first(gate + i, left), load_first(up + i, left));
+    F tail = gate_times<kGelu>(load_first(gate + i, left), load_first(up + i, left));
     store_any_first(output, output_bf16, i, tail, left);
   }
+}
+
+void gate_mul_all(void* output,
+                  bool output_bf16,
+                  const float* gate,
+                  const float* up,
+                  bool gelu,
+                  std::int64_t count) {
+  if (gelu)
+    gate_mul_of<true>(output, output_bf16, gate, up, count);
+  else
+    gate_mul_of<false>(output, output_bf16, gate, up, count);
 }
 
 }  // namespace

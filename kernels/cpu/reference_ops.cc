@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 namespace sluice {
@@ -25,6 +26,12 @@ void set_element(TensorView tensor, std::int64_t i, double value) {
     tensor.as<float>()[i] = static_cast<float>(value);
 }
 
+double activated(double x, Activation activation) {
+  if (activation == Activation::silu) return x / (1 + std::exp(-x));
+  double u = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+  return x / 2 * (1 + std::tanh(u));
+}
+
 class ReferenceOps final : public Ops {
  public:
   explicit ReferenceOps(Device& device) : device_(device) {}
@@ -32,31 +39,33 @@ class ReferenceOps final : public Ops {
   [[nodiscard]] std::string_view level() const override { return "reference"; }
   [[nodiscard]] Device& device() override { return device_; }
 
-  Result<void> embed(Stream&, TensorView output, TensorView table, TensorView ids) override {
+  Result<void> embed(
+      Stream&, TensorView output, TensorView table, TensorView ids, float scale) override {
     check_embed(output, table, ids);
     std::int64_t width = output.dim(1);
     for (std::int64_t row = 0; row < output.dim(0); ++row)
       for (std::int64_t i = 0; i < width; ++i)
-        set_element(
-            output, row * width + i, element(table, ids.as<std::int32_t>()[row] * width + i));
+        set_element(output,
+                    row * width + i,
+                    double{element(table, ids.as<std::int32_t>()[row] * width + i)} * scale);
     return {};
   }
 
   Result<void> rms_norm(
       Stream&, TensorView output, TensorView input, TensorView weight, float epsilon) override {
     check_rms_norm(output, input, weight);
-    std::int64_t width = input.dim(1);
-    for (std::int64_t row = 0; row < input.dim(0); ++row) {
-      double squares = 0;
-      for (std::int64_t i = 0; i < width; ++i) {
-        double x = element(input, row * width + i);
-        squares += x * x;
-      }
-      double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
-      for (std::int64_t i = 0; i < width; ++i)
-        set_element(
-            output, row * width + i, element(input, row * width + i) * factor * element(weight, i));
-    }
+    for_each_normed(input, weight, epsilon, [&](std::int64_t i, double normed) {
+      set_element(output, i, normed);
+    });
+    return {};
+  }
+
+  Result<void> add_rms_norm(
+      Stream&, TensorView output, TensorView input, TensorView weight, float epsilon) override {
+    check_add_rms_norm(output, input, weight);
+    for_each_normed(input, weight, epsilon, [&](std::int64_t i, double normed) {
+      set_element(output, i, element(output, i) + normed);
+    });
     return {};
   }
 
@@ -93,11 +102,12 @@ class ReferenceOps final : public Ops {
                              TensorView output,
                              TensorView input,
                              const Projection& gate,
-                             const Projection& up) override {
+                             const Projection& up,
+                             Activation activation) override {
     check_project_gated(output, input, gate, up);
     std::array both{gate, up};
     if (auto done = project(stream, input, both); !done) return done;
-    return silu_mul(stream, output, gate.output, up.output);
+    return gate_mul(stream, output, gate.output, up.output, activation);
   }
 
   Result<void> rope(Stream&, TensorView heads, TensorView table, TensorView positions) override {
@@ -178,12 +188,11 @@ class ReferenceOps final : public Ops {
     return {};
   }
 
-  Result<void> silu_mul(Stream&, TensorView output, TensorView gate, TensorView up) override {
-    check_silu_mul(output, gate, up);
-    for (std::int64_t i = 0; i < output.elements(); ++i) {
-      double x = element(gate, i);
-      set_element(output, i, x / (1 + std::exp(-x)) * element(up, i));
-    }
+  Result<void> gate_mul(
+      Stream&, TensorView output, TensorView gate, TensorView up, Activation activation) override {
+    check_gate_mul(output, gate, up);
+    for (std::int64_t i = 0; i < output.elements(); ++i)
+      set_element(output, i, activated(element(gate, i), activation) * element(up, i));
     return {};
   }
 
@@ -198,6 +207,23 @@ class ReferenceOps final : public Ops {
   }
 
  private:
+  /// Calls `take(i, normed)` for each element of `input`, row by row; `take` may write to element
+  /// i.
+  template <class Take>
+  static void for_each_normed(TensorView input, TensorView weight, float epsilon, Take take) {
+    std::int64_t width = input.dim(1);
+    for (std::int64_t row = 0; row < input.dim(0); ++row) {
+      double squares = 0;
+      for (std::int64_t i = 0; i < width; ++i) {
+        double x = element(input, row * width + i);
+        squares += x * x;
+      }
+      double factor = 1 / std::sqrt(squares / static_cast<double>(width) + epsilon);
+      for (std::int64_t i = 0; i < width; ++i)
+        take(row * width + i, element(input, row * width + i) * factor * element(weight, i));
+    }
+  }
+
   /// Where the vector of (sequence of `row`, kv head, position) begins in the cache.
   static std::int64_t place(const RowPlan& plan,
                             const AttentionShape& shape,

@@ -83,6 +83,11 @@ void check_rms_norm(TensorView output, TensorView input, TensorView weight) {
   CHECK(output.data != input.data || output.dtype == DType::f32);
 }
 
+void check_add_rms_norm(TensorView output, TensorView input, TensorView weight) {
+  check_rms_norm(output, input, weight);
+  CHECK(output.dtype == DType::f32 && output.data != input.data);
+}
+
 LinearShape check_linear(TensorView output, TensorView input, TensorView weight, TensorView bias) {
   CHECK(output.rank == 2 && input.rank == 2 && weight.rank == 2);
   CHECK(output.dtype == DType::f32 && is_float(weight) && input.dtype == weight.dtype);
@@ -109,7 +114,7 @@ LinearShape check_project_gated(TensorView output,
   LinearShape shape = check_linear(gate.output, input, gate.weight, gate.bias);
   CHECK(check_linear(up.output, input, up.weight, up.bias).n == shape.n);
   CHECK(gate.weight.dtype == up.weight.dtype);
-  check_silu_mul(output, gate.output, up.output);
+  check_gate_mul(output, gate.output, up.output);
   CHECK(output.data != gate.output.data && output.data != up.output.data);
   return shape;
 }
@@ -148,7 +153,7 @@ AttentionShape check_attention(TensorView output,
   return shape;
 }
 
-void check_silu_mul(TensorView output, TensorView gate, TensorView up) {
+void check_gate_mul(TensorView output, TensorView gate, TensorView up) {
   CHECK(output.rank == 2 && gate.rank == 2 && up.rank == 2);
   CHECK(is_float(output) && gate.dtype == DType::f32 && up.dtype == DType::f32);
   CHECK(output.shape == gate.shape && output.shape == up.shape);

@@ -19,6 +19,7 @@ struct AttentionShape {
 // sizes.
 void check_embed(TensorView output, TensorView table, TensorView ids);
 void check_rms_norm(TensorView output, TensorView input, TensorView weight);
+void check_add_rms_norm(TensorView output, TensorView input, TensorView weight);
 LinearShape check_linear(TensorView output, TensorView input, TensorView weight, TensorView bias);
 /// The shape of all of them; `n` is their sum.
 LinearShape check_project(TensorView input, std::span<const Projection> projections);
@@ -36,7 +37,7 @@ AttentionShape check_attention(TensorView output,
                                const KvCache& cache,
                                const RowPlan& plan,
                                std::int32_t window);
-void check_silu_mul(TensorView output, TensorView gate, TensorView up);
+void check_gate_mul(TensorView output, TensorView gate, TensorView up);
 void check_gather_rows(TensorView output, TensorView input, TensorView rows);
 
 }  // namespace sluice

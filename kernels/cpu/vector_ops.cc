@@ -41,18 +41,18 @@ class VectorOps final : public Ops {
     return {.threads = stats.taking_part, .worked = stats.worked, .lost = stats.lost};
   }
 
-  Result<void> embed(Stream&, TensorView output, TensorView table, TensorView ids) override {
+  Result<void> embed(
+      Stream&, TensorView output, TensorView table, TensorView ids, float scale) override {
     check_embed(output, table, ids);
     auto width = output.dim(1);
     const auto* id = ids.as<std::int32_t>();
     share(output.dim(0), kElementNs * width, [&](Span rows, std::uint32_t) {
-      for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-        float* to = output.as<float>() + row * width;
-        if (table.dtype == DType::bf16)
-          table_.widen(to, table.as<std::uint16_t>() + id[row] * width, width);
-        else
-          copy(to, table.as<float>() + id[row] * width, width);
-      }
+      for (std::int64_t row = rows.begin; row < rows.end; ++row)
+        table_.scale(output.as<float>() + row * width,
+                     table.rows(id[row], 1).data,
+                     table.dtype == DType::bf16,
+                     width,
+                     scale);
     });
     return {};
   }
@@ -60,17 +60,14 @@ class VectorOps final : public Ops {
   Result<void> rms_norm(
       Stream&, TensorView output, TensorView input, TensorView weight, float epsilon) override {
     check_rms_norm(output, input, weight);
-    NormArgs args{output.data,
-                  input.as<float>(),
-                  weight.data,
-                  input.dim(1),
-                  epsilon,
-                  output.dtype == DType::bf16,
-                  weight.dtype == DType::bf16};
-    double row_ns = kElementNs * static_cast<double>(input.dim(1));
-    share(input.dim(0), row_ns, [&](Span rows, std::uint32_t) {
-      table_.rms_norm(args, rows.begin, rows.end);
-    });
+    share_norm(output, input, weight, epsilon, false);
+    return {};
+  }
+
+  Result<void> add_rms_norm(
+      Stream&, TensorView output, TensorView input, TensorView weight, float epsilon) override {
+    check_add_rms_norm(output, input, weight);
+    share_norm(output, input, weight, epsilon, true);
     return {};
   }
 
@@ -116,12 +113,14 @@ class VectorOps final : public Ops {
                              TensorView output,
                              TensorView input,
                              const Projection& gate,
-                             const Projection& up) override {
+                             const Projection& up,
+                             Activation activation) override {
     if (check_project_gated(output, input, gate, up).rows == 0) return {};
     GatedArgs args{output.data,
                    linear_args(gate, input, false),
                    linear_args(up, input, false),
-                   output.dtype == DType::bf16};
+                   output.dtype == DType::bf16,
+                   activation == Activation::gelu_tanh};
     share(units_of(args.gate.n), 2 * unit_ns(args.gate), [&](Span units, std::uint32_t) {
       table_.gated(args, units.begin, units.end);
     });
@@ -216,19 +215,21 @@ class VectorOps final : public Ops {
     return {};
   }
 
-  Result<void> silu_mul(Stream&, TensorView output, TensorView gate, TensorView up) override {
-    check_silu_mul(output, gate, up);
+  Result<void> gate_mul(
+      Stream&, TensorView output, TensorView gate, TensorView up, Activation activation) override {
+    check_gate_mul(output, gate, up);
     std::size_t element_bytes = size_bytes(output.dtype);
     // Cut anywhere, rows or not: elements do not see each other.
     constexpr std::int64_t kUnit = 64;
     std::int64_t elements = output.elements();
     share((elements + kUnit - 1) / kUnit, 2 * kUnit * kElementNs, [&](Span units, std::uint32_t) {
       Span span{units.begin * kUnit, std::min(units.end * kUnit, elements)};
-      table_.silu_mul(static_cast<std::byte*>(output.data) +
+      table_.gate_mul(static_cast<std::byte*>(output.data) +
                           static_cast<std::size_t>(span.begin) * element_bytes,
                       output.dtype == DType::bf16,
                       gate.as<float>() + span.begin,
                       up.as<float>() + span.begin,
+                      activation == Activation::gelu_tanh,
                       span.end - span.begin);
     });
     return {};
@@ -247,6 +248,22 @@ class VectorOps final : public Ops {
  private:
   static void copy(float* to, const float* from, std::int64_t count) {
     std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+  }
+
+  void share_norm(
+      TensorView output, TensorView input, TensorView weight, float epsilon, bool accumulate) {
+    NormArgs args{output.data,
+                  input.as<float>(),
+                  weight.data,
+                  input.dim(1),
+                  epsilon,
+                  output.dtype == DType::bf16,
+                  weight.dtype == DType::bf16,
+                  accumulate};
+    double row_ns = kElementNs * static_cast<double>(input.dim(1));
+    share(input.dim(0), row_ns, [&](Span rows, std::uint32_t) {
+      table_.rms_norm(args, rows.begin, rows.end);
+    });
   }
 
   static LinearArgs linear_args(const Projection& to, TensorView input, bool accumulate) {

@@ -18,14 +18,18 @@ std::string to_string(const std::vector<std::int64_t>& shape) {
 Checkpoint::Checkpoint(WeightsFormat format,
                        std::string main_file,
                        std::vector<std::unique_ptr<MappedFile>> files,
-                       std::vector<StoredTensor> tensors)
-    : format_(format), main_file_(std::move(main_file)), files_(std::move(files)) {
+                       std::vector<StoredTensor> tensors,
+                       std::string architecture)
+    : format_(format),
+      main_file_(std::move(main_file)),
+      architecture_(std::move(architecture)),
+      files_(std::move(files)) {
   for (StoredTensor& tensor : tensors)
     tensors_.emplace(tensor.name, std::move(tensor));
 }
 
 std::string Checkpoint::spelling(const std::string& name) const {
-  return format_ == WeightsFormat::gguf ? gguf_tensor_name(name) : name;
+  return format_ == WeightsFormat::gguf ? gguf_tensor_name(name, architecture_) : name;
 }
 
 const StoredTensor* Checkpoint::find(const std::string& name) const {

@@ -43,11 +43,13 @@ class Checkpoint {
  public:
   Checkpoint() = default;
   /// `main_file` is the one in which a missing tensor would have been. The tensors lie in `files`;
-  /// their names are those of the format, each of them once.
+  /// their names are those of the format, each of them once; `architecture` is a GGUF file's, as it
+  /// states it, on which names depend.
   Checkpoint(WeightsFormat format,
              std::string main_file,
              std::vector<std::unique_ptr<MappedFile>> files,
-             std::vector<StoredTensor> tensors);
+             std::vector<StoredTensor> tensors,
+             std::string architecture = {});
 
   [[nodiscard]] WeightsFormat format() const { return format_; }
   /// Null if there is none of that name.
@@ -73,6 +75,7 @@ class Checkpoint {
  private:
   WeightsFormat format_ = WeightsFormat::safetensors;
   std::string main_file_;
+  std::string architecture_;
   std::vector<std::unique_ptr<MappedFile>> files_;
   std::map<std::string, StoredTensor, std::less<>> tensors_;
 };

@@ -1,9 +1,9 @@
 #include "models/checkpoint/config.h"
 
+#include "models/checkpoint/config_rope.h"
 #include "models/json_fields.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace sluice {
 namespace {
@@ -21,7 +21,8 @@ struct Family {
 constexpr Family kFamilies[] = {{"LlamaForCausalLM", "llama", 0},
                                 {"MistralForCausalLM", "mistral", 0},
                                 {"Qwen2ForCausalLM", "qwen2", 0},
-                                {"Qwen3ForCausalLM", "qwen3", 128}};
+                                {"Qwen3ForCausalLM", "qwen3", 128},
+                                {"Gemma3ForCausalLM", "gemma3", 256}};
 
 const Family* find_family(JsonFields& fields) {
   std::string known;
@@ -43,122 +44,6 @@ const Family* find_family(JsonFields& fields) {
   return nullptr;
 }
 
-void read_yarn(JsonFields& rope, RopeConfig& config, std::int32_t context) {
-  constexpr double kBetaMax = 1e6;
-  // Zero counts as unsaid, as it does for the readers these files are written for.
-  auto or_else = [](double value, double fallback) { return value == 0 ? fallback : value; };
-  config.beta_fast = or_else(rope.number("beta_fast", 0, kBetaMax, 32.0), 32.0);
-  config.beta_slow = or_else(rope.number("beta_slow", 0, kBetaMax, 1.0), 1.0);
-  config.truncate = rope.boolean("truncate", true);
-  if (!rope.has("factor")) config.factor = context / config.original_context;
-  double magnitude = rope.number("mscale", 0, 1e3, 0.0);
-  double magnitude_all = rope.number("mscale_all_dim", 0, 1e3, 0.0);
-  double natural = magnitude != 0 && magnitude_all != 0
-                       ? yarn_attention_factor(config.factor, magnitude) /
-                             yarn_attention_factor(config.factor, magnitude_all)
-                       : yarn_attention_factor(config.factor);
-  config.attention_factor = rope.number("attention_factor", 0, 1e3, natural);
-}
-
-/// Numbers that scale positions mean nothing without the word that says how.
-void check_unscaled(JsonFields& rope) {
-  if (rope.has("rope_type") || rope.has("type")) return;
-  for (const char* key : {"factor",
-                          "low_freq_factor",
-                          "high_freq_factor",
-                          "beta_fast",
-                          "beta_slow",
-                          "mscale",
-                          "mscale_all_dim",
-                          "attention_factor",
-                          "short_factor",
-                          "long_factor"}) {
-    if (const json::value* value = rope.find(key); value != nullptr)
-      rope.refuse(key,
-                  "is " + describe(*value) +
-                      ", but no rope_type says how it scales; known are linear, llama3, yarn");
-  }
-}
-
-void stretch_context(JsonFields& rope, const RopeConfig& config, std::int32_t& context) {
-  std::int64_t stretched = stretched_context(config, context);
-  if (stretched > kContextMax)
-    return rope.refuse("factor",
-                       "makes a context of " + std::to_string(stretched) +
-                           " tokens, the limit is " + std::to_string(kContextMax));
-  context = static_cast<std::int32_t>(stretched);
-}
-
-/// Reads both spellings: "rope_scaling" beside "rope_theta", and "rope_parameters" with all in one.
-/// Yarn may raise the context.
-RopeConfig read_rope(JsonFields& fields, std::int32_t& context) {
-  constexpr double kThetaMin = 1.000001;
-  constexpr double kThetaMax = 1e15;
-  constexpr double kFactorMin = 1e-3;
-  constexpr double kFactorMax = 1e6;
-  RopeConfig config;
-  config.theta = fields.number("rope_theta", kThetaMin, kThetaMax, config.theta);
-  double rotated = fields.number("partial_rotary_factor", 0, 1, 1.0);
-  auto filled = [&fields](const char* key) {
-    const json::object* object = fields.object(key);
-    return object == nullptr || object->empty() ? nullptr : object;
-  };
-  const json::object* old_spelling = filled("rope_scaling");
-  const json::object* new_spelling = filled("rope_parameters");
-  if (old_spelling != nullptr && new_spelling != nullptr && *old_spelling != *new_spelling)
-    fields.refuse("rope_parameters", "differs from rope_scaling, its name in older files");
-  const char* key = old_spelling != nullptr ? "rope_scaling" : "rope_parameters";
-  const json::object* object = old_spelling != nullptr ? old_spelling : new_spelling;
-  if (object != nullptr) {
-    JsonFields rope(*object, fields.place() + ": " + key);
-    config.theta = rope.number("rope_theta", kThetaMin, kThetaMax, config.theta);
-    rotated = rope.number("partial_rotary_factor", 0, 1, rotated);
-    for (const char* layer_type : {"full_attention", "sliding_attention"}) {
-      if (rope.has(layer_type)) rope.refuse(layer_type, "by layer type is not supported");
-    }
-    std::string type = rope.string("rope_type", rope.string("type", "default"));
-    if (type == "linear") {
-      config.type = RopeConfig::Type::linear;
-    } else if (type == "llama3") {
-      config.type = RopeConfig::Type::llama3;
-    } else if (type == "yarn") {
-      config.type = RopeConfig::Type::yarn;
-    } else if (type != "default") {
-      rope.refuse(rope.has("rope_type") ? "rope_type" : "type",
-                  "is \"" + type + "\", known are default, linear, llama3, yarn");
-    }
-    if (config.type == RopeConfig::Type::plain) check_unscaled(rope);
-    if (config.type != RopeConfig::Type::plain) {
-      // Only yarn can do without: its factor is then the ratio of the contexts.
-      std::optional<double> fallback;
-      if (config.type == RopeConfig::Type::yarn) fallback = 1.0;
-      config.factor = rope.number("factor", kFactorMin, kFactorMax, fallback);
-    }
-    if (config.type == RopeConfig::Type::llama3 || config.type == RopeConfig::Type::yarn) {
-      double inside = rope.number("original_max_position_embeddings", 1, kContextMax, context);
-      config.original_context =
-          fields.number("original_max_position_embeddings", 1, kContextMax, inside);
-    }
-    if (config.type == RopeConfig::Type::llama3) {
-      config.low_freq_factor = rope.number("low_freq_factor", 1e-6, 1e6);
-      config.high_freq_factor = rope.number("high_freq_factor", 1e-6, 1e6);
-      if (!rope.failed() && config.high_freq_factor <= config.low_freq_factor)
-        rope.refuse("high_freq_factor", "must be greater than low_freq_factor");
-    }
-    if (config.type == RopeConfig::Type::yarn) {
-      read_yarn(rope, config, context);
-      constexpr const char* kOriginal = "original_max_position_embeddings";
-      bool stated = rope.has(kOriginal) || fields.has(kOriginal);
-      if (stated && rope.has("factor")) stretch_context(rope, config, context);
-    }
-    fields.adopt(rope);
-  }
-  if (rotated != 1.0)
-    fields.refuse("partial_rotary_factor",
-                  "is " + std::to_string(rotated) + ", only 1 is supported");
-  return config;
-}
-
 /// These families have the same window in every layer; a file that says otherwise is of another.
 void refuse_layer_types(JsonFields& fields, const std::vector<std::int32_t>& windows) {
   const json::array* types = fields.array("layer_types");
@@ -169,6 +54,37 @@ void refuse_layer_types(JsonFields& fields, const std::vector<std::int32_t>& win
       fields.refuse("layer_types",
                     "[" + std::to_string(i) + "] is " + describe((*types)[i]) +
                         ", in this family every layer is " + right);
+  }
+}
+
+/// Gives a window to the layers that "layer_types" names, or to those that `slides` tells where the
+/// file names none.
+template <class Slides>
+void set_windows(JsonFields& fields,
+                 std::int32_t window,
+                 std::vector<std::int32_t>& windows,
+                 Slides slides) {
+  const json::array* types = fields.array("layer_types");
+  if (types != nullptr && types->size() != windows.size())
+    return fields.refuse("layer_types",
+                         "has " + std::to_string(types->size()) +
+                             " entries, num_hidden_layers is " + std::to_string(windows.size()));
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    bool here = window != 0 && slides(static_cast<std::int64_t>(i));
+    if (types != nullptr) {
+      const json::value& type = (*types)[i];
+      here = type == "sliding_attention";
+      if (!here && type != "full_attention")
+        fields.refuse("layer_types",
+                      "[" + std::to_string(i) + "] is " + describe(type) +
+                          ", known are full_attention, sliding_attention");
+      if (here && window == 0)
+        fields.refuse("layer_types",
+                      "[" + std::to_string(i) +
+                          "] is sliding_attention, but there is no "
+                          "sliding_window in use");
+    }
+    if (here) windows[i] = window;
   }
 }
 
@@ -184,6 +100,16 @@ std::vector<std::int32_t> read_windows(JsonFields& fields,
   bool absent = file.if_contains("sliding_window") == nullptr;
   auto window = static_cast<std::int32_t>(
       fields.integer("sliding_window", 0, kContextMax, absent ? kDefaultWindow : 0));
+  if (architecture == "gemma3") {
+    constexpr std::int64_t kDefaultPattern = 6;
+    std::int64_t pattern =
+        fields.integer("sliding_window_pattern", 1, kLayersMax * kLayersMax, kDefaultPattern);
+    if (window == 0)
+      fields.refuse("sliding_window", "is null or 0, models of this family have one");
+    set_windows(
+        fields, window, windows, [&](std::int64_t layer) { return (layer + 1) % pattern != 0; });
+    return windows;
+  }
   if (architecture == "mistral") std::fill(windows.begin(), windows.end(), window);
   if (architecture != "qwen2" && architecture != "qwen3") {
     refuse_layer_types(fields, windows);
@@ -192,30 +118,7 @@ std::vector<std::int32_t> read_windows(JsonFields& fields,
   if (!fields.boolean("use_sliding_window", false)) window = 0;
   std::int64_t first =
       fields.integer("max_window_layers", 0, kLayersMax * kLayersMax, kDefaultFirstLayer);
-  const json::array* types = fields.array("layer_types");
-  if (types != nullptr && types->size() != windows.size()) {
-    fields.refuse("layer_types",
-                  "has " + std::to_string(types->size()) + " entries, num_hidden_layers is " +
-                      std::to_string(layers));
-    return windows;
-  }
-  for (std::size_t i = 0; i < windows.size(); ++i) {
-    bool slides = window != 0 && static_cast<std::int64_t>(i) >= first;
-    if (types != nullptr) {
-      const json::value& type = (*types)[i];
-      slides = type == "sliding_attention";
-      if (!slides && type != "full_attention")
-        fields.refuse("layer_types",
-                      "[" + std::to_string(i) + "] is " + describe(type) +
-                          ", known are full_attention, sliding_attention");
-      if (slides && window == 0)
-        fields.refuse("layer_types",
-                      "[" + std::to_string(i) +
-                          "] is sliding_attention, but there is no "
-                          "sliding_window in use");
-    }
-    if (slides) windows[i] = window;
-  }
+  set_windows(fields, window, windows, [&](std::int64_t layer) { return layer >= first; });
   return windows;
 }
 
@@ -224,6 +127,7 @@ std::vector<std::int32_t> read_windows(JsonFields& fields,
 struct ForeignKey {
   const char* key;
   double neutral;  ///< a number that is none of the key's: only null, false and absent are neutral
+  bool of_gemma3 = false;  ///< a key of that family, which reads it elsewhere
 };
 constexpr double kNone = -1e300;
 constexpr ForeignKey kForeignKeys[] = {
@@ -232,17 +136,17 @@ constexpr ForeignKey kForeignKeys[] = {
     {"rotary_pct", 1},
     {"rope_pct", 1},
     {"rotary_percent", 1},
-    {"rope_local_base_freq", kNone},
+    {"rope_local_base_freq", kNone, true},
     {"no_rope_layers", kNone},
     {"no_rope_layer_interval", 0},
     {"alibi", kNone},
     // attention
     {"attn_logit_softcapping", kNone},
-    {"query_pre_attn_scalar", kNone},
+    {"query_pre_attn_scalar", kNone, true},
     {"attention_multiplier", kNone},
     {"attention_chunk_size", kNone},
     {"attn_temperature_tuning", kNone},
-    {"sliding_window_pattern", kNone},
+    {"sliding_window_pattern", kNone, true},
     {"clip_qkv", kNone},
     {"use_qk_norm", kNone},
     {"qk_layernorm", kNone},
@@ -263,8 +167,9 @@ constexpr ForeignKey kForeignKeys[] = {
     {"num_experts", 0},
 };
 
-void check_foreign_keys(JsonFields& fields) {
+void check_foreign_keys(JsonFields& fields, const DecoderConfig& config) {
   for (const ForeignKey& foreign : kForeignKeys) {
+    if (foreign.of_gemma3 && config.architecture == "gemma3") continue;
     const json::value* value = fields.find(foreign.key);
     if (value == nullptr || *value == false) continue;
     if (value->is_array() && value->get_array().empty()) continue;
@@ -281,12 +186,13 @@ void check_foreign_keys(JsonFields& fields) {
 }
 
 /// What we would compute wrongly if we passed over it.
-void check_unsupported(JsonFields& fields) {
-  check_foreign_keys(fields);
+void check_unsupported(JsonFields& fields, const DecoderConfig& config) {
+  check_foreign_keys(fields, config);
+  std::string right = config.gelu ? "gelu_pytorch_tanh" : "silu";
   for (const char* key : {"hidden_act", "hidden_activation"}) {
-    std::string activation = fields.string(key, "silu");
-    if (activation != "silu" && activation != "swish")
-      fields.refuse(key, "is \"" + activation + "\", only silu is supported");
+    std::string activation = fields.string(key, right);
+    if (activation != right && (activation != "swish" || config.gelu))
+      fields.refuse(key, "is \"" + activation + "\", only " + right + " is supported");
   }
   for (const char* key : {"torch_dtype", "dtype"}) {
     std::string type = fields.string(key, "float32");
@@ -336,7 +242,8 @@ Result<DecoderConfig> parse_decoder_config(std::string_view text) {
                   "is " + std::to_string(config.head_dim) + ", must be even and in [2, " +
                       std::to_string(kHeadDimMax) + "]");
   config.norm_epsilon = static_cast<float>(fields.number("rms_norm_eps", 0, 1, 1e-6));
-  config.tied_embeddings = fields.boolean("tie_word_embeddings", false);
+  bool is_gemma3 = config.architecture == "gemma3";
+  config.tied_embeddings = fields.boolean("tie_word_embeddings", is_gemma3);
   bool attention_bias = fields.boolean("attention_bias", false);
   bool mlp_bias = fields.boolean("mlp_bias", false);
   if (config.architecture == "llama" || config.architecture == "qwen3")
@@ -344,14 +251,23 @@ Result<DecoderConfig> parse_decoder_config(std::string_view text) {
   if (config.architecture == "llama") config.mlp_bias = mlp_bias;
   if (config.architecture == "qwen2") config.qkv_bias = true;
   // Where the family knows no such bias, the flag asks for another computation than ours.
-  if (attention_bias && config.architecture == "mistral")
+  if (attention_bias && (config.architecture == "mistral" || is_gemma3))
     fields.refuse("attention_bias", "is true, models of this family have none");
   if (mlp_bias && config.architecture != "llama")
     fields.refuse("mlp_bias", "is true, models of this family have none");
-  config.qk_norm = config.architecture == "qwen3";
+  config.qk_norm = config.architecture == "qwen3" || is_gemma3;
+  config.post_norms = config.offset_norms = config.gelu = config.scaled_embedding = is_gemma3;
+  config.query_scalar = config.head_dim;
+  if (is_gemma3) config.query_scalar = fields.number("query_pre_attn_scalar", 1e-6, 1e6, 256.0);
   config.windows = read_windows(fields, *file, config.architecture, config.layers);
-  config.rope = read_rope(fields, config.context);
-  check_unsupported(fields);
+  if (is_gemma3) {
+    LayerRopes ropes = read_layer_ropes(fields, config.context);
+    config.rope = ropes.global;
+    config.local_rope = ropes.local;
+  } else {
+    config.rope = read_rope(fields, config.context);
+  }
+  check_unsupported(fields, config);
   if (fields.failed()) return fields.error();
   return config;
 }

@@ -1,4 +1,4 @@
-// The shape of a decoder, and how config.json states it: Llama, Mistral, Qwen2, Qwen3.
+// The shape of a decoder, and how config.json states it: Llama, Mistral, Qwen2, Qwen3, Gemma 3.
 #pragma once
 
 #include "base/ids.h"
@@ -22,7 +22,7 @@ constexpr std::int64_t kContextMax = 1 << 24;
 
 /// The shape of a decoder.
 struct DecoderConfig {
-  std::string architecture;  ///< "llama", "mistral", "qwen2", "qwen3"
+  std::string architecture;  ///< "llama", "mistral", "qwen2", "qwen3", "gemma3"
   std::int32_t vocabulary = 0;
   std::int32_t context = 0;  ///< positions in [0, context)
   std::int32_t width = 0;    ///< of the residual stream ("hidden_size")
@@ -34,13 +34,19 @@ struct DecoderConfig {
   float norm_epsilon = 0;
   bool tied_embeddings = false;  ///< the output matrix is the embedding
   bool qkv_bias = false;
-  bool output_bias = false;  ///< of the attention's output
-  bool mlp_bias = false;     ///< of gate, up and down
-  bool qk_norm = false;      ///< each head of queries and keys is normalized
+  bool output_bias = false;       ///< of the attention's output
+  bool mlp_bias = false;          ///< of gate, up and down
+  bool qk_norm = false;           ///< each head of queries and keys is normalized
+  bool post_norms = false;        ///< what attention and MLP give is normalized, too
+  bool offset_norms = false;      ///< the file holds what the weights of norms have above 1
+  bool gelu = false;              ///< gates pass through GELU (its form with tanh), not SiLU
+  bool scaled_embedding = false;  ///< the embedding is multiplied by the root of the width
+  double query_scalar = 0;        ///< scores are divided by its root; head_dim, where unsaid
   bool paired_rows =
       false;  ///< rows of query and key lie as pairs that turn together (GGUF's llama)
   std::vector<std::int32_t> windows;  ///< [layers]: sliding window in tokens; 0: none
   RopeConfig rope;
+  std::optional<RopeConfig> local_rope;  ///< of layers with a window, where it is another
 };
 
 /// Reads the text of a config.json. Errors: data_loss (no JSON), invalid_argument; the message

@@ -18,10 +18,12 @@ struct Family {
   bool optional_biases;  // those whose tensors are there
   bool qkv_bias;
   bool qk_norm;
+  bool is_gemma3 = false;
 };
 constexpr Family kFamilies[] = {{"llama", true, true, false, false},
                                 {"qwen2", false, false, true, false},
-                                {"qwen3", false, false, false, true}};
+                                {"qwen3", false, false, false, true},
+                                {"gemma3", false, false, false, true, true}};
 
 /// Architectures that are known for what they need and we do not compute.
 struct Foreign {
@@ -29,7 +31,8 @@ struct Foreign {
   std::string_view needs;
 };
 constexpr Foreign kForeign[] = {
-    {"gemma3", "norms behind attention and MLP, GELU, two kinds of rope"},
+    {"gemma2", "soft caps on scores and logits"},
+    {"gemma3n", "embeddings of each layer, layers that share keys and values"},
     {"llama4", "experts, layers without rope"},
     {"mistral3", "attention whose scale depends on the position"},
     {"qwen2moe", "experts"},
@@ -71,7 +74,10 @@ class ConfigReader {
     read_vocabulary();
     read_layers(*family);
     read_rope();
-    read_divisors();
+    if (family->is_gemma3)
+      read_gemma3();
+    else
+      read_divisors();
     check_unsupported();
     if (fields_.failed()) return fields_.error();
     return std::move(config_);
@@ -100,6 +106,7 @@ class ConfigReader {
   void read_scaling();
   void read_yarn();
   void refuse_attention_factor();
+  void read_gemma3();
   void read_divisors();
   void check_unsupported();
 
@@ -194,6 +201,7 @@ void ConfigReader::read_vocabulary() {
 void ConfigReader::read_layers(const Family& family) {
   config_.paired_rows = family.paired_rows;
   config_.qk_norm = family.qk_norm;
+  config_.query_scalar = config_.head_dim;
   config_.tied_embeddings = !has_tensor("output.weight");
   config_.qkv_bias = family.qkv_bias || (family.optional_biases && has_tensor("blk.0.attn_q.bias"));
   config_.output_bias = family.optional_biases && has_tensor("blk.0.attn_output.bias");
@@ -276,6 +284,26 @@ void ConfigReader::read_yarn() {
   config_.context = static_cast<std::int32_t>(stretched);
 }
 
+/// Norms have their 1 in these files. What stands nowhere is as the format's other readers have it.
+void ConfigReader::read_gemma3() {
+  constexpr double kBaseMin = 1.000001;
+  constexpr double kBaseMax = 1e15;
+  constexpr std::int32_t kLayersOf27B = 62;
+  constexpr const char* kWindow = "attention.sliding_window";
+  config_.post_norms = config_.gelu = config_.scaled_embedding = true;
+  if (config_.layers == kLayersOf27B)
+    config_.query_scalar = static_cast<double>(config_.width / config_.heads);
+  if (config_.rope.type != RopeConfig::Type::plain && config_.rope.type != RopeConfig::Type::linear)
+    fields_.refuse(key("rope.scaling.type"), "is 'yarn', known of this family are none, linear");
+  RopeConfig local;
+  local.theta = fields_.number(key("rope.freq_base_swa"), kBaseMin, kBaseMax, local.theta);
+  config_.local_rope = local;
+  std::int32_t window = integer(kWindow, kContextMax);
+  std::int32_t pattern = integer("attention.sliding_window_pattern", kLayersMax, 6);
+  for (std::size_t layer = 0; layer < config_.windows.size(); ++layer)
+    if ((static_cast<std::int64_t>(layer) + 1) % pattern != 0) config_.windows[layer] = window;
+}
+
 /// The tensor rope_freqs.weight, by which files state the scaling of Llama 3.1.
 void ConfigReader::read_divisors() {
   constexpr const char* kName = "rope_freqs.weight";
@@ -317,7 +345,7 @@ void ConfigReader::check_unsupported() {
   // Beyond the context a window is none.
   std::int64_t window =
       fields_.integer(key("attention.sliding_window"), 0, std::int64_t{1} << 40, 0);
-  if (window != 0 && window < config_.context)
+  if (window != 0 && window < config_.context && !config_.local_rope)
     fields_.refuse(key("attention.sliding_window"),
                    "is " + std::to_string(window) +
                        ", windows are not supported for this "

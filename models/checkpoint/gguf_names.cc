@@ -1,6 +1,7 @@
 #include "models/checkpoint/gguf_names.h"
 
 #include <algorithm>
+#include <span>
 
 namespace sluice {
 namespace {
@@ -27,11 +28,17 @@ constexpr Name kOfLayer[] = {{"input_layernorm", "attn_norm"},
                              {"mlp.up_proj", "ffn_up"},
                              {"mlp.down_proj", "ffn_down"}};
 
+/// The same, of gemma3: where others have one norm, it has one behind attention and one before the
+/// MLP.
+constexpr Name kOfGemma3Layer[] = {{"post_attention_layernorm", "post_attention_norm"},
+                                   {"pre_feedforward_layernorm", "ffn_norm"},
+                                   {"post_feedforward_layernorm", "post_ffw_norm"}};
+
 constexpr std::string_view kLayers = "model.layers.";
 
 }  // namespace
 
-std::string gguf_tensor_name(std::string_view name) {
+std::string gguf_tensor_name(std::string_view name, std::string_view architecture) {
   for (const Name& whole : kWhole)
     if (name == whole.theirs) return std::string(whole.gguf);
   if (!name.starts_with(kLayers)) return std::string(name);
@@ -40,12 +47,15 @@ std::string gguf_tensor_name(std::string_view name) {
   std::size_t suffix = rest.rfind('.');
   if (suffix == std::string_view::npos || suffix <= number) return std::string(name);
   std::string_view middle = rest.substr(number + 1, suffix - number - 1);
-  for (const Name& part : kOfLayer) {
-    if (middle == part.theirs)
-      return "blk." + std::string(rest.substr(0, number)) + "." + std::string(part.gguf) +
-             std::string(rest.substr(suffix));
-  }
-  return std::string(name);
+  auto find = [&](std::span<const Name> names) -> const Name* {
+    auto found = std::ranges::find(names, middle, &Name::theirs);
+    return found == names.end() ? nullptr : &*found;
+  };
+  const Name* part = architecture == "gemma3" ? find(kOfGemma3Layer) : nullptr;
+  if (part == nullptr) part = find(kOfLayer);
+  if (part == nullptr) return std::string(name);
+  return "blk." + std::string(rest.substr(0, number)) + "." + std::string(part->gguf) +
+         std::string(rest.substr(suffix));
 }
 
 bool is_idle_gguf_tensor(std::string_view name) {

@@ -96,10 +96,18 @@ Result<Checkpoint> ModelFiles::take_weights() {
   for (const GgufTensor& tensor : gguf_->tensors())
     tensors.push_back(stored(tensor, gguf_->file()));
   std::string name = gguf_->file();
+  std::string architecture;
+  if (const GgufValue* value = gguf_->find("general.architecture");
+      value != nullptr && value->type == GgufType::string && !value->is_array)
+    architecture = text_of(*value);
   gguf_.reset();
   std::vector<std::unique_ptr<MappedFile>> files;
   files.push_back(std::move(file_));
-  return Checkpoint(WeightsFormat::gguf, std::move(name), std::move(files), std::move(tensors));
+  return Checkpoint(WeightsFormat::gguf,
+                    std::move(name),
+                    std::move(files),
+                    std::move(tensors),
+                    std::move(architecture));
 }
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "gpu/arena.h"
+#include "kernels/cpu/bf16.h"
 #include "kernels/ops.h"
 #include "models/checkpoint/config.h"
 #include "models/checkpoint/model_files.h"
@@ -34,6 +35,7 @@ struct Activations {
   TensorView query, key, value;  // [rows, heads or kv_heads * head_dim]
   TensorView attended;           // [rows, heads * head_dim], storage type
   TensorView gate, up;           // [rows, feed_forward_width]
+  TensorView branch;             // [rows, width]: what a norm passes on to `hidden`
   TensorView fed;                // [rows, feed_forward_width], storage type
   TensorView chosen;             // [logit_rows, width]
   TensorView chosen_normed;      // [logit_rows, width], storage type
@@ -60,11 +62,13 @@ class Decoder final : public Model {
 
  private:
   Result<void> allocate_activations();
-  Result<void> allocate_rope_table();
+  Result<TensorView> make_rope_table(const RopeConfig& rope, std::unique_ptr<Buffer>& buffer);
   Result<void> run_layer(const Step& step, std::size_t layer);
   Result<void> run_attention(const Step& step, std::size_t layer);
   Result<void> run_feed_forward(const Step& step, const DecoderLayer& weights);
   Result<void> run_head(const Step& step);
+  Result<void> add_branch(
+      const Step& step, TensorView input, TensorView weight, TensorView bias, TensorView post_norm);
   [[nodiscard]] KvCache cache_of(std::size_t layer) const;
 
   DecoderConfig config_;
@@ -73,13 +77,16 @@ class Decoder final : public Model {
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Event> done_;
   DecoderWeights weights_;
+  float embedding_scale_;
   ModelInfo info_;
 
   ModelLimits limits_;
   std::int32_t positions_max_ = 0;  // what fits into the blocks, at most the context
   std::unique_ptr<Buffer> kv_;      // [layers, 2, blocks, kv_heads, kBlockTokens, head_dim]
   std::unique_ptr<Buffer> rope_buffer_;
-  TensorView rope_table_;  // [positions_max, head_dim]
+  std::unique_ptr<Buffer> local_rope_buffer_;  // null: layers with a window turn as the others do
+  TensorView rope_table_;                      // [positions_max, head_dim]
+  TensorView local_rope_table_;                // of layers with a window
   StepInputs inputs_;
   std::optional<Arena> arena_;
   Activations activations_;
@@ -100,7 +107,8 @@ Decoder::Decoder(DecoderConfig config,
       ops_(std::move(ops)),
       stream_(std::move(stream)),
       done_(std::move(done)),
-      weights_(std::move(weights)) {
+      weights_(std::move(weights)),
+      embedding_scale_(embedding_scale(config_, weights_.storage)) {
   // To be raised whenever the order of operations here changes a bit of the result.
   constexpr std::uint64_t kNumericsVersion = 1;
   info_.architecture = config_.architecture;
@@ -127,28 +135,36 @@ Result<void> Decoder::allocate(const ModelLimits& limits) {
   auto kv = device_->allocate(info_.kv_block_bytes * static_cast<std::size_t>(limits.blocks));
   if (!kv) return kv.error();
   kv_ = std::move(*kv);
-  RETURN_IF_ERROR(allocate_rope_table());
+  auto table = make_rope_table(config_.rope, rope_buffer_);
+  if (!table) return table.error();
+  rope_table_ = local_rope_table_ = *table;
+  if (config_.local_rope) {
+    auto local = make_rope_table(*config_.local_rope, local_rope_buffer_);
+    if (!local) return local.error();
+    local_rope_table_ = *local;
+  }
   RETURN_IF_ERROR(inputs_.allocate(*device_, limits, positions_max_));
   return allocate_activations();
 }
 
-Result<void> Decoder::allocate_rope_table() {
+Result<TensorView> Decoder::make_rope_table(const RopeConfig& rope,
+                                            std::unique_ptr<Buffer>& buffer) {
   std::size_t elements =
       static_cast<std::size_t>(positions_max_) * static_cast<std::size_t>(config_.head_dim);
-  auto buffer = device_->allocate(elements * sizeof(float));
-  if (!buffer) return buffer.error();
-  rope_buffer_ = std::move(*buffer);
-  rope_table_ = {rope_buffer_->data(), DType::f32, {positions_max_, config_.head_dim}};
+  auto allocated = device_->allocate(elements * sizeof(float));
+  if (!allocated) return allocated.error();
+  buffer = std::move(*allocated);
+  TensorView table(buffer->data(), DType::f32, {positions_max_, config_.head_dim});
   if (device_->is_host()) {
-    fill_rope_table(
-        config_.rope, positions_max_, config_.head_dim, {rope_table_.as<float>(), elements});
-    return {};
+    fill_rope_table(rope, positions_max_, config_.head_dim, {table.as<float>(), elements});
+    return table;
   }
   std::vector<float> staging(elements);
-  fill_rope_table(config_.rope, positions_max_, config_.head_dim, staging);
+  fill_rope_table(rope, positions_max_, config_.head_dim, staging);
   RETURN_IF_ERROR(device_->copy_to_device(
-      *stream_, rope_table_.data, staging.data(), staging.size() * sizeof(float)));
-  return stream_->synchronize();
+      *stream_, table.data, staging.data(), staging.size() * sizeof(float)));
+  RETURN_IF_ERROR(stream_->synchronize());
+  return table;
 }
 
 Result<void> Decoder::allocate_activations() {
@@ -173,6 +189,7 @@ Result<void> Decoder::allocate_activations() {
       {a.attended, storage, limits_.rows, query},
       {a.gate, DType::f32, limits_.rows, inner},
       {a.up, DType::f32, limits_.rows, inner},
+      {a.branch, DType::f32, config_.post_norms ? limits_.rows : 0, width},
       {a.fed, storage, limits_.rows, inner},
       {a.chosen, DType::f32, limits_.logit_rows, width},
       {a.chosen_normed, storage, limits_.logit_rows, width},
@@ -216,7 +233,8 @@ Result<void> Decoder::launch(const StepBatch& batch) {
   Result<Step> step = inputs_.stage(batch, *device_, *stream_);
   if (!step) return step.error();
   TensorView hidden = activations_.hidden.rows(0, step->rows);
-  RETURN_IF_ERROR(ops_->embed(*stream_, hidden, weights_.embedding, step->tokens));
+  RETURN_IF_ERROR(
+      ops_->embed(*stream_, hidden, weights_.embedding, step->tokens, embedding_scale_));
   for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer)
     RETURN_IF_ERROR(run_layer(*step, layer));
   if (step->logit_rows > 0) RETURN_IF_ERROR(run_head(*step));
@@ -238,6 +256,7 @@ Result<void> Decoder::run_attention(const Step& step, std::size_t layer) {
   TensorView key = activations_.key.rows(0, rows);
   TensorView value = activations_.value.rows(0, rows);
   TensorView attended = activations_.attended.rows(0, rows);
+  TensorView angles = config_.windows[layer] > 0 ? local_rope_table_ : rope_table_;
   auto by_head = [&](TensorView view, std::int64_t heads) {
     return TensorView(view.data, view.dtype, {rows, heads, head_dim});
   };
@@ -258,12 +277,12 @@ Result<void> Decoder::run_attention(const Step& step, std::size_t layer) {
   }
   TensorView queries = by_head(query, config_.heads);
   TensorView keys = by_head(key, config_.kv_heads);
-  RETURN_IF_ERROR(ops_->rope(*stream_, queries, rope_table_, step.plan.positions));
-  RETURN_IF_ERROR(ops_->rope(*stream_, keys, rope_table_, step.plan.positions));
+  RETURN_IF_ERROR(ops_->rope(*stream_, queries, angles, step.plan.positions));
+  RETURN_IF_ERROR(ops_->rope(*stream_, keys, angles, step.plan.positions));
   KvCache cache = cache_of(layer);
   RETURN_IF_ERROR(
       ops_->store_kv(*stream_, cache, keys, by_head(value, config_.kv_heads), step.plan));
-  float scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
+  float scale = 1.0F / std::sqrt(static_cast<float>(config_.query_scalar));
   RETURN_IF_ERROR(ops_->attention(*stream_,
                                   by_head(attended, config_.heads),
                                   queries,
@@ -271,7 +290,8 @@ Result<void> Decoder::run_attention(const Step& step, std::size_t layer) {
                                   step.plan,
                                   scale,
                                   config_.windows[layer]));
-  return ops_->linear(*stream_, hidden, attended, weights.output, weights.output_bias, true);
+  return add_branch(
+      step, attended, weights.output, weights.output_bias, weights.attention_post_norm);
 }
 
 Result<void> Decoder::run_feed_forward(const Step& step, const DecoderLayer& weights) {
@@ -286,8 +306,19 @@ Result<void> Decoder::run_feed_forward(const Step& step, const DecoderLayer& wei
                                       fed,
                                       normed,
                                       {gate, weights.gate, weights.gate_bias},
-                                      {up, weights.up, weights.up_bias}));
-  return ops_->linear(*stream_, hidden, fed, weights.down, weights.down_bias, true);
+                                      {up, weights.up, weights.up_bias},
+                                      config_.gelu ? Activation::gelu_tanh : Activation::silu));
+  return add_branch(step, fed, weights.down, weights.down_bias, weights.feed_forward_post_norm);
+}
+
+/// Adds input * weight^T (+ bias) to the residual stream, through a norm if there is one.
+Result<void> Decoder::add_branch(
+    const Step& step, TensorView input, TensorView weight, TensorView bias, TensorView post_norm) {
+  TensorView hidden = activations_.hidden.rows(0, step.rows);
+  if (post_norm.empty()) return ops_->linear(*stream_, hidden, input, weight, bias, true);
+  TensorView branch = activations_.branch.rows(0, step.rows);
+  RETURN_IF_ERROR(ops_->linear(*stream_, branch, input, weight, bias, false));
+  return ops_->add_rms_norm(*stream_, hidden, branch, post_norm, config_.norm_epsilon);
 }
 
 Result<void> Decoder::run_head(const Step& step) {
@@ -316,6 +347,12 @@ std::size_t kv_block_bytes(const DecoderConfig& config, DType storage) {
   return std::size_t{2} * static_cast<std::size_t>(config.layers) *
          static_cast<std::size_t>(config.kv_heads) * kBlockTokens *
          static_cast<std::size_t>(config.head_dim) * size_bytes(storage);
+}
+
+float embedding_scale(const DecoderConfig& config, DType storage) {
+  if (!config.scaled_embedding) return 1.0F;
+  float root = std::sqrt(static_cast<float>(config.width));
+  return storage == DType::bf16 ? from_bf16(to_bf16(root)) : root;
 }
 
 Result<std::unique_ptr<Model>> load_decoder(const ModelSource& source) {

@@ -9,17 +9,16 @@
 
 namespace sluice {
 
-RowConversion::RowConversion(const StoredTensor& from,
-                             DType to,
-                             RowOrder order,
-                             std::int64_t head_dim)
+RowConversion::RowConversion(
+    const StoredTensor& from, DType to, RowOrder order, std::int64_t head_dim, float added)
     : from_(from),
       to_(to),
       order_(order),
       head_dim_(static_cast<std::size_t>(head_dim)),
+      added_(added),
       rows_(static_cast<std::size_t>(from.shape.at(0))),
       columns_(from.shape.size() == 1 ? 1 : static_cast<std::size_t>(from.shape.at(1))) {
-  CHECK(from.shape.size() <= 2 && (to == DType::f32 || to == DType::bf16));
+  CHECK(from.shape.size() <= 2 && (to == DType::f32 || (to == DType::bf16 && added == 0)));
   const BlockFormat& format = format_of(from.coding.value());
   CHECK(columns_ % format.elements == 0 && (order == RowOrder::same || rows_ % head_dim_ == 0));
   source_row_bytes_ = columns_ / format.elements * format.bytes;
@@ -42,12 +41,18 @@ void RowConversion::run(std::size_t first, std::size_t count, std::byte* target)
 
 void RowConversion::convert(const std::byte* from, std::size_t elements, std::byte* target) const {
   const BlockFormat& format = format_of(*from_.coding);
-  if (from_.dtype == to_) {
+  if (from_.dtype == to_ && added_ == 0) {
     std::memcpy(target, from, elements * size_bytes(to_));
     return;
   }
-  if (to_ == DType::f32)
-    return decode_blocks(format.type, from, {reinterpret_cast<float*>(target), elements});
+  if (to_ == DType::f32) {
+    std::span<float> numbers(reinterpret_cast<float*>(target), elements);
+    decode_blocks(format.type, from, numbers);
+    if (added_ != 0)
+      for (float& number : numbers)
+        number += added_;
+    return;
+  }
   constexpr std::size_t kPiece = 1024;  // a multiple of every block
   std::array<float, kPiece> piece;
   auto* rounded = reinterpret_cast<std::uint16_t*>(target);

@@ -19,9 +19,11 @@ enum class RowOrder {
 /// Converts a tensor row by row. A vector has rows of one number. The tensor must be a matrix or a
 /// vector that can be decoded, a vector of a plain type; its heads must have `head_dim` rows if
 /// they are paired.
+///   added  to each number, in f32; then `to` must be f32
 class RowConversion {
  public:
-  RowConversion(const StoredTensor& from, DType to, RowOrder order, std::int64_t head_dim);
+  RowConversion(
+      const StoredTensor& from, DType to, RowOrder order, std::int64_t head_dim, float added = 0);
 
   [[nodiscard]] std::size_t rows() const { return rows_; }
   /// Of the target, without gaps between them.
@@ -38,6 +40,7 @@ class RowConversion {
   DType to_;
   RowOrder order_;
   std::size_t head_dim_;
+  float added_;
   std::size_t rows_;
   std::size_t columns_;
   std::size_t source_row_bytes_;

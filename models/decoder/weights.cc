@@ -29,15 +29,18 @@ class Loader {
                       std::int64_t n,
                       std::int64_t k,
                       RowOrder order = RowOrder::same) {
-    return want(view, name, {n, k}, weights_.storage, order);
+    return want(view, name, {n, k}, weights_.storage, {.order = order});
   }
 
-  /// A norm or a bias: stays in its own type, since the operations take both.
-  Result<void> vector(TensorView& view,
-                      const std::string& name,
-                      std::int64_t n,
-                      RowOrder order = RowOrder::same) {
-    return want(view, name, {n}, std::nullopt, order);
+  /// A bias: stays in its own type, since the operations take both.
+  Result<void> bias(TensorView& view, const std::string& name, std::int64_t n, RowOrder order) {
+    return want(view, name, {n}, std::nullopt, {.order = order});
+  }
+
+  /// A norm: so does it, unless the file holds what it has above 1.
+  Result<void> norm(TensorView& view, const std::string& name, std::int64_t n) {
+    if (!config_.offset_norms) return want(view, name, {n}, std::nullopt, {});
+    return want(view, name, {n}, DType::f32, {.added = 1});
   }
 
   /// A tensor that nobody wanted belongs to another computation than ours. Many safetensors carry
@@ -75,10 +78,16 @@ class Loader {
   }
 
  private:
+  /// How what is computed with differs from what is stored, but for its type.
+  struct Change {
+    RowOrder order = RowOrder::same;
+    float added = 0;
+    [[nodiscard]] bool is_none() const { return order == RowOrder::same && added == 0; }
+  };
   struct Copy {
     const StoredTensor* from;
     TensorView* view;
-    RowOrder order;
+    Change change;
   };
 
   static std::size_t padded(std::size_t bytes) {
@@ -117,7 +126,8 @@ class Loader {
                          Device& device,
                          const std::function<void(std::uint64_t)>& on_progress) {
     constexpr std::size_t kPieceBytes = 16 << 20;
-    RowConversion conversion(*copy.from, copy.view->dtype, copy.order, config_.head_dim);
+    RowConversion conversion(
+        *copy.from, copy.view->dtype, copy.change.order, config_.head_dim, copy.change.added);
     std::size_t row_bytes = conversion.row_bytes();
     std::size_t rows_at_once = std::max<std::size_t>(1, kPieceBytes / row_bytes);
     auto* target = static_cast<std::byte*>(copy.view->data);
@@ -140,7 +150,7 @@ class Loader {
                     const std::string& name,
                     std::initializer_list<std::int64_t> shape,
                     std::optional<DType> type,
-                    RowOrder order) {
+                    Change change) {
     const StoredTensor* tensor = checkpoint_.find(name);
     if (tensor == nullptr)
       return Error{
@@ -154,7 +164,7 @@ class Loader {
           place + "has shape " + to_string(tensor->shape) +
               (is_gguf ? " (rows first), the metadata ask for " : ", config.json asks for ") +
               to_string(std::vector<std::int64_t>(shape))};
-    if (!tensor->coding || (!type && !tensor->dtype))
+    if (!tensor->coding || (shape.size() == 1 && !tensor->dtype))
       return Error{ErrorCode::data_loss,
                    place + "is " + tensor->type + ", " +
                        (is_gguf ? "norms and biases" : "weights") + " must be F32, BF16 or F16"};
@@ -162,8 +172,8 @@ class Loader {
     // The mapping is read-only; no operation writes to weights.
     view = TensorView(const_cast<std::byte*>(tensor->data), type.value_or(own), shape);
     bool is_aligned = reinterpret_cast<std::uintptr_t>(tensor->data) % size_bytes(view.dtype) == 0;
-    if (view.dtype != tensor->dtype || !is_aligned || order != RowOrder::same || !is_host_)
-      copies_.push_back({tensor, &view, order});
+    if (view.dtype != tensor->dtype || !is_aligned || !change.is_none() || !is_host_)
+      copies_.push_back({tensor, &view, change});
     wanted_.insert(tensor);
     weights_.parameters += static_cast<std::uint64_t>(view.elements());
     weights_.weight_bytes += view.bytes();
@@ -233,7 +243,7 @@ Result<void> load_layer(Loader& loader,
     if (!weight) return weight;
     if (!matrix.has_bias) continue;
     Result<void> bias =
-        loader.vector(matrix.bias, prefix + matrix.name + ".bias", matrix.n, matrix.order);
+        loader.bias(matrix.bias, prefix + matrix.name + ".bias", matrix.n, matrix.order);
     if (!bias) return bias;
   }
   struct Norm {
@@ -242,14 +252,22 @@ Result<void> load_layer(Loader& loader,
     std::int64_t n;
     bool exists;
   };
+  // Where there are norms behind attention and MLP, the name that says so means that one.
+  const char* feed_forward_norm =
+      config.post_norms ? "pre_feedforward_layernorm" : "post_attention_layernorm";
   for (const Norm& norm : {
            Norm{"input_layernorm", layer.input_norm, width, true},
-           Norm{"post_attention_layernorm", layer.feed_forward_norm, width, true},
+           Norm{feed_forward_norm, layer.feed_forward_norm, width, true},
+           Norm{"post_attention_layernorm", layer.attention_post_norm, width, config.post_norms},
+           Norm{"post_feedforward_layernorm",
+                layer.feed_forward_post_norm,
+                width,
+                config.post_norms},
            Norm{"self_attn.q_norm", layer.query_norm, config.head_dim, config.qk_norm},
            Norm{"self_attn.k_norm", layer.key_norm, config.head_dim, config.qk_norm},
        }) {
     if (!norm.exists) continue;
-    Result<void> loaded = loader.vector(norm.weight, prefix + norm.name + ".weight", norm.n);
+    Result<void> loaded = loader.norm(norm.weight, prefix + norm.name + ".weight", norm.n);
     if (!loaded) return loaded;
   }
   return {};
@@ -282,7 +300,7 @@ Result<void> want_all(Loader& loader, const DecoderConfig& config, DecoderWeight
     Result<void> layer = load_layer(loader, config, weights.layers[i], prefix);
     if (!layer) return layer;
   }
-  Result<void> norm = loader.vector(weights.final_norm, "model.norm.weight", config.width);
+  Result<void> norm = loader.norm(weights.final_norm, "model.norm.weight", config.width);
   if (!norm) return norm;
   if (!config.tied_embeddings) {
     Result<void> head =

@@ -25,8 +25,9 @@ struct DecoderLayer {
   TensorView query_norm, key_norm;              ///< [head_dim]
   TensorView output, output_bias;               ///< [width, heads * head_dim], [width]
   TensorView feed_forward_norm;                 ///< [width]
-  TensorView gate, up, gate_bias, up_bias;      ///< [feed_forward_width, width], [..._width]
-  TensorView down, down_bias;                   ///< [width, feed_forward_width], [width]
+  TensorView attention_post_norm, feed_forward_post_norm;  ///< [width]
+  TensorView gate, up, gate_bias, up_bias;  ///< [feed_forward_width, width], [..._width]
+  TensorView down, down_bias;               ///< [width, feed_forward_width], [width]
 };
 
 /// All weights. Owns what the views point to.

@@ -43,12 +43,12 @@ class Layer {
     Tensor query(DType::f32, {rows_, kWidth}), key(DType::f32, {rows_, kKvHeads * kHeadDim});
     Tensor value = key, gate(DType::f32, {rows_, kInner}), up = gate;
     Tensor attended(type_, {rows_, kWidth}), fed(type_, {rows_, kInner}), mixed = gate;
-    Tensor logits(DType::f32, {rows_, kVocabulary});
+    Tensor logits(DType::f32, {rows_, kVocabulary}), branch(DType::f32, {rows_, kWidth});
     auto heads = [&](Tensor& tensor, std::int64_t count) {
       return TensorView(tensor.view().data, tensor.view().dtype, {rows_, count, kHeadDim});
     };
 
-    EXPECT_TRUE(ops.embed(stream, hidden, embedding_, ids));
+    EXPECT_TRUE(ops.embed(stream, hidden, embedding_, ids, 2.5F));
     EXPECT_TRUE(ops.rms_norm(stream, normed, hidden, norm_, 1e-5F));
     std::vector<Projection> projections{
         {query, query_, {}}, {key, key_, {}}, {value, value_, bias_}};
@@ -59,8 +59,13 @@ class Layer {
     EXPECT_TRUE(ops.attention(
         stream, heads(attended, kHeads), heads(query, kHeads), cache, plan, 0.125F, 0));
     EXPECT_TRUE(ops.linear(stream, hidden, attended, output_, TensorView(), true));
-    EXPECT_TRUE(ops.project_gated(stream, fed, normed, {gate, gate_, {}}, {up, up_, {}}));
-    EXPECT_TRUE(ops.silu_mul(stream, mixed, up, gate));
+    for (Activation activation : {Activation::silu, Activation::gelu_tanh}) {
+      EXPECT_TRUE(
+          ops.project_gated(stream, fed, normed, {gate, gate_, {}}, {up, up_, {}}, activation));
+      EXPECT_TRUE(ops.gate_mul(stream, mixed, up, gate, activation));
+      EXPECT_TRUE(ops.linear(stream, branch, fed, down_, TensorView(), false));
+      EXPECT_TRUE(ops.add_rms_norm(stream, hidden, branch, norm_, 1e-5F));
+    }
     EXPECT_TRUE(ops.linear(stream, hidden, fed, down_, TensorView(), true));
     EXPECT_TRUE(ops.rms_norm(stream, normed, hidden, norm_, 1e-5F));
     EXPECT_TRUE(ops.linear(stream, logits, normed, embedding_, TensorView(), false));

@@ -78,28 +78,77 @@ TEST_P(Invariance, OfRmsNorm) {
   }
 }
 
-TEST_P(Invariance, OfSiluMul) {
-  for (std::int64_t width : {1, 31, 129, 600})
-    for (DType type : {DType::f32, DType::bf16}) {
-      // Gate and up are the same numbers here; what counts is where in a vector they fall.
-      auto compute = [&](std::uint32_t threads, TensorView output, TensorView input) {
-        Kernels& level = kernels(threads);
-        ASSERT_TRUE(level.ops->silu_mul(*level.stream, output, input, input));
-      };
+TEST_P(Invariance, OfAddRmsNorm) {
+  for (std::int64_t width : {1, 31, 64, 577}) {
+    Tensor weight = Tensor::random(DType::f32, {width}, 1);
+    RowShape shape{DType::f32, width};
+    auto compute = [&](std::uint32_t threads, TensorView output, TensorView input) {
+      Kernels& level = kernels(threads);
+      std::memset(output.data, 0x3E, output.bytes());  // what is there: 0.1858 in every place
+      ASSERT_TRUE(level.ops->add_rms_norm(*level.stream, output, input, weight, 1e-6F));
+    };
 
-      EXPECT_EQ(find_neighbour_dependence(
-                    [&](TensorView output, TensorView input) { compute(2, output, input); },
-                    {DType::f32, width},
-                    {type, width}),
-                "");
-      EXPECT_EQ(find_thread_dependence([&](std::uint32_t threads) {
-                  Tensor input = Tensor::random(DType::f32, {33, width}, 3, 30);
-                  Tensor output(type, {33, width});
-                  compute(threads, output, input);
-                  return output.bytes();
-                }),
+    EXPECT_EQ(
+        find_neighbour_dependence(
+            [&](TensorView output, TensorView input) { compute(2, output, input); }, shape, shape),
+        "");
+    EXPECT_EQ(find_thread_dependence([&](std::uint32_t threads) {
+                Tensor input = Tensor::random(DType::f32, {67, width}, 3);
+                Tensor output(DType::f32, {67, width});
+                compute(threads, output, input);
+                return output.bytes();
+              }),
+              "");
+  }
+}
+
+TEST_P(Invariance, OfEmbed) {
+  constexpr std::int64_t kRows = 67;
+  for (std::int64_t width : {1, 31, 576})
+    for (DType type : {DType::f32, DType::bf16}) {
+      Tensor table = Tensor::random(type, {kRows, width}, 1);
+      std::vector<std::int32_t> order(kRows);
+      std::iota(order.begin(), order.end(), 0);
+      auto compute = [&](std::uint32_t threads, const std::vector<std::int32_t>& rows) {
+        Kernels& level = kernels(threads);
+        auto count = static_cast<std::int64_t>(rows.size());
+        Tensor ids = Tensor::integers({count}, rows);
+        Tensor output(DType::f32, {count, width});
+        EXPECT_TRUE(level.ops->embed(*level.stream, output, table, ids, 8.9442719F));
+        return output;
+      };
+      Tensor all = compute(1, order);
+      for (std::int32_t row : {0, 33, 66})
+        EXPECT_EQ(compute(1, {row}).bytes(), all.row_bytes(row)) << width;
+      EXPECT_EQ(find_thread_dependence(
+                    [&](std::uint32_t threads) { return compute(threads, order).bytes(); }),
                 "");
     }
+}
+
+TEST_P(Invariance, OfGateMul) {
+  for (Activation activation : {Activation::silu, Activation::gelu_tanh})
+    for (std::int64_t width : {1, 31, 129, 600})
+      for (DType type : {DType::f32, DType::bf16}) {
+        // Gate and up are the same numbers here; what counts is where in a vector they fall.
+        auto compute = [&](std::uint32_t threads, TensorView output, TensorView input) {
+          Kernels& level = kernels(threads);
+          ASSERT_TRUE(level.ops->gate_mul(*level.stream, output, input, input, activation));
+        };
+
+        EXPECT_EQ(find_neighbour_dependence(
+                      [&](TensorView output, TensorView input) { compute(2, output, input); },
+                      {DType::f32, width},
+                      {type, width}),
+                  "");
+        EXPECT_EQ(find_thread_dependence([&](std::uint32_t threads) {
+                    Tensor input = Tensor::random(DType::f32, {33, width}, 3, 30);
+                    Tensor output(type, {33, width});
+                    compute(threads, output, input);
+                    return output.bytes();
+                  }),
+                  "");
+      }
 }
 
 TEST_P(Invariance, OfRope) {

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace sluice {
 namespace {
@@ -78,50 +79,56 @@ TEST_P(Levels, ProjectGivesTheBytesOfSingleProducts) {
 
 TEST_P(Levels, ProjectGatedGivesTheBytesOfItsParts) {
   for (DType type : {DType::f32, DType::bf16})
-    for (std::int64_t n : {1, 6, 64, 577})
-      for (std::int64_t rows : {1, 2, 6, 13}) {
-        SCOPED_TRACE(testing::Message() << to_string(type) << " " << rows << "x" << n);
-        Tensor input = Tensor::random(type, {rows, 100}, 1);
-        Tensor gate_weight = Tensor::random(type, {n, 100}, 2);
-        Tensor up_weight = Tensor::random(type, {n, 100}, 3);
-        Tensor bias = Tensor::random(DType::f32, {n}, 4);
-        Tensor gate(DType::f32, {rows, n}), up(DType::f32, {rows, n});
-        Tensor gate_then(DType::f32, {rows, n}), up_then(DType::f32, {rows, n});
-        Tensor expected(type, {rows, n}), actual(type, {rows, n});
-        ASSERT_TRUE(level_.ops->linear(*level_.stream, gate, input, gate_weight, bias, false));
-        ASSERT_TRUE(level_.ops->linear(*level_.stream, up, input, up_weight, TensorView(), false));
-        ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, expected, gate, up));
+    for (Activation activation : {Activation::silu, Activation::gelu_tanh})
+      for (std::int64_t n : {1, 6, 64, 577})
+        for (std::int64_t rows : {1, 2, 6, 13}) {
+          SCOPED_TRACE(testing::Message() << to_string(type) << " " << rows << "x" << n);
+          Tensor input = Tensor::random(type, {rows, 100}, 1);
+          Tensor gate_weight = Tensor::random(type, {n, 100}, 2);
+          Tensor up_weight = Tensor::random(type, {n, 100}, 3);
+          Tensor bias = Tensor::random(DType::f32, {n}, 4);
+          Tensor gate(DType::f32, {rows, n}), up(DType::f32, {rows, n});
+          Tensor gate_then(DType::f32, {rows, n}), up_then(DType::f32, {rows, n});
+          Tensor expected(type, {rows, n}), actual(type, {rows, n});
+          ASSERT_TRUE(level_.ops->linear(*level_.stream, gate, input, gate_weight, bias, false));
+          ASSERT_TRUE(
+              level_.ops->linear(*level_.stream, up, input, up_weight, TensorView(), false));
+          ASSERT_TRUE(level_.ops->gate_mul(*level_.stream, expected, gate, up, activation));
 
-        ASSERT_TRUE(level_.ops->project_gated(*level_.stream,
-                                              actual,
-                                              input,
-                                              {gate_then, gate_weight, bias},
-                                              {up_then, up_weight, TensorView()}));
+          ASSERT_TRUE(level_.ops->project_gated(*level_.stream,
+                                                actual,
+                                                input,
+                                                {gate_then, gate_weight, bias},
+                                                {up_then, up_weight, TensorView()},
+                                                activation));
 
-        EXPECT_EQ(actual.bytes(), expected.bytes());
-        EXPECT_EQ(gate_then.bytes(), gate.bytes());
-        EXPECT_EQ(up_then.bytes(), up.bytes());
-      }
+          EXPECT_EQ(actual.bytes(), expected.bytes());
+          EXPECT_EQ(gate_then.bytes(), gate.bytes());
+          EXPECT_EQ(up_then.bytes(), up.bytes());
+        }
 }
 
-TEST_P(Levels, EmbedAndGatherCopyExactly) {
+TEST_P(Levels, EmbedAndGatherGiveTheBytesOfTheReference) {
   for (DType type : {DType::f32, DType::bf16})
-    for (std::int64_t width : {1, 7, 31, 576}) {
-      Tensor table = Tensor::random(type, {11, width}, 3);
-      Tensor ids = Tensor::integers({4}, {10, 0, 3, 3});
-      Tensor expected(DType::f32, {4, width});
-      Tensor actual(DType::f32, {4, width});
-      Tensor picked(DType::f32, {2, width});
-      Tensor picks = Tensor::integers({2}, {3, 1});
+    for (float scale : {1.0F, 8.9442719F})
+      for (std::int64_t width : {1, 7, 31, 576}) {
+        Tensor table = Tensor::random(type, {11, width}, 3);
+        Tensor ids = Tensor::integers({4}, {10, 0, 3, 3});
+        Tensor expected(DType::f32, {4, width});
+        Tensor actual(DType::f32, {4, width});
+        Tensor picked(DType::f32, {2, width});
+        Tensor picks = Tensor::integers({2}, {3, 1});
 
-      ASSERT_TRUE(reference_.ops->embed(*reference_.stream, expected, table, ids));
-      ASSERT_TRUE(level_.ops->embed(*level_.stream, actual, table, ids));
-      ASSERT_TRUE(level_.ops->gather_rows(*level_.stream, picked, actual, picks));
+        ASSERT_TRUE(reference_.ops->embed(*reference_.stream, expected, table, ids, scale));
+        ASSERT_TRUE(level_.ops->embed(*level_.stream, actual, table, ids, scale));
+        ASSERT_TRUE(level_.ops->gather_rows(*level_.stream, picked, actual, picks));
 
-      EXPECT_EQ(actual.bytes(), expected.bytes());
-      EXPECT_EQ(picked.row_bytes(0), expected.row_bytes(3));
-      EXPECT_EQ(picked.row_bytes(1), expected.row_bytes(1));
-    }
+        EXPECT_EQ(actual.bytes(), expected.bytes());
+        EXPECT_EQ(picked.row_bytes(0), expected.row_bytes(3));
+        EXPECT_EQ(picked.row_bytes(1), expected.row_bytes(1));
+        for (std::int64_t i = 0; scale == 1.0F && i < width; ++i)
+          EXPECT_EQ(actual.at(i), table.at(10 * width + i)) << "a plain copy";
+      }
 }
 
 TEST_P(Levels, RmsNormMatchesTheReference) {
@@ -141,6 +148,28 @@ TEST_P(Levels, RmsNormMatchesTheReference) {
         }
 }
 
+TEST_P(Levels, AddRmsNormAddsWhatRmsNormGives) {
+  for (DType type : {DType::f32, DType::bf16})
+    for (std::int64_t width : {1, 7, 31, 33, 64, 576})
+      for (std::int64_t rows : {1, 3, 9}) {
+        Tensor input = Tensor::random(DType::f32, {rows, width}, 5, 3);
+        Tensor weight = Tensor::random(type, {width}, 6);
+        Tensor before = Tensor::random(DType::f32, {rows, width}, 7, 5);
+        Tensor normed(DType::f32, {rows, width});
+        Tensor expected = before;
+        Tensor actual = before;
+        ASSERT_TRUE(level_.ops->rms_norm(*level_.stream, normed, input, weight, 1e-5F));
+        ASSERT_TRUE(
+            reference_.ops->add_rms_norm(*reference_.stream, expected, input, weight, 1e-5F));
+
+        ASSERT_TRUE(level_.ops->add_rms_norm(*level_.stream, actual, input, weight, 1e-5F));
+
+        expect_close(actual, expected, kF32Tolerance);
+        for (std::int64_t i = 0; i < actual.elements(); ++i)
+          EXPECT_EQ(actual.at(i), static_cast<float>(before.at(i) + normed.at(i))) << i;
+      }
+}
+
 TEST_P(Levels, RopeMatchesTheReference) {
   for (std::int64_t head_dim : {2, 14, 32, 64, 80, 128}) {
     Tensor table = Tensor::random(DType::f32, {9, head_dim}, 7);
@@ -155,56 +184,87 @@ TEST_P(Levels, RopeMatchesTheReference) {
   }
 }
 
-TEST_P(Levels, SiluMulMatchesTheReference) {
-  for (DType output : {DType::f32, DType::bf16})
-    for (std::int64_t n : {1, 17, 33, 1536}) {
-      Tensor gate = Tensor::random(DType::f32, {3, n}, 9, 20);
-      Tensor up = Tensor::random(DType::f32, {3, n}, 10, 2);
-      Tensor expected(output, {3, n});
-      Tensor actual(output, {3, n});
+constexpr Activation kActivations[] = {Activation::silu, Activation::gelu_tanh};
 
-      ASSERT_TRUE(reference_.ops->silu_mul(*reference_.stream, expected, gate, up));
-      ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, actual, gate, up));
+TEST_P(Levels, GateMulMatchesTheReference) {
+  for (Activation activation : kActivations)
+    for (DType output : {DType::f32, DType::bf16})
+      for (std::int64_t n : {1, 17, 33, 1536}) {
+        Tensor gate = Tensor::random(DType::f32, {3, n}, 9, 20);
+        Tensor up = Tensor::random(DType::f32, {3, n}, 10, 2);
+        Tensor expected(output, {3, n});
+        Tensor actual(output, {3, n});
 
-      expect_close(actual, expected, output == DType::f32 ? kF32Tolerance : kBf16Tolerance);
-    }
+        ASSERT_TRUE(reference_.ops->gate_mul(*reference_.stream, expected, gate, up, activation));
+        ASSERT_TRUE(level_.ops->gate_mul(*level_.stream, actual, gate, up, activation));
+
+        expect_close(actual, expected, output == DType::f32 ? kF32Tolerance : kBf16Tolerance);
+      }
 }
 
-TEST_P(Levels, SiluHoldsTwoUnitsOverItsWholeRange) {
-  // silu(x) * 1 shows the exponential: from where it vanishes to where it overflows.
+/// The numbers from `first` to `last` in small steps.
+std::vector<float> ramp(double first, double last) {
   std::vector<float> numbers;
-  for (double x = -86; x < 120; x += 0.0137)
+  for (double x = first; x < last; x += 0.0137)
     numbers.push_back(static_cast<float>(x));
+  return numbers;
+}
+
+/// activation(x) * 1 for each of `numbers`.
+Tensor activated(Kernels& level, const std::vector<float>& numbers, Activation activation) {
   auto n = static_cast<std::int64_t>(numbers.size());
   Tensor gate = Tensor::floats({1, n}, numbers);
   Tensor up = Tensor::floats({1, n}, std::vector<float>(numbers.size(), 1.0F));
-  Tensor actual(DType::f32, {1, n});
+  Tensor result(DType::f32, {1, n});
+  EXPECT_TRUE(level.ops->gate_mul(*level.stream, result, gate, up, activation));
+  return result;
+}
 
-  ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, actual, gate, up));
+TEST_P(Levels, SiluHoldsTwoUnitsOverItsWholeRange) {
+  // It shows the exponential: from where it vanishes to where it overflows.
+  std::vector<float> numbers = ramp(-86, 120);
+  Tensor actual = activated(level_, numbers, Activation::silu);
 
   double worst = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    double x = gate.at(i);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    double x = numbers[i];
     double exact = x / (1 + std::exp(-x));
-    worst = std::max(worst, std::abs(actual.at(i) - exact) / std::abs(exact));
+    double ours = actual.at(static_cast<std::int64_t>(i));
+    worst = std::max(worst, std::abs(ours - exact) / std::abs(exact));
   }
   EXPECT_LE(worst, 4 * 0x1p-24);
 }
 
-TEST_P(Levels, SiluOfExtremesIsZeroInfiniteOrNan) {
+TEST_P(Levels, GeluIsExactFarIntoItsTail) {
+  // The argument of the exponential is rounded, and grows: e^a changes by a relative 2^-24 |a|
+  // for each of its two or three roundings.
+  std::vector<float> numbers = ramp(-8, 30);
+  Tensor actual = activated(level_, numbers, Activation::gelu_tanh);
+
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    double x = numbers[i];
+    double argument = 2 * std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+    double exact = x / (1 + std::exp(-argument));
+    double ours = actual.at(static_cast<std::int64_t>(i));
+    double units = 5 + (x < 0 ? 3 * std::abs(argument) : 3.0);
+    EXPECT_LE(std::abs(ours - exact), units * 0x1p-24 * std::abs(exact)) << x;
+  }
+}
+
+TEST_P(Levels, GatesOfExtremesAreZeroInfiniteOrNan) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  Tensor gate = Tensor::floats({1, 5}, {-1000, 1000, kInfinity, kNan, 0});
-  Tensor up = Tensor::floats({1, 5}, {1, 1, 1, 1, 1});
-  Tensor actual(DType::f32, {1, 5});
+  for (Activation activation : kActivations) {
+    Tensor actual = activated(level_, {-1000, 1000, kInfinity, kNan, 0, -3e30F, 3e30F}, activation);
 
-  ASSERT_TRUE(level_.ops->silu_mul(*level_.stream, actual, gate, up));
-
-  EXPECT_EQ(actual.at(0), 0);
-  EXPECT_EQ(actual.at(1), 1000);
-  EXPECT_EQ(actual.at(2), kInfinity);
-  EXPECT_TRUE(std::isnan(actual.at(3)));
-  EXPECT_EQ(actual.at(4), 0);
+    EXPECT_EQ(actual.at(0), 0);
+    EXPECT_EQ(actual.at(1), 1000);
+    EXPECT_EQ(actual.at(2), kInfinity);
+    EXPECT_TRUE(std::isnan(actual.at(3)));
+    EXPECT_EQ(actual.at(4), 0);
+    EXPECT_EQ(actual.at(5), 0);
+    EXPECT_EQ(actual.at(6), 3e30F);
+  }
 }
 
 TEST_P(Levels, Bf16RoundsToNearestEvenAsTheReferenceDoes) {

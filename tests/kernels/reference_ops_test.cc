@@ -35,9 +35,10 @@ TEST_F(ReferenceOps, EmbedPicksRows) {
   Tensor ids = Tensor::integers({2}, {2, 0});
   Tensor output(DType::f32, {2, 2});
 
-  ASSERT_TRUE(ops_.embed(stream_, output, table, ids));
-
+  ASSERT_TRUE(ops_.embed(stream_, output, table, ids, 1.0F));
   EXPECT_THAT(values(output), ElementsAre(5, 6, 1, 2));
+  ASSERT_TRUE(ops_.embed(stream_, output, table, ids, 1.5F));
+  EXPECT_THAT(values(output), ElementsAre(7.5, 9, 1.5, 3));
 }
 
 TEST_F(ReferenceOps, RmsNormDividesByTheRootMeanSquare) {
@@ -49,6 +50,16 @@ TEST_F(ReferenceOps, RmsNormDividesByTheRootMeanSquare) {
   ASSERT_TRUE(ops_.rms_norm(stream_, output, input, weight, 3.5F));
 
   EXPECT_THAT(values(output), ElementsAre(3, 1, 10, 0));
+}
+
+TEST_F(ReferenceOps, AddRmsNormAddsToWhatIsThere) {
+  Tensor input = Tensor::floats({1, 4}, {3, 4, 5, 0});
+  Tensor weight = Tensor::floats({4}, {4, 1, 8, 1});
+  Tensor output = Tensor::floats({1, 4}, {100, 200, 300, 400});
+
+  ASSERT_TRUE(ops_.add_rms_norm(stream_, output, input, weight, 3.5F));
+
+  EXPECT_THAT(values(output), ElementsAre(103, 201, 310, 400));
 }
 
 TEST_F(ReferenceOps, LinearMultipliesByTheTransposedWeight) {
@@ -74,16 +85,27 @@ TEST_F(ReferenceOps, RopeRotatesPairsOfTheTwoHalves) {
   EXPECT_THAT(values(heads), ElementsAre(1, 2, 3, 4, -3, 2, 1, 4));
 }
 
-TEST_F(ReferenceOps, SiluMulGatesUp) {
+TEST_F(ReferenceOps, GateMulGatesUpBySilu) {
   Tensor gate = Tensor::floats({1, 3}, {0, static_cast<float>(std::log(3)), -100});
   Tensor up = Tensor::floats({1, 3}, {5, 8, 1});
   Tensor output(DType::f32, {1, 3});
 
-  ASSERT_TRUE(ops_.silu_mul(stream_, output, gate, up));
+  ASSERT_TRUE(ops_.gate_mul(stream_, output, gate, up, Activation::silu));
 
   EXPECT_NEAR(output.at(0), 0, 1e-7);
   EXPECT_NEAR(output.at(1), std::log(3) * 0.75 * 8, 1e-6);
   EXPECT_NEAR(output.at(2), 0, 1e-7);
+}
+
+TEST_F(ReferenceOps, GateMulGatesUpByGelu) {
+  Tensor gate = Tensor::floats({1, 4}, {0, 1, -1, 100});
+  Tensor up = Tensor::floats({1, 4}, {5, 2, 1, 0.5});
+  Tensor output(DType::f32, {1, 4});
+
+  ASSERT_TRUE(ops_.gate_mul(stream_, output, gate, up, Activation::gelu_tanh));
+
+  // 1 / 2 * (1 + tanh(0.797884561 * 1.044715)) is 0.841191991.
+  EXPECT_THAT(values(output), near({0, 1.682383982, -0.158808009, 50}));
 }
 
 TEST_F(ReferenceOps, GatherPicksRows) {

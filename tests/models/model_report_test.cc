@@ -57,19 +57,19 @@ TEST(ModelReport, TellsOfAGgufFile) {
 TEST(ModelReport, GivesEveryReasonOnceAndWhatIsKnownNevertheless) {
   TemporaryFolder folder;
   GgufBytes file;
-  file.text("general.architecture", "gemma3").text("tokenizer.ggml.model", "llama");
+  file.text("general.architecture", "gemma3n").text("tokenizer.ggml.model", "llama");
   file.text("tokenizer.ggml.pre", "default").text("tokenizer.chat_template", "{{ x }}");
   file.zeros("token_embd.weight", {64, 8}, BlockType::q8_0);
 
   ModelReport report = report_of(folder.write("gemma.gguf", file.bytes()));
 
-  EXPECT_EQ(report.architecture, "gemma3");
+  EXPECT_EQ(report.architecture, "gemma3n");
   EXPECT_EQ(report.parameters, 512U);
   EXPECT_EQ(report.tokenizer, "llama, pre-tokenizer default");
   EXPECT_EQ(report.chat_template, "{{ x }}");
   EXPECT_FALSE(report.config || report.needs);
   ASSERT_EQ(report.refusals.size(), 1U);
-  EXPECT_THAT(report.refusals[0], HasSubstr("is 'gemma3', which is not computed yet"));
+  EXPECT_THAT(report.refusals[0], HasSubstr("is 'gemma3n', which is not computed yet"));
 }
 
 TEST(ModelReport, TellsOfAFolderWithoutWeights) {

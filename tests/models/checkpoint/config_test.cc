@@ -147,6 +147,82 @@ TEST(DecoderConfig, StretchesTheContextAsYarnSays) {
               HasSubstr("factor makes a context of 1024000000 tokens, the limit is"));
 }
 
+TEST(DecoderConfig, ReadsWhatGemma3HasOfItsOwn) {
+  DecoderConfig config = parsed(config_of("Gemma3ForCausalLM"));
+
+  EXPECT_EQ(config.architecture, "gemma3");
+  EXPECT_TRUE(config.qk_norm && config.post_norms && config.offset_norms && config.gelu);
+  EXPECT_TRUE(config.scaled_embedding && config.tied_embeddings);
+  EXPECT_FALSE(config.qkv_bias || config.output_bias || config.mlp_bias);
+  EXPECT_EQ(config.head_dim, 256);
+  EXPECT_EQ(config.query_scalar, 256);
+  EXPECT_THAT(config.windows, Each(4096)) << "the sixth layer would be the first without one";
+  EXPECT_EQ(config.rope.theta, 1e6);
+  ASSERT_TRUE(config.local_rope);
+  EXPECT_EQ(config.local_rope->theta, 1e4);
+  DecoderConfig llama = parsed(config_of("LlamaForCausalLM"));
+  EXPECT_FALSE(llama.post_norms || llama.offset_norms || llama.gelu || llama.scaled_embedding);
+  EXPECT_EQ(llama.query_scalar, 16);
+  EXPECT_FALSE(llama.local_rope);
+}
+
+TEST(DecoderConfig, ReadsBothSpellingsOfGemma3) {
+  const std::string kCommon =
+      R"("query_pre_attn_scalar": 168, "sliding_window": 512, "final_logit_softcapping": null,
+         "hidden_activation": "gelu_pytorch_tanh", "use_bidirectional_attention": false, )";
+  DecoderConfig classic =
+      parsed(config_of("Gemma3ForCausalLM", kCommon + R"("sliding_window_pattern": 2,
+                                              "rope_theta": 5e5, "rope_local_base_freq": 2e4,
+                                              "rope_scaling":
+                                              {"rope_type": "linear", "factor": 8.0}, )"));
+  DecoderConfig recent = parsed(config_of(
+      "Gemma3ForCausalLM",
+      kCommon + R"("layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+                   "_sliding_window_pattern": 6, "rope_parameters": {
+                     "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
+                     "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}}, )"));
+
+  for (const DecoderConfig& config : {classic, recent}) {
+    EXPECT_EQ(config.query_scalar, 168);
+    EXPECT_EQ(config.windows, (std::vector<std::int32_t>{512, 0, 512}));
+    EXPECT_EQ(config.rope.type, RopeConfig::Type::linear);
+    EXPECT_EQ(config.rope.factor, 8);
+    EXPECT_EQ(config.rope.theta, 5e5);
+    ASSERT_TRUE(config.local_rope);
+    EXPECT_EQ(config.local_rope->type, RopeConfig::Type::plain);
+    EXPECT_EQ(config.local_rope->theta, 2e4);
+  }
+}
+
+TEST(DecoderConfig, RefusesAGemma3ThatItWouldComputeWrongly) {
+  auto gemma3 = [](const std::string& more) {
+    return refusal(config_of("Gemma3ForCausalLM", more));
+  };
+  for (const char* field : {R"("final_logit_softcapping": 30.0)",
+                            R"("attn_logit_softcapping": 50.0)",
+                            R"("use_bidirectional_attention": true)",
+                            R"("attention_bias": true)",
+                            R"("hidden_activation": "silu")",
+                            R"("hidden_act": "gelu")",
+                            R"("sliding_window": null)",
+                            R"("query_pre_attn_scalar": 0)"}) {
+    std::string key = field;
+    key = key.substr(1, key.find('"', 1) - 1);
+    EXPECT_THAT(gemma3(std::string(field) + ", "), HasSubstr("config.json: " + key));
+  }
+  EXPECT_EQ(gemma3(R"("rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, )"),
+            "config.json: rope_parameters: full_attention is missing; it says how layers of this "
+            "type turn");
+  EXPECT_THAT(gemma3(R"("rope_parameters": {"full_attention": {"rope_type": "x"},
+                        "sliding_attention": {"rope_type": "default"}}, )"),
+              HasSubstr("rope_parameters: full_attention: rope_type is \"x\", known are"));
+  EXPECT_THAT(gemma3(R"("rope_scaling": {"rope_type": "linear", "factor": 2}, "rope_parameters":
+                        {"full_attention": {"rope_type": "default"}}, )"),
+              HasSubstr("rope_scaling stands beside rope_parameters"));
+  EXPECT_THAT(gemma3(R"("layer_types": ["full_attention"], )"),
+              HasSubstr("layer_types has 1 entries, num_hidden_layers is 3"));
+}
+
 TEST(DecoderConfig, NamesTheFileTheKeyAndTheValueOfAWrongField) {
   auto llama = [](const std::string& more) { return refusal(config_of("LlamaForCausalLM", more)); };
 
@@ -255,7 +331,7 @@ TEST(DecoderConfig, TakesWhatChangesNothing) {
 TEST(DecoderConfig, NamesTheArchitecturesItKnows) {
   EXPECT_EQ(refusal(config_of("BertModel")),
             "config.json: architectures is [\"BertModel\"], known are LlamaForCausalLM, "
-            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM");
+            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM");
   EXPECT_THAT(refusal("{}"), HasSubstr("config.json: architectures is missing"));
 }
 

@@ -164,16 +164,63 @@ TEST(GgufConfig, ReadsTheDivisorsOfFrequencies) {
               HasSubstr("scales the frequencies, and so does rope.scaling.type"));
 }
 
+/// A gemma3 with the keys that its writers state.
+GgufBytes gemma3(std::int64_t layers = 8) {
+  GgufBytes file = minimal("gemma3");
+  file.drop("gemma3.block_count").integer("gemma3.block_count", layers);
+  file.integer("gemma3.attention.key_length", 32).integer("gemma3.attention.value_length", 32);
+  file.number("gemma3.rope.freq_base", 1e6F).integer("gemma3.attention.sliding_window", 512);
+  return file;
+}
+
+TEST(GgufConfig, ReadsWhatGemma3HasOfItsOwn) {
+  DecoderConfig config = config_of(gemma3());
+
+  EXPECT_TRUE(config.qk_norm && config.post_norms && config.gelu && config.scaled_embedding);
+  EXPECT_FALSE(config.offset_norms) << "the file has the 1 in them";
+  EXPECT_FALSE(config.qkv_bias || config.output_bias || config.mlp_bias || config.paired_rows);
+  EXPECT_EQ(config.query_scalar, 32);
+  EXPECT_EQ(config.rope.theta, 1e6);
+  ASSERT_TRUE(config.local_rope);
+  EXPECT_EQ(config.local_rope->theta, 1e4);
+  EXPECT_EQ(config.local_rope->type, RopeConfig::Type::plain);
+  EXPECT_EQ(config.windows, (std::vector<std::int32_t>{512, 512, 512, 512, 512, 0, 512, 512}));
+
+  GgufBytes stated = gemma3(3);
+  stated.integer("gemma3.attention.sliding_window_pattern", 2);
+  stated.number("gemma3.rope.freq_base_swa", 5e4F);
+  stated.text("gemma3.rope.scaling.type", "linear").number("gemma3.rope.scaling.factor", 8);
+  config = config_of(stated);
+  EXPECT_EQ(config.windows, (std::vector<std::int32_t>{512, 0, 512}));
+  EXPECT_EQ(config.local_rope->theta, 5e4);
+  EXPECT_EQ(config.local_rope->factor, 1);
+  EXPECT_EQ(config.rope.type, RopeConfig::Type::linear);
+  EXPECT_EQ(config.rope.factor, 8);
+  EXPECT_EQ(config_of(gemma3(62)).query_scalar, 16) << "27B alone: width / heads";
+}
+
+TEST(GgufConfig, RefusesAGemma3ThatItWouldComputeWrongly) {
+  EXPECT_EQ(refusal(minimal("gemma3")), "x.gguf: key 'gemma3.attention.sliding_window' is missing");
+  EXPECT_THAT(refusal(gemma3().integer("gemma3.attention.sliding_window_pattern", 0)),
+              HasSubstr("'gemma3.attention.sliding_window_pattern' is 0, must be"));
+  EXPECT_EQ(refusal(gemma3().text("gemma3.rope.scaling.type", "yarn")),
+            "x.gguf: key 'gemma3.rope.scaling.type' is 'yarn', known of this family are none, "
+            "linear");
+  EXPECT_THAT(refusal(gemma3().number("gemma3.final_logit_softcapping", 30)),
+              HasSubstr("'gemma3.final_logit_softcapping' is 30"));
+  EXPECT_THAT(refusal(gemma3().number("gemma3.attn_logit_softcapping", 50)),
+              HasSubstr("'gemma3.attn_logit_softcapping' is 50"));
+}
+
 TEST(GgufConfig, NamesTheArchitecturesItDoesNotCompute) {
-  EXPECT_EQ(refusal(GgufBytes().text("general.architecture", "gemma3")),
-            "x.gguf: key 'general.architecture' is 'gemma3', which is not computed yet: it has "
-            "norms behind attention and MLP, GELU, two kinds of rope; known are llama, qwen2, "
-            "qwen3");
-  for (const char* name : {"llama4", "mistral3", "smollm3", "qwen2moe", "qwen3moe"})
+  EXPECT_EQ(refusal(GgufBytes().text("general.architecture", "gemma2")),
+            "x.gguf: key 'general.architecture' is 'gemma2', which is not computed yet: it has "
+            "soft caps on scores and logits; known are llama, qwen2, qwen3, gemma3");
+  for (const char* name : {"gemma3n", "llama4", "mistral3", "smollm3", "qwen2moe", "qwen3moe"})
     EXPECT_THAT(refusal(GgufBytes().text("general.architecture", name)),
                 HasSubstr("'" + std::string(name) + "', which is not computed yet"));
   EXPECT_EQ(refusal(GgufBytes().text("general.architecture", "bert")),
-            "x.gguf: key 'general.architecture' is 'bert', known are llama, qwen2, qwen3");
+            "x.gguf: key 'general.architecture' is 'bert', known are llama, qwen2, qwen3, gemma3");
   EXPECT_EQ(refusal(GgufBytes()), "x.gguf: key 'general.architecture' is missing");
 }
 

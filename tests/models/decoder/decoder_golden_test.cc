@@ -173,7 +173,8 @@ TEST_P(DecoderGolden, ContinuesGreedilyAsTransformersDoes) {
 INSTANTIATE_TEST_SUITE_P(
     All,
     DecoderGolden,
-    ::testing::Values("llama", "llama_linear", "llama_yarn", "mistral", "qwen2", "qwen3", "brook"),
+    ::testing::Values(
+        "llama", "llama_linear", "llama_yarn", "mistral", "qwen2", "qwen3", "gemma3", "brook"),
     [](const auto& name) { return std::string(name.param); });
 
 }  // namespace

@@ -1,4 +1,6 @@
 // A row's bits depend on its sequence alone: not on chunks, blocks, neighbours or threads.
+#include "models/decoder/decoder.h"
+
 #include "base/hash.h"
 #include "models/checkpoint/safetensors.h"
 #include "models/registry.h"
@@ -60,7 +62,7 @@ std::vector<TokenId> some_tokens(std::size_t count, std::uint64_t seed) {
   return ::testing::AssertionSuccess();
 }
 
-/// Every model in both types; mistral's window of 64 ends inside the prompt.
+/// Every model in both types; the windows of mistral and gemma3, 64 and 40, end inside the prompt.
 class DecoderInvariance : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   static std::string folder() { return folder_of(std::get<0>(GetParam())); }
@@ -147,14 +149,24 @@ TEST_P(DecoderInvariance, GivesTheSameBitsOnTwoThreads) {
   EXPECT_TRUE(same_bits(logits_with(1), logits_with(2)));
 }
 
-INSTANTIATE_TEST_SUITE_P(All,
-                         DecoderInvariance,
-                         ::testing::Combine(::testing::Values("llama", "mistral", "qwen2", "qwen3"),
-                                            ::testing::Values("f32", "bf16")),
-                         [](const auto& name) {
-                           return std::string(std::get<0>(name.param)) + "_" +
-                                  std::get<1>(name.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    DecoderInvariance,
+    ::testing::Combine(::testing::Values("llama", "mistral", "qwen2", "qwen3", "gemma3"),
+                       ::testing::Values("f32", "bf16")),
+    [](const auto& name) {
+      return std::string(std::get<0>(name.param)) + "_" + std::get<1>(name.param);
+    });
+
+TEST(Decoder, ScalesTheEmbeddingByARootOfTheTypeOfTheWeights) {
+  DecoderConfig config;
+  config.width = 640;
+  EXPECT_EQ(embedding_scale(config, DType::f32), 1.0F);
+  EXPECT_EQ(embedding_scale(config, DType::bf16), 1.0F);
+  config.scaled_embedding = true;
+  EXPECT_EQ(embedding_scale(config, DType::f32), 25.298221F);
+  EXPECT_EQ(embedding_scale(config, DType::bf16), 25.25F);
+}
 
 TEST(Decoder, GivesOnlyTheRowsThatWereWanted) {
   auto model = load(folder_of("llama"));

@@ -51,6 +51,10 @@ std::vector<float> logits_of(Model& model) {
 /// The folder that a golden file was made of, with as many layers as the file has.
 void copy_folder(const TemporaryFolder& folder, const std::string& name, int layers) {
   folder.copy_from(kGolden + "models/" + name);
+  // GGUF files cannot state it; it is the size of a head.
+  if (name == "gemma3")
+    folder.replace(
+        "config.json", R"("query_pre_attn_scalar": 24)", R"("query_pre_attn_scalar": 32)");
   if (layers == 3) return;
   folder.replace("config.json",
                  R"("num_hidden_layers": 3)",
@@ -91,7 +95,8 @@ INSTANTIATE_TEST_SUITE_P(All,
                          GgufModels,
                          ::testing::Values(Golden{"llama_linear", 1},
                                            Golden{"qwen2", 3},
-                                           Golden{"qwen3", 1}),
+                                           Golden{"qwen3", 1},
+                                           Golden{"gemma3", 3}),
                          [](const auto& golden) { return std::string(golden.param.name); });
 
 TEST(GgufLlama3, DividesTheFrequenciesByTheTensor) {

@@ -67,6 +67,21 @@ TEST(RowConversion, DoesTheSameWithTheNumbersOfAVector) {
   EXPECT_EQ(target, (std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}));
 }
 
+TEST(RowConversion, AddsToEachNumber) {
+  // A bf16 and an f32 of which the sum with 1 is no bf16.
+  std::string halves = raw(std::uint16_t{0x3B80}) + raw(std::uint16_t{0xBF00});
+  std::string floats = raw(0.00390625F) + raw(-0.5F);
+  for (const StoredTensor& tensor :
+       {tensor_of(BlockType::bf16, halves, {2}), tensor_of(BlockType::f32, floats, {2})}) {
+    RowConversion conversion(tensor, DType::f32, RowOrder::same, 2, 1.0F);
+    std::vector<float> target(2);
+
+    conversion.run(0, 2, reinterpret_cast<std::byte*>(target.data()));
+
+    EXPECT_EQ(target, (std::vector<float>{1.00390625F, 0.5F}));
+  }
+}
+
 TEST(RowConversion, GivesTheSameInPiecesAsInOne) {
   // Rows longer than what is decoded at once, in blocks, with rows apart.
   constexpr std::size_t kRows = 8;
