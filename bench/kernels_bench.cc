@@ -48,7 +48,7 @@ struct Machine {
   std::unique_ptr<Ops> ops;
 };
 
-/// Fills with bf16 numbers in about [-1, 1).
+/// Fills with bf16 numbers in about [-1, 1); as halves they are below 2, and as floats finite.
 void fill(void* to, std::int64_t count) {
   auto* numbers = static_cast<std::uint16_t*>(to);
   std::uint32_t state = 1;
@@ -96,17 +96,18 @@ class KernelsBench {
          threads += std::max(1U, threads_max - 1))
       machines_.push_back(std::make_unique<Machine>(device_, level, threads));
     weights_ = *device_.allocate(static_cast<std::size_t>(kWorkingSetBytes));
-    input_ = *device_.allocate(static_cast<std::size_t>(kPrefillRowsMax * 1536 * 2));
+    input_ = *device_.allocate(static_cast<std::size_t>(kPrefillRowsMax * 1536 * 4));
     output_ = *device_.allocate(static_cast<std::size_t>(kPrefillRowsMax * 49152 * 4));
     fill(weights_->data(), kWorkingSetBytes / 2);
-    fill(input_->data(), kPrefillRowsMax * 1536);
+    fill(input_->data(), kPrefillRowsMax * 1536 * 2);
     std::printf("level %s\n", std::string(machines_[0]->ops->level()).c_str());
   }
 
   void run() {
     bandwidth();
     for (Shape shape : kShapes)
-      decode(shape);
+      for (DType type : {DType::bf16, DType::f16})
+        decode(shape, type);
     for (Shape shape : kShapes)
       for (std::int64_t rows : kPrefillRows)
         prefill(shape, rows);
@@ -132,36 +133,38 @@ class KernelsBench {
       }
   }
 
-  /// One pass over `count` matrices that lie one behind the other, with `rows` input rows. Returns
-  /// seconds.
-  double pass(Machine& machine, Shape shape, std::int64_t rows, std::int64_t count) {
+  /// One pass over `count` matrices of bf16 or f16 that lie one behind the other, with `rows` input
+  /// rows. Returns seconds.
+  double pass(Machine& machine, Shape shape, DType type, std::int64_t rows, std::int64_t count) {
     double start = now_seconds();
     for (std::int64_t i = 0; i < count; ++i) {
       auto* weight = static_cast<std::uint16_t*>(weights_->data()) + i * shape.n * shape.k;
-      check(machine.ops->linear(*machine.stream,
-                                TensorView(output_->data(), DType::f32, {rows, shape.n}),
-                                TensorView(input_->data(), DType::bf16, {rows, shape.k}),
-                                TensorView(weight, DType::bf16, {shape.n, shape.k}),
-                                TensorView(),
-                                false));
+      check(
+          machine.ops->linear(*machine.stream,
+                              TensorView(output_->data(), DType::f32, {rows, shape.n}),
+                              TensorView(input_->data(), linear_input_type(type), {rows, shape.k}),
+                              TensorView(weight, type, {shape.n, shape.k}),
+                              TensorView(),
+                              false));
     }
     return now_seconds() - start;
   }
 
   /// Weights are cold: each is read once a pass over the working set.
-  void decode(Shape shape) {
+  void decode(Shape shape, DType type) {
     std::int64_t bytes = shape.n * shape.k * 2;
     std::int64_t count = kWorkingSetBytes / bytes;
     std::vector<Series> series(machines_.size());
     for (int round = 0; round < rounds_; ++round)
       for (std::size_t m = 0; m < machines_.size(); ++m) {
         series[m].before.push_back(ceiling(*machines_[m]));
-        double seconds = pass(*machines_[m], shape, 1, count);
+        double seconds = pass(*machines_[m], shape, type, 1, count);
         series[m].after.push_back(ceiling(*machines_[m]));
         series[m].values.push_back(static_cast<double>(count * bytes) / seconds);
       }
     for (std::size_t m = 0; m < machines_.size(); ++m)
-      print("decode " + name(shape) + ", t=" + std::to_string(machines_[m]->pool.threads()),
+      print("decode " + std::string(to_string(type)) + " " + name(shape) +
+                ", t=" + std::to_string(machines_[m]->pool.threads()),
             series[m],
             1e9,
             "GB/s");
@@ -172,7 +175,7 @@ class KernelsBench {
     std::vector<Series> series(machines_.size());
     for (int round = 0; round < rounds_; ++round)
       for (std::size_t m = 0; m < machines_.size(); ++m) {
-        double seconds = pass(*machines_[m], shape, rows, count);
+        double seconds = pass(*machines_[m], shape, DType::bf16, rows, count);
         series[m].values.push_back(static_cast<double>(2 * count * rows * shape.n * shape.k) /
                                    seconds);
       }

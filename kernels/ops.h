@@ -29,7 +29,7 @@ struct RowPlan {
   TensorView block_tables;  ///< [sequences, blocks] i32: block ids, in the order of positions
 };
 
-/// The keys or values of one layer. Element type: the model's storage type.
+/// The keys or values of one layer, f32 | bf16.
 ///   cache [block_count, kv_heads, kBlockTokens, head_dim]
 struct KvCache {
   TensorView keys;
@@ -39,7 +39,7 @@ struct KvCache {
 /// One of several products of the same input: output = input * weight^T (+ bias).
 struct Projection {
   TensorView output;  ///< [rows, n] f32
-  TensorView weight;  ///< [n, k] f32 | bf16
+  TensorView weight;  ///< [n, k] f32 | bf16 | f16
   TensorView bias;    ///< [n] f32 | bf16, or empty
 };
 /// The most projections of a call.
@@ -48,6 +48,13 @@ inline constexpr std::size_t kProjectionsMax = 4;
 /// What a gate passes through. Source: Elfwing et al. 2017 (silu, x * sigmoid(x)); Hendrycks and
 /// Gimpel 2016 (gelu, here with its tanh: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))).
 enum class Activation : std::uint8_t { silu, gelu_tanh };
+
+/// The type of what is multiplied by weights of a type: bf16 by bf16, all others by f32. Halves
+/// have too small a range for activations (65504), and f32 makes products with them those of the
+/// widened weights, to the bit.
+constexpr DType linear_input_type(DType weight) {
+  return weight == DType::bf16 ? DType::bf16 : DType::f32;
+}
 
 /// The operations on one device. Activations between operations are f32; the inputs of `linear` may
 /// be rounded to the storage type of the weights (bf16) by the operation that makes them.
@@ -63,7 +70,7 @@ class Ops {
   [[nodiscard]] virtual Device& device() = 0;
 
   /// output[r] = table[ids[r]] * scale, rounded once.
-  ///   output [rows, width] f32    table [vocabulary, width] f32 | bf16    ids [rows] i32
+  ///   output [rows, width] f32    table [vocabulary, width] f32 | bf16 | f16    ids [rows] i32
   virtual Result<void> embed(
       Stream& stream, TensorView output, TensorView table, TensorView ids, float scale) = 0;
 
@@ -81,8 +88,8 @@ class Ops {
 
   /// output = input * weight^T (+ bias), or output += that, in the order: sum over k, bias, then
   /// the old output.
-  ///   output [rows, n] f32    input [rows, k] f32 | bf16, the type of `weight`    weight [n, k]
-  ///   f32 | bf16 bias   [n] f32 | bf16, or empty
+  ///   output [rows, n] f32    input [rows, k] of the `linear_input_type` of `weight`
+  ///   weight [n, k] f32 | bf16 | f16    bias [n] f32 | bf16, or empty
   virtual Result<void> linear(Stream& stream,
                               TensorView output,
                               TensorView input,

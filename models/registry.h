@@ -22,7 +22,7 @@ struct ModelSource {
   std::string path;            ///< as `find_model` takes it, or "hash"
   std::string device = "cpu";  ///< as `make_device` takes it
   std::string level = "auto";  ///< as `make_ops` takes it
-  /// Storage of weights and KV: "f32", "bf16"; "auto": that of the checkpoint, bf16 if it is
+  /// Storage of weights: "f32", "bf16", "f16"; "auto": that of the checkpoint, bf16 if it is
   /// quantized.
   std::string dtype = "auto";
   std::uint32_t threads = 1;

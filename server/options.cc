@@ -105,8 +105,9 @@ void add_dtype(CLI::App& command, std::string& dtype) {
   command
       .add_option("--dtype",
                   dtype,
-                  "Storage of weights and KV cache; auto: as in the file, bf16 if it is quantized")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+                  "Storage of weights; auto: as in the file, bf16 if it is quantized. The KV "
+                  "cache is bf16 beside bf16, f32 beside f32 and f16")
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "f16"}))
       ->capture_default_str();
 }
 

@@ -44,7 +44,8 @@ CpuFeatures detect_cpu_features() {
   constexpr int kFma = 12;
   constexpr int kOsxsave = 27;
   constexpr int kAvx = 28;
-  if (!has(c, kOsxsave) || !has(c, kAvx) || !has(c, kFma)) return features;
+  constexpr int kF16c = 29;
+  if (!has(c, kOsxsave) || !has(c, kAvx) || !has(c, kFma) || !has(c, kF16c)) return features;
   constexpr std::uint64_t kAvxStates = 0x6;      // XMM and YMM
   constexpr std::uint64_t kAvx512States = 0xE6;  // and the masks, ZMM 0-15, ZMM 16-31
   std::uint64_t states = saved_states();

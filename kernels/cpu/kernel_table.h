@@ -8,6 +8,9 @@ namespace sluice {
 // This header is compiled under several instruction sets, so it holds plain data only: no function,
 // no template, nothing from the standard library that would be emitted twice.
 
+/// How the numbers of a matrix lie in memory.
+enum class MatrixType : unsigned char { f32, bf16, f16 };
+
 struct NormArgs {
   void* output;  ///< [rows, width] f32 | bf16
   const float* input;
@@ -20,11 +23,12 @@ struct NormArgs {
 
 struct LinearArgs {
   float* output;       ///< [rows, n]
-  const void* input;   ///< [rows, k], bf16 if `weight_bf16`
+  const void* input;   ///< [rows, k], bf16 if `weight_type` is, f32 otherwise
   const void* weight;  ///< [n, k]
   const void* bias;    ///< [n] or null
   std::int64_t rows, n, k;
-  bool weight_bf16, bias_bf16, accumulate;
+  MatrixType weight_type;
+  bool bias_bf16, accumulate;
 };
 
 struct GatedArgs {
@@ -66,8 +70,8 @@ struct AttentionArgs {
 struct KernelTable {
   const char* level;
   std::int64_t unit_columns;  ///< `linear` and `gated` count n columns as ceil(n / this) units
-  /// output [count] = input [count], f32 | bf16, times `scale`.
-  void (*scale)(float* output, const void* input, bool bf16, std::int64_t count, float scale);
+  /// output [count] = input [count] times `scale`.
+  void (*scale)(float* output, const void* input, MatrixType type, std::int64_t count, float scale);
   void (*rms_norm)(const NormArgs&, std::int64_t row_begin, std::int64_t row_end);
   void (*linear)(const LinearArgs&, std::int64_t unit_begin, std::int64_t unit_end);
   /// output = activation(gate) * up, of the columns of these units; gate and up are stored, too.

@@ -83,6 +83,19 @@ SLUICE_INLINE void store_bf16_first(std::uint16_t* to, F x, std::int64_t n) {
     to[i] = lanes[i];
 }
 
+SLUICE_INLINE __m256 widen_f16(const std::uint16_t* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+SLUICE_INLINE F load_f16(const std::uint16_t* from) {
+  return F{widen_f16(from), widen_f16(from + 8)};
+}
+SLUICE_INLINE F load_f16_first(const std::uint16_t* from, std::int64_t n) {
+  std::uint16_t lanes[16] = {};
+  for (std::int64_t i = 0; i < n; ++i)
+    lanes[i] = from[i];
+  return load_f16(lanes);
+}
+
 SLUICE_INLINE F add(F a, F b) {
   return F{_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
 }

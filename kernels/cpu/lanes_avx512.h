@@ -67,6 +67,13 @@ SLUICE_INLINE void store_bf16_first(std::uint16_t* to, F x, std::int64_t n) {
   _mm256_mask_storeu_epi16(to, first_lanes(n), narrow(x));
 }
 
+SLUICE_INLINE F load_f16(const std::uint16_t* from) {
+  return F{_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
+}
+SLUICE_INLINE F load_f16_first(const std::uint16_t* from, std::int64_t n) {
+  return F{_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), from))};
+}
+
 SLUICE_INLINE F add(F a, F b) {
   return F{_mm512_add_ps(a.all, b.all)};
 }

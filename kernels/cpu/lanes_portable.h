@@ -91,6 +91,31 @@ SLUICE_INLINE void store_bf16_first(std::uint16_t* to, F x, std::int64_t n) {
     to[i] = lanes[i];
 }
 
+/// Exact, subnormal halves included: those are so many times 2^-24, computed without a subnormal
+/// float, which our threads take for zero. The exponent of all others has another bias, but all
+/// ones, infinity and NaN, stay all ones.
+SLUICE_INLINE F load_f16(const std::uint16_t* from) {
+  std::uint32_t halves[16];
+  for (int i = 0; i < 16; ++i)
+    halves[i] = from[i];
+  BitQuad bits[4];
+  __builtin_memcpy(bits, halves, sizeof bits);
+  return each_quad([&](int i) {
+    BitQuad magnitude = bits[i] & 0x7FFF;
+    BitQuad rebias = (BitQuad)(magnitude >= 0x7C00) & 0x38000000;
+    BitQuad normal = (magnitude << 13) + 0x38000000 + rebias;
+    Quad tiny = __builtin_convertvector((IntQuad)magnitude, Quad) * 0x1p-24F;
+    BitQuad widened = magnitude < 0x400 ? (BitQuad)tiny : normal;
+    return (Quad)(widened | (bits[i] & 0x8000) << 16);
+  });
+}
+SLUICE_INLINE F load_f16_first(const std::uint16_t* from, std::int64_t n) {
+  std::uint16_t lanes[16] = {};
+  for (std::int64_t i = 0; i < n; ++i)
+    lanes[i] = from[i];
+  return load_f16(lanes);
+}
+
 SLUICE_INLINE F add(F a, F b) {
   return each_quad([&](int i) { return a.quad[i] + b.quad[i]; });
 }

@@ -25,11 +25,16 @@ constexpr std::int64_t kBlockBytes = 16 * 1024;
 
 /// bf16 times bf16, thirty-two products a step.
 struct Bf16Dot {
-  using Element = std::uint16_t;
+  using Weight = std::uint16_t;
+  using Input = std::uint16_t;
   using Vector = Pairs;
   static constexpr std::int64_t kStep = 32;
-  SLUICE_INLINE Vector load(const Element* from) { return load_pairs(from); }
-  SLUICE_INLINE Vector load_first(const Element* from, std::int64_t n) {
+  SLUICE_INLINE Vector load_weight(const Weight* from) { return load_pairs(from); }
+  SLUICE_INLINE Vector load_weight_first(const Weight* from, std::int64_t n) {
+    return load_pairs_first(from, n);
+  }
+  SLUICE_INLINE Vector load_input(const Input* from) { return load_pairs(from); }
+  SLUICE_INLINE Vector load_input_first(const Input* from, std::int64_t n) {
     return load_pairs_first(from, n);
   }
   SLUICE_INLINE F accumulate(F sums, Vector w, Vector x) { return dot(sums, w, x); }
@@ -37,22 +42,36 @@ struct Bf16Dot {
 
 /// f32 times f32, sixteen products a step.
 struct F32Dot {
-  using Element = float;
+  using Weight = float;
+  using Input = float;
   using Vector = F;
   static constexpr std::int64_t kStep = 16;
-  SLUICE_INLINE Vector load(const Element* from) { return sluice::load(from); }
-  SLUICE_INLINE Vector load_first(const Element* from, std::int64_t n) {
-    return sluice::load_first(from, n);
+  SLUICE_INLINE Vector load_weight(const Weight* from) { return load(from); }
+  SLUICE_INLINE Vector load_weight_first(const Weight* from, std::int64_t n) {
+    return load_first(from, n);
+  }
+  SLUICE_INLINE Vector load_input(const Input* from) { return load(from); }
+  SLUICE_INLINE Vector load_input_first(const Input* from, std::int64_t n) {
+    return load_first(from, n);
   }
   SLUICE_INLINE F accumulate(F sums, Vector w, Vector x) { return fma(w, x, sums); }
+};
+
+/// f16 times f32: the weights are widened, which is exact, and all else is as in F32Dot.
+struct F16Dot : F32Dot {
+  using Weight = std::uint16_t;
+  SLUICE_INLINE Vector load_weight(const Weight* from) { return load_f16(from); }
+  SLUICE_INLINE Vector load_weight_first(const Weight* from, std::int64_t n) {
+    return load_f16_first(from, n);
+  }
 };
 
 /// Up to kTileRows input rows times kTileColumns weight rows.
 template <class Dot>
 struct Tile {
-  const typename Dot::Element* w[kTileColumns];
-  const typename Dot::Element* ahead[kTileColumns];  ///< what is prefetched beside `w`
-  const typename Dot::Element* x;                    ///< rows `k` apart
+  const typename Dot::Weight* w[kTileColumns];
+  const typename Dot::Weight* ahead[kTileColumns];  ///< what is prefetched beside `w`
+  const typename Dot::Input* x;                     ///< rows `k` apart
   std::int64_t k;
 };
 
@@ -70,11 +89,11 @@ SLUICE_INLINE void dot_tile(const Tile<Dot>& tile, float (*sums)[kTileColumns]) 
 #pragma GCC unroll 8
     for (int c = 0; c < kTileColumns; ++c) {
       if constexpr (kPrefetch) prefetch(tile.ahead[c] + i);
-      w[c] = Dot::load(tile.w[c] + i);
+      w[c] = Dot::load_weight(tile.w[c] + i);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      typename Dot::Vector x = Dot::load(tile.x + r * tile.k + i);
+      typename Dot::Vector x = Dot::load_input(tile.x + r * tile.k + i);
 #pragma GCC unroll 8
       for (int c = 0; c < kTileColumns; ++c)
         acc[r][c] = Dot::accumulate(acc[r][c], w[c], x);
@@ -84,10 +103,10 @@ SLUICE_INLINE void dot_tile(const Tile<Dot>& tile, float (*sums)[kTileColumns]) 
     typename Dot::Vector w[kTileColumns];
 #pragma GCC unroll 8
     for (int c = 0; c < kTileColumns; ++c)
-      w[c] = Dot::load_first(tile.w[c] + whole, tile.k - whole);
+      w[c] = Dot::load_weight_first(tile.w[c] + whole, tile.k - whole);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      typename Dot::Vector x = Dot::load_first(tile.x + r * tile.k + whole, tile.k - whole);
+      typename Dot::Vector x = Dot::load_input_first(tile.x + r * tile.k + whole, tile.k - whole);
 #pragma GCC unroll 8
       for (int c = 0; c < kTileColumns; ++c)
         acc[r][c] = Dot::accumulate(acc[r][c], w[c], x);
@@ -149,14 +168,14 @@ SLUICE_INLINE std::int64_t stream_length(const LinearArgs& args) {
 /// All rows times the units [begin, end).
 template <class Dot>
 void linear_streams(const LinearArgs& args, std::int64_t begin, std::int64_t end) {
-  using Element = typename Dot::Element;
-  constexpr std::int64_t kAhead = kStreamAheadBytes / static_cast<std::int64_t>(sizeof(Element));
-  const auto* weight = static_cast<const Element*>(args.weight);
+  using Weight = typename Dot::Weight;
+  constexpr std::int64_t kAhead = kStreamAheadBytes / static_cast<std::int64_t>(sizeof(Weight));
+  const auto* weight = static_cast<const Weight*>(args.weight);
   const std::int64_t length = stream_length(args);
   float sums[kTileRows][kTileColumns];
   float bias[kTileColumns];
   Tile<Dot> tile;
-  tile.x = static_cast<const Element*>(args.input);
+  tile.x = static_cast<const typename Dot::Input*>(args.input);
   tile.k = args.k;
   for (std::int64_t i = begin; i < end; ++i) {
     for (int c = 0; c < kTileColumns; ++c) {
@@ -185,13 +204,12 @@ void linear_block(const LinearArgs& args,
                   std::int64_t last,
                   std::int64_t pass,
                   std::int64_t passes) {
-  using Element = typename Dot::Element;
-  const auto* weight = static_cast<const Element*>(args.weight);
+  const auto* weight = static_cast<const typename Dot::Weight*>(args.weight);
   const std::int64_t tiles = (last - first + kTileColumns - 1) / kTileColumns;
   float sums[kTileRows][kTileColumns];
   float bias[kTileColumns];
   Tile<Dot> tile;
-  tile.x = static_cast<const Element*>(args.input) + row * args.k;
+  tile.x = static_cast<const typename Dot::Input*>(args.input) + row * args.k;
   tile.k = args.k;
   for (std::int64_t t = 0; t < tiles; ++t) {
     const std::int64_t column = first + t * kTileColumns;
@@ -228,7 +246,7 @@ void linear_units_of(const LinearArgs& args, std::int64_t unit_begin, std::int64
   }
   const std::int64_t begin = unit_begin * kTileColumns;
   const std::int64_t end = unit_end * kTileColumns < args.n ? unit_end * kTileColumns : args.n;
-  const auto row_bytes = args.k * static_cast<std::int64_t>(sizeof(typename Dot::Element));
+  const auto row_bytes = args.k * static_cast<std::int64_t>(sizeof(typename Dot::Weight));
   std::int64_t block = kBlockBytes / (row_bytes + 1) / kTileColumns * kTileColumns;
   if (block < kTileColumns) block = kTileColumns;
   // Rows in tiles of about equal size, so that none is left almost empty.
@@ -244,8 +262,10 @@ void linear_units_of(const LinearArgs& args, std::int64_t unit_begin, std::int64
 }
 
 void linear_units(const LinearArgs& args, std::int64_t begin, std::int64_t end) {
-  if (args.weight_bf16)
+  if (args.weight_type == MatrixType::bf16)
     linear_units_of<Bf16Dot>(args, begin, end);
+  else if (args.weight_type == MatrixType::f16)
+    linear_units_of<F16Dot>(args, begin, end);
   else
     linear_units_of<F32Dot>(args, begin, end);
 }

@@ -54,8 +54,18 @@ SLUICE_INLINE void store_any_first(void* to, bool bf16, std::int64_t i, F x, std
     store_first(static_cast<float*>(to) + i, x, n);
 }
 
-void scale_all(float* output, const void* input, bool bf16, std::int64_t count, float scale) {
+void scale_all(float* output, const void* input, MatrixType type, std::int64_t count, float scale) {
   F factor = splat(scale);
+  if (type == MatrixType::f16) {
+    const auto* halves = static_cast<const std::uint16_t*>(input);
+    std::int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes)
+      store(output + i, mul(load_f16(halves + i), factor));
+    if (i < count)
+      store_first(output + i, mul(load_f16_first(halves + i, count - i), factor), count - i);
+    return;
+  }
+  const bool bf16 = type == MatrixType::bf16;
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
     store(output + i, mul(load_any(input, bf16, i), factor));

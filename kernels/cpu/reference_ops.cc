@@ -2,6 +2,7 @@
 #include "kernels/cpu/reference_ops.h"
 
 #include "kernels/cpu/bf16.h"
+#include "kernels/cpu/f16.h"
 #include "kernels/cpu/shapes.h"
 
 #include <algorithm>
@@ -15,8 +16,9 @@ namespace sluice {
 namespace {
 
 float element(TensorView tensor, std::int64_t i) {
-  return tensor.dtype == DType::bf16 ? from_bf16(tensor.as<std::uint16_t>()[i])
-                                     : tensor.as<float>()[i];
+  if (tensor.dtype == DType::bf16) return from_bf16(tensor.as<std::uint16_t>()[i]);
+  if (tensor.dtype == DType::f16) return from_f16(tensor.as<std::uint16_t>()[i]);
+  return tensor.as<float>()[i];
 }
 
 void set_element(TensorView tensor, std::int64_t i, double value) {

@@ -9,6 +9,10 @@ bool is_float(TensorView tensor) {
   return tensor.dtype == DType::f32 || tensor.dtype == DType::bf16;
 }
 
+bool is_matrix_type(TensorView tensor) {
+  return is_float(tensor) || tensor.dtype == DType::f16;
+}
+
 bool all_within(TensorView indices, std::int64_t limit) {
   const auto* index = indices.as<std::int32_t>();
   bool good = true;
@@ -70,7 +74,7 @@ AttentionShape check_plan(const KvCache& cache,
 }  // namespace
 
 void check_embed(TensorView output, TensorView table, TensorView ids) {
-  CHECK(output.rank == 2 && table.rank == 2 && output.dtype == DType::f32 && is_float(table));
+  CHECK(output.rank == 2 && table.rank == 2 && output.dtype == DType::f32 && is_matrix_type(table));
   CHECK(output.dim(1) == table.dim(1));
   check_row_indices(ids, output.dim(0));
   CHECK(all_within(ids, table.dim(0)));
@@ -90,7 +94,8 @@ void check_add_rms_norm(TensorView output, TensorView input, TensorView weight) 
 
 LinearShape check_linear(TensorView output, TensorView input, TensorView weight, TensorView bias) {
   CHECK(output.rank == 2 && input.rank == 2 && weight.rank == 2);
-  CHECK(output.dtype == DType::f32 && is_float(weight) && input.dtype == weight.dtype);
+  CHECK(output.dtype == DType::f32 && is_matrix_type(weight));
+  CHECK(input.dtype == linear_input_type(weight.dtype));
   LinearShape shape{output.dim(0), weight.dim(0), weight.dim(1)};
   CHECK(input.dim(0) == shape.rows && input.dim(1) == shape.k && output.dim(1) == shape.n);
   if (!bias.empty()) CHECK(bias.rank == 1 && is_float(bias) && bias.dim(0) == shape.n);

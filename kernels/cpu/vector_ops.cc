@@ -50,7 +50,7 @@ class VectorOps final : public Ops {
       for (std::int64_t row = rows.begin; row < rows.end; ++row)
         table_.scale(output.as<float>() + row * width,
                      table.rows(id[row], 1).data,
-                     table.dtype == DType::bf16,
+                     matrix_type(table),
                      width,
                      scale);
     });
@@ -266,6 +266,11 @@ class VectorOps final : public Ops {
     });
   }
 
+  static MatrixType matrix_type(TensorView matrix) {
+    if (matrix.dtype == DType::bf16) return MatrixType::bf16;
+    return matrix.dtype == DType::f16 ? MatrixType::f16 : MatrixType::f32;
+  }
+
   static LinearArgs linear_args(const Projection& to, TensorView input, bool accumulate) {
     return {to.output.as<float>(),
             input.data,
@@ -274,7 +279,7 @@ class VectorOps final : public Ops {
             to.output.dim(0),
             to.weight.dim(0),
             to.weight.dim(1),
-            to.weight.dtype == DType::bf16,
+            matrix_type(to.weight),
             to.bias.dtype == DType::bf16,
             accumulate};
   }
@@ -283,7 +288,7 @@ class VectorOps final : public Ops {
   }
   /// How long a unit of columns takes: reading weights, or, with many rows, multiplying.
   [[nodiscard]] double unit_ns(const LinearArgs& args) const {
-    double read = kByteNs * (args.weight_bf16 ? 2 : 4);
+    double read = kByteNs * (args.weight_type == MatrixType::f32 ? 4 : 2);
     double weight_ns = std::max(read, kProductNs * static_cast<double>(args.rows));
     return static_cast<double>(table_.unit_columns * args.k) * weight_ns;
   }

@@ -1,6 +1,7 @@
 #include "models/checkpoint/blocks.h"
 
 #include "base/check.h"
+#include "kernels/cpu/f16.h"
 
 #include <algorithm>
 #include <array>
@@ -229,19 +230,6 @@ std::string known_block_types() {
   for (const BlockFormat& format : kFormats)
     names += (names.empty() ? "" : ", ") + std::string(format.name);
   return names;
-}
-
-float from_f16(std::uint16_t half) {
-  std::uint32_t sign = std::uint32_t{half} << 16 & 0x8000'0000;
-  std::uint32_t exponent = half >> 10 & 0x1F;
-  std::uint32_t fraction = half & 0x3FF;
-  if (exponent == 0) {
-    float magnitude = static_cast<float>(fraction) * 0x1p-24F;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  // The exponent's bias is 127 instead of 15; all ones stay all ones (infinity and NaN).
-  std::uint32_t widened = exponent == 0x1F ? 0xFF : exponent + 127 - 15;
-  return std::bit_cast<float>(sign | widened << 23 | fraction << 13);
 }
 
 void decode_blocks(BlockType type, const std::byte* blocks, std::span<float> values) {

@@ -42,9 +42,6 @@ std::string describe_block_type(std::uint32_t id);
 /// "F32, F16, Q4_0, ...": all that can be decoded.
 std::string known_block_types();
 
-/// The float a half-precision number stands for; exact, subnormal ones included.
-float from_f16(std::uint16_t half);
-
 /// Decodes `values.size()` numbers, which are whole blocks, from any address. Float operations are
 /// done one by one in the order of the format's definition (no FMA), so that the bits are those of
 /// every other exact decoder. Source: the formats of ggml, as GGUF files store them.

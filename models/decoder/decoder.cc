@@ -27,18 +27,18 @@
 namespace sluice {
 namespace {
 
-/// Everything between two layers, for as many rows as a step may have. Inputs of `linear` are in
-/// the storage type, all else is f32.
+/// Everything between two layers, for as many rows as a step may have. Inputs of `linear` are of
+/// the type that its weights want, all else is f32.
 struct Activations {
   TensorView hidden;             // [rows, width]: the residual stream
-  TensorView normed;             // [rows, width], storage type
+  TensorView normed;             // [rows, width], input of `linear`
   TensorView query, key, value;  // [rows, heads or kv_heads * head_dim]
-  TensorView attended;           // [rows, heads * head_dim], storage type
+  TensorView attended;           // [rows, heads * head_dim], so
   TensorView gate, up;           // [rows, feed_forward_width]
   TensorView branch;             // [rows, width]: what a norm passes on to `hidden`
-  TensorView fed;                // [rows, feed_forward_width], storage type
+  TensorView fed;                // [rows, feed_forward_width], so
   TensorView chosen;             // [logit_rows, width]
-  TensorView chosen_normed;      // [logit_rows, width], storage type
+  TensorView chosen_normed;      // [logit_rows, width], so
   TensorView logits;             // [logit_rows, vocabulary]
 };
 
@@ -169,7 +169,7 @@ Result<TensorView> Decoder::make_rope_table(const RopeConfig& rope,
 
 Result<void> Decoder::allocate_activations() {
   Activations& a = activations_;
-  DType storage = weights_.storage;
+  DType input = linear_input_type(weights_.storage);
   std::int64_t width = config_.width;
   std::int64_t query = std::int64_t{config_.heads} * config_.head_dim;
   std::int64_t key = std::int64_t{config_.kv_heads} * config_.head_dim;
@@ -182,17 +182,17 @@ Result<void> Decoder::allocate_activations() {
   };
   const Piece pieces[] = {
       {a.hidden, DType::f32, limits_.rows, width},
-      {a.normed, storage, limits_.rows, width},
+      {a.normed, input, limits_.rows, width},
       {a.query, DType::f32, limits_.rows, query},
       {a.key, DType::f32, limits_.rows, key},
       {a.value, DType::f32, limits_.rows, key},
-      {a.attended, storage, limits_.rows, query},
+      {a.attended, input, limits_.rows, query},
       {a.gate, DType::f32, limits_.rows, inner},
       {a.up, DType::f32, limits_.rows, inner},
       {a.branch, DType::f32, config_.post_norms ? limits_.rows : 0, width},
-      {a.fed, storage, limits_.rows, inner},
+      {a.fed, input, limits_.rows, inner},
       {a.chosen, DType::f32, limits_.logit_rows, width},
-      {a.chosen_normed, storage, limits_.logit_rows, width},
+      {a.chosen_normed, input, limits_.logit_rows, width},
       {a.logits, DType::f32, limits_.logit_rows, config_.vocabulary},
   };
   std::size_t total = 0;
@@ -220,8 +220,9 @@ KvCache Decoder::cache_of(std::size_t layer) const {
                      static_cast<std::size_t>(limits_.blocks);
   auto* keys = static_cast<std::byte*>(kv_->data()) + 2 * layer * half;
   auto view = [&](std::byte* data) {
-    return TensorView(
-        data, weights_.storage, {limits_.blocks, config_.kv_heads, kBlockTokens, config_.head_dim});
+    return TensorView(data,
+                      kv_type(weights_.storage),
+                      {limits_.blocks, config_.kv_heads, kBlockTokens, config_.head_dim});
   };
   return {view(keys), view(keys + half)};
 }
@@ -346,7 +347,11 @@ Result<std::span<float>> Decoder::wait() {
 std::size_t kv_block_bytes(const DecoderConfig& config, DType storage) {
   return std::size_t{2} * static_cast<std::size_t>(config.layers) *
          static_cast<std::size_t>(config.kv_heads) * kBlockTokens *
-         static_cast<std::size_t>(config.head_dim) * size_bytes(storage);
+         static_cast<std::size_t>(config.head_dim) * size_bytes(kv_type(storage));
+}
+
+DType kv_type(DType storage) {
+  return linear_input_type(storage);
 }
 
 float embedding_scale(const DecoderConfig& config, DType storage) {

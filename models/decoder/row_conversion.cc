@@ -2,10 +2,13 @@
 
 #include "base/check.h"
 #include "kernels/cpu/bf16.h"
+#include "kernels/cpu/f16.h"
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
+#include <string>
 
 namespace sluice {
 
@@ -18,7 +21,8 @@ RowConversion::RowConversion(
       added_(added),
       rows_(static_cast<std::size_t>(from.shape.at(0))),
       columns_(from.shape.size() == 1 ? 1 : static_cast<std::size_t>(from.shape.at(1))) {
-  CHECK(from.shape.size() <= 2 && (to == DType::f32 || (to == DType::bf16 && added == 0)));
+  CHECK(from.shape.size() <= 2 && (to == DType::f32 || added == 0));
+  CHECK(to == DType::f32 || to == DType::bf16 || to == DType::f16);
   const BlockFormat& format = format_of(from.coding.value());
   CHECK(columns_ % format.elements == 0 && (order == RowOrder::same || rows_ % head_dim_ == 0));
   source_row_bytes_ = columns_ / format.elements * format.bytes;
@@ -32,18 +36,28 @@ std::size_t RowConversion::source_row(std::size_t row) const {
   return head * head_dim_ + 2 * (in_head % half) + in_head / half;
 }
 
-void RowConversion::run(std::size_t first, std::size_t count, std::byte* target) const {
-  if (order_ == RowOrder::same)  // rows lie one after another on both sides
-    return convert(from_.data + first * source_row_bytes_, count * columns_, target);
-  for (std::size_t row = first; row < first + count; ++row, target += row_bytes())
-    convert(from_.data + source_row(row) * source_row_bytes_, columns_, target);
+Result<void> RowConversion::run(std::size_t first, std::size_t count, std::byte* target) const {
+  std::optional<float> beyond;
+  if (order_ == RowOrder::same) {  // rows lie one after another on both sides
+    beyond = convert(from_.data + first * source_row_bytes_, count * columns_, target);
+  } else {
+    for (std::size_t row = first; row < first + count && !beyond; ++row, target += row_bytes())
+      beyond = convert(from_.data + source_row(row) * source_row_bytes_, columns_, target);
+  }
+  if (!beyond) return {};
+  return Error{ErrorCode::invalid_argument,
+               from_.file + ": tensor '" + from_.name + "' has the number " +
+                   std::to_string(*beyond) + ", the most that f16 holds is " +
+                   std::to_string(static_cast<int>(kF16Max)) + "; dtype bf16 and f32 hold more"};
 }
 
-void RowConversion::convert(const std::byte* from, std::size_t elements, std::byte* target) const {
+std::optional<float> RowConversion::convert(const std::byte* from,
+                                            std::size_t elements,
+                                            std::byte* target) const {
   const BlockFormat& format = format_of(*from_.coding);
   if (from_.dtype == to_ && added_ == 0) {
     std::memcpy(target, from, elements * size_bytes(to_));
-    return;
+    return std::nullopt;
   }
   if (to_ == DType::f32) {
     std::span<float> numbers(reinterpret_cast<float*>(target), elements);
@@ -51,7 +65,7 @@ void RowConversion::convert(const std::byte* from, std::size_t elements, std::by
     if (added_ != 0)
       for (float& number : numbers)
         number += added_;
-    return;
+    return std::nullopt;
   }
   constexpr std::size_t kPiece = 1024;  // a multiple of every block
   std::array<float, kPiece> piece;
@@ -59,9 +73,13 @@ void RowConversion::convert(const std::byte* from, std::size_t elements, std::by
   for (std::size_t at = 0; at < elements; at += kPiece) {
     std::size_t size = std::min(kPiece, elements - at);
     decode_blocks(format.type, from + at / format.elements * format.bytes, {piece.data(), size});
-    for (std::size_t i = 0; i < size; ++i)
-      rounded[at + i] = to_bf16(piece[i]);
+    for (std::size_t i = 0; i < size; ++i) {
+      rounded[at + i] = to_ == DType::bf16 ? to_bf16(piece[i]) : to_f16(piece[i]);
+      bool overflows = to_ == DType::f16 && (rounded[at + i] & 0x7FFF) == 0x7C00;
+      if (overflows && !std::isinf(piece[i])) return piece[i];
+    }
   }
+  return std::nullopt;
 }
 
 Result<void> check_finite(const StoredTensor& tensor) {

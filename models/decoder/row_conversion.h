@@ -5,6 +5,7 @@
 #include "models/checkpoint/checkpoint.h"
 
 #include <cstddef>
+#include <optional>
 
 namespace sluice {
 
@@ -19,6 +20,7 @@ enum class RowOrder {
 /// Converts a tensor row by row. A vector has rows of one number. The tensor must be a matrix or a
 /// vector that can be decoded, a vector of a plain type; its heads must have `head_dim` rows if
 /// they are paired.
+///   to     f32 | bf16 | f16
 ///   added  to each number, in f32; then `to` must be f32
 class RowConversion {
  public:
@@ -29,12 +31,17 @@ class RowConversion {
   /// Of the target, without gaps between them.
   [[nodiscard]] std::size_t row_bytes() const { return columns_ * size_bytes(to_); }
   /// Writes rows [first, first + count) of the result to `target`, which is aligned to its type.
-  void run(std::size_t first, std::size_t count, std::byte* target) const;
+  /// Errors: invalid_argument, with the file, the tensor and the number: `to` is f16, which
+  /// does not reach as far.
+  Result<void> run(std::size_t first, std::size_t count, std::byte* target) const;
   /// The row of the file that becomes row `row`.
   [[nodiscard]] std::size_t source_row(std::size_t row) const;
 
  private:
-  void convert(const std::byte* from, std::size_t elements, std::byte* target) const;
+  /// The first finite number that became an infinite one, if any did.
+  std::optional<float> convert(const std::byte* from,
+                               std::size_t elements,
+                               std::byte* target) const;
 
   const StoredTensor& from_;
   DType to_;

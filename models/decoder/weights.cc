@@ -135,10 +135,11 @@ class Loader {
       std::size_t rows = std::min(rows_at_once, conversion.rows() - row);
       std::byte* piece = target + row * row_bytes;
       if (device.is_host()) {
-        conversion.run(row, rows, piece);
+        if (auto converted = conversion.run(row, rows, piece); !converted) return converted;
       } else {
         std::vector<std::byte> staging(rows * row_bytes);
-        conversion.run(row, rows, staging.data());
+        if (auto converted = conversion.run(row, rows, staging.data()); !converted)
+          return converted;
         if (auto moved = move_to_device(device, piece, staging); !moved) return moved;
       }
       if (on_progress) on_progress(rows * row_bytes);
@@ -276,14 +277,18 @@ Result<void> load_layer(Loader& loader,
 Result<DType> storage_type(const Checkpoint& checkpoint, const std::string& dtype) {
   if (dtype == "f32") return DType::f32;
   if (dtype == "bf16") return DType::bf16;
+  if (dtype == "f16") return DType::f16;
   if (dtype != "auto")
     return Error{ErrorCode::invalid_argument,
-                 "dtype '" + dtype + "' is not known; known are auto, f32, bf16"};
-  bool is_quantized =
-      std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(), [](const auto& entry) {
-        return entry.second.coding && format_of(*entry.second.coding).elements > 1;
-      });
+                 "dtype '" + dtype + "' is not known; known are auto, f32, bf16, f16"};
+  bool is_quantized = false;
+  bool is_all_f16 = true;
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    is_quantized |= tensor.coding && format_of(*tensor.coding).elements > 1;
+    is_all_f16 &= tensor.shape.size() != 2 || tensor.dtype == DType::f16;
+  }
   if (is_quantized) return DType::bf16;
+  if (is_all_f16) return DType::f16;
   const StoredTensor* embedding = checkpoint.find("model.embed_tokens.weight");
   return embedding != nullptr && embedding->dtype == DType::bf16 ? DType::bf16 : DType::f32;
 }

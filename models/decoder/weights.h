@@ -47,12 +47,13 @@ struct DecoderWeights {
 
 /// Finds every tensor that `config` asks for, checks its shape and type, and reads it. Of a GGUF
 /// file every tensor must be asked for, and every number be finite.
-///   dtype        "f32", "bf16"; "auto": bf16 if any matrix is quantized, else that of the
-///                checkpoint's embedding (f32 if it is f16)
+///   dtype        "f32", "bf16", "f16"; "auto": bf16 if any matrix is quantized, f16 if all
+///                matrices are, else bf16 if the checkpoint's embedding is, else f32
 ///   on_progress  as of ModelSource
 ///   known        as of ModelSource::known_files
 /// Errors: data_loss (missing, of wrong shape or type, not finite), with file, tensor and numbers;
-/// invalid_argument (dtype; a tensor that is not ours); those of `Device`.
+/// invalid_argument (dtype; a number that f16 cannot hold; a tensor that is not ours); those of
+/// `Device`.
 Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,

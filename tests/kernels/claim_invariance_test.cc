@@ -17,7 +17,8 @@ class Layer {
   static constexpr std::int64_t kInner = 300, kVocabulary = 515;
   static constexpr std::int32_t kBlocks = 20;
 
-  Layer(DType type, std::int64_t rows) : type_(type), rows_(rows) {
+  Layer(DType type, std::int64_t rows)
+      : type_(type), input_type_(linear_input_type(type)), rows_(rows) {
     for (std::int32_t block = 0; block < kBlocks; ++block)
       blocks_.push_back(kBlocks - 1 - block);
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -36,13 +37,15 @@ class Layer {
         Tensor::integers({rows_}, std::vector<std::int32_t>(static_cast<std::size_t>(rows_), 0));
     Tensor tables = Tensor::integers({1, kBlocks}, blocks_);
     RowPlan plan{positions, sequences, tables};
-    Tensor cache_keys = Tensor::random(type_, {kBlocks, kKvHeads, kBlockTokens, kHeadDim}, 21);
-    Tensor cache_values = Tensor::random(type_, {kBlocks, kKvHeads, kBlockTokens, kHeadDim}, 22);
+    Tensor cache_keys =
+        Tensor::random(input_type_, {kBlocks, kKvHeads, kBlockTokens, kHeadDim}, 21);
+    Tensor cache_values =
+        Tensor::random(input_type_, {kBlocks, kKvHeads, kBlockTokens, kHeadDim}, 22);
     KvCache cache{cache_keys, cache_values};
-    Tensor hidden(DType::f32, {rows_, kWidth}), normed(type_, {rows_, kWidth});
+    Tensor hidden(DType::f32, {rows_, kWidth}), normed(input_type_, {rows_, kWidth});
     Tensor query(DType::f32, {rows_, kWidth}), key(DType::f32, {rows_, kKvHeads * kHeadDim});
     Tensor value = key, gate(DType::f32, {rows_, kInner}), up = gate;
-    Tensor attended(type_, {rows_, kWidth}), fed(type_, {rows_, kInner}), mixed = gate;
+    Tensor attended(input_type_, {rows_, kWidth}), fed(input_type_, {rows_, kInner}), mixed = gate;
     Tensor logits(DType::f32, {rows_, kVocabulary}), branch(DType::f32, {rows_, kWidth});
     auto heads = [&](Tensor& tensor, std::int64_t count) {
       return TensorView(tensor.view().data, tensor.view().dtype, {rows_, count, kHeadDim});
@@ -78,11 +81,12 @@ class Layer {
   }
 
  private:
-  DType type_;
+  DType type_;        // of the matrices
+  DType input_type_;  // of what they are multiplied with, and of the cache
   std::int64_t rows_;
   std::vector<std::int32_t> ids_, positions_, blocks_;
   Tensor embedding_ = Tensor::random(type_, {kVocabulary, kWidth}, 1);
-  Tensor norm_ = Tensor::random(type_, {kWidth}, 2);
+  Tensor norm_ = Tensor::random(input_type_, {kWidth}, 2);
   Tensor query_ = Tensor::random(type_, {kWidth, kWidth}, 3, 0.1);
   Tensor key_ = Tensor::random(type_, {kKvHeads * kHeadDim, kWidth}, 4, 0.1);
   Tensor value_ = Tensor::random(type_, {kKvHeads * kHeadDim, kWidth}, 5, 0.1);
@@ -97,7 +101,7 @@ class Layer {
 class ClaimInvariance : public LevelTest {};
 
 TEST_P(ClaimInvariance, OfEveryOperationOfALayer) {
-  for (DType type : {DType::bf16, DType::f32})
+  for (DType type : {DType::bf16, DType::f32, DType::f16})
     for (std::int64_t rows : {1, 5, 40}) {
       Layer layer(type, rows);
 

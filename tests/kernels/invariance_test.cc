@@ -27,11 +27,12 @@ class Invariance : public LevelTest {
 };
 
 TEST_P(Invariance, OfLinear) {
-  for (DType type : {DType::f32, DType::bf16})
+  for (DType type : {DType::f32, DType::bf16, DType::f16})
     for (Size size : {Size{17, 33}, Size{3, 7}, Size{1, 1}, Size{36, 576}, Size{5, 1100}}) {
       SCOPED_TRACE(testing::Message() << to_string(type) << " " << size.n << "x" << size.k);
       Tensor weight = Tensor::random(type, {size.n, size.k}, 1);
-      Tensor bias = Tensor::random(type, {size.n}, 2);
+      DType input_type = linear_input_type(type);
+      Tensor bias = Tensor::random(input_type, {size.n}, 2);
       auto compute = [&](std::uint32_t threads, TensorView output, TensorView input) {
         Kernels& level = kernels(threads);
         ASSERT_TRUE(level.ops->linear(*level.stream, output, input, weight, bias, true));
@@ -39,12 +40,12 @@ TEST_P(Invariance, OfLinear) {
 
       EXPECT_EQ(find_neighbour_dependence(
                     [&](TensorView output, TensorView input) { compute(1, output, input); },
-                    {type, size.k},
+                    {input_type, size.k},
                     {DType::f32, size.n}),
                 "");
       for (std::int64_t rows : {1, 6, 33})
         EXPECT_EQ(find_thread_dependence([&](std::uint32_t threads) {
-                    Tensor input = Tensor::random(type, {rows, size.k}, 3);
+                    Tensor input = Tensor::random(input_type, {rows, size.k}, 3);
                     Tensor output = Tensor::random(DType::f32, {rows, size.n}, 4);
                     compute(threads, output, input);
                     return output.bytes();
@@ -105,7 +106,7 @@ TEST_P(Invariance, OfAddRmsNorm) {
 TEST_P(Invariance, OfEmbed) {
   constexpr std::int64_t kRows = 67;
   for (std::int64_t width : {1, 31, 576})
-    for (DType type : {DType::f32, DType::bf16}) {
+    for (DType type : {DType::f32, DType::bf16, DType::f16}) {
       Tensor table = Tensor::random(type, {kRows, width}, 1);
       std::vector<std::int32_t> order(kRows);
       std::iota(order.begin(), order.end(), 0);

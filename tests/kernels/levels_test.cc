@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -27,13 +28,13 @@ class Levels : public LevelTest {
 
 TEST_P(Levels, LinearMatchesTheReference) {
   std::uint64_t seed = 0;
-  for (DType type : {DType::f32, DType::bf16})
+  for (DType type : {DType::f32, DType::bf16, DType::f16})
     for (std::int64_t k : {1, 7, 31, 33, 64, 576, 2100})
       for (std::int64_t n : {1, 3, 17, 64})
         for (std::int64_t rows : {1, 2, 5, 7, 13}) {
           SCOPED_TRACE(testing::Message()
                        << to_string(type) << " " << rows << "x" << n << "x" << k);
-          Tensor input = Tensor::random(type, {rows, k}, ++seed);
+          Tensor input = Tensor::random(linear_input_type(type), {rows, k}, ++seed);
           Tensor weight = Tensor::random(type, {n, k}, ++seed);
           Tensor bias = Tensor::random(n == 3 ? DType::f32 : DType::bf16, {n}, ++seed);
           Tensor expected = Tensor::random(DType::f32, {rows, n}, ++seed);
@@ -51,9 +52,9 @@ TEST_P(Levels, LinearMatchesTheReference) {
 }
 
 TEST_P(Levels, ProjectGivesTheBytesOfSingleProducts) {
-  for (DType type : {DType::f32, DType::bf16})
+  for (DType type : {DType::f32, DType::bf16, DType::f16})
     for (std::int64_t rows : {1, 5, 13}) {
-      Tensor input = Tensor::random(type, {rows, 100}, 1);
+      Tensor input = Tensor::random(linear_input_type(type), {rows, 100}, 1);
       std::vector<Tensor> weights, biases, expected, actual;
       std::uint64_t seed = 1;
       for (std::int64_t n : {577, 3, 64}) {
@@ -78,18 +79,19 @@ TEST_P(Levels, ProjectGivesTheBytesOfSingleProducts) {
 }
 
 TEST_P(Levels, ProjectGatedGivesTheBytesOfItsParts) {
-  for (DType type : {DType::f32, DType::bf16})
+  for (DType type : {DType::f32, DType::bf16, DType::f16})
     for (Activation activation : {Activation::silu, Activation::gelu_tanh})
       for (std::int64_t n : {1, 6, 64, 577})
         for (std::int64_t rows : {1, 2, 6, 13}) {
           SCOPED_TRACE(testing::Message() << to_string(type) << " " << rows << "x" << n);
-          Tensor input = Tensor::random(type, {rows, 100}, 1);
+          Tensor input = Tensor::random(linear_input_type(type), {rows, 100}, 1);
           Tensor gate_weight = Tensor::random(type, {n, 100}, 2);
           Tensor up_weight = Tensor::random(type, {n, 100}, 3);
           Tensor bias = Tensor::random(DType::f32, {n}, 4);
           Tensor gate(DType::f32, {rows, n}), up(DType::f32, {rows, n});
           Tensor gate_then(DType::f32, {rows, n}), up_then(DType::f32, {rows, n});
-          Tensor expected(type, {rows, n}), actual(type, {rows, n});
+          DType output_type = linear_input_type(type);
+          Tensor expected(output_type, {rows, n}), actual(output_type, {rows, n});
           ASSERT_TRUE(level_.ops->linear(*level_.stream, gate, input, gate_weight, bias, false));
           ASSERT_TRUE(
               level_.ops->linear(*level_.stream, up, input, up_weight, TensorView(), false));
@@ -109,7 +111,7 @@ TEST_P(Levels, ProjectGatedGivesTheBytesOfItsParts) {
 }
 
 TEST_P(Levels, EmbedAndGatherGiveTheBytesOfTheReference) {
-  for (DType type : {DType::f32, DType::bf16})
+  for (DType type : {DType::f32, DType::bf16, DType::f16})
     for (float scale : {1.0F, 8.9442719F})
       for (std::int64_t width : {1, 7, 31, 576}) {
         Tensor table = Tensor::random(type, {11, width}, 3);
@@ -129,6 +131,56 @@ TEST_P(Levels, EmbedAndGatherGiveTheBytesOfTheReference) {
         for (std::int64_t i = 0; scale == 1.0F && i < width; ++i)
           EXPECT_EQ(actual.at(i), table.at(10 * width + i)) << "a plain copy";
       }
+}
+
+/// The same numbers in f32.
+Tensor widened(const Tensor& halves, std::initializer_list<std::int64_t> shape) {
+  Tensor floats(DType::f32, shape);
+  for (std::int64_t i = 0; i < floats.elements(); ++i)
+    floats.set(i, halves.at(i));
+  return floats;
+}
+
+TEST_P(Levels, HalvesGiveTheBytesOfTheirNumbersInF32) {
+  for (std::int64_t k : {1, 17, 100, 576, 1100})
+    for (std::int64_t n : {1, 6, 67})
+      for (std::int64_t rows : {1, 3, 13}) {
+        SCOPED_TRACE(testing::Message() << rows << "x" << n << "x" << k);
+        // Some of them are subnormal.
+        Tensor halves = Tensor::random(DType::f16, {n, k}, 1, n == 6 ? 1e-4 : 1.0);
+        Tensor floats = widened(halves, {n, k});
+        Tensor input = Tensor::random(DType::f32, {rows, k}, 2);
+        Tensor expected = Tensor::random(DType::f32, {rows, n}, 3);
+        Tensor actual = expected;
+
+        ASSERT_TRUE(
+            level_.ops->linear(*level_.stream, expected, input, floats, TensorView(), rows == 3));
+        ASSERT_TRUE(
+            level_.ops->linear(*level_.stream, actual, input, halves, TensorView(), rows == 3));
+
+        EXPECT_EQ(actual.bytes(), expected.bytes());
+      }
+}
+
+TEST_P(Levels, EmbedReadsEveryHalf) {
+  Tensor table(DType::f16, {32, 2048});
+  for (std::int32_t half = 0; half <= 0xFFFF; ++half)
+    table.view().as<std::uint16_t>()[half] = static_cast<std::uint16_t>(half);
+  for (std::int32_t row = 0; row < 32; ++row) {
+    Tensor ids = Tensor::integers({1}, {row});
+    Tensor actual(DType::f32, {1, 2048});
+    ASSERT_TRUE(level_.ops->embed(*level_.stream, actual, table, ids, 1.0F));
+    for (std::int64_t i = 0; i < 2048; ++i) {
+      auto expected = static_cast<float>(table.at(row * 2048 + i));
+      auto ours = static_cast<float>(actual.at(i));
+      if (std::isnan(expected)) {
+        ASSERT_TRUE(std::isnan(ours)) << row * 2048 + i;
+      } else {
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(ours), std::bit_cast<std::uint32_t>(expected))
+            << row * 2048 + i;
+      }
+    }
+  }
 }
 
 TEST_P(Levels, RmsNormMatchesTheReference) {

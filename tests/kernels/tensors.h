@@ -6,6 +6,7 @@
 #include "gpu/host_device.h"
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/f16.h"
 #include "kernels/cpu/vector_ops.h"
 #include "kernels/ops.h"
 
@@ -63,11 +64,14 @@ class Tensor {
   [[nodiscard]] std::int64_t elements() const { return shape_.elements(); }
   [[nodiscard]] double at(std::int64_t i) const {
     if (shape_.dtype == DType::bf16) return from_bf16(read<std::uint16_t>(i));
+    if (shape_.dtype == DType::f16) return from_f16(read<std::uint16_t>(i));
     return read<float>(i);
   }
   void set(std::int64_t i, double value) {
     if (shape_.dtype == DType::bf16)
       write<std::uint16_t>(i, to_bf16(static_cast<float>(value)));
+    else if (shape_.dtype == DType::f16)
+      write<std::uint16_t>(i, to_f16(static_cast<float>(value)));
     else
       write<float>(i, static_cast<float>(value));
   }

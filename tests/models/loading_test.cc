@@ -151,7 +151,7 @@ TEST_F(Loading, RefusesATypeItDoesNotKnow) {
 
   ASSERT_FALSE(model);
   EXPECT_EQ(model.error().code, ErrorCode::invalid_argument);
-  EXPECT_EQ(model.error().message, "dtype 'int3' is not known; known are auto, f32, bf16");
+  EXPECT_EQ(model.error().message, "dtype 'int3' is not known; known are auto, f32, bf16, f16");
 }
 
 TEST_F(Loading, RefusesADeviceAndALevelItDoesNotKnow) {
@@ -195,6 +195,8 @@ TEST_F(Loading, GivesEveryCombinationOfWeightsTypeAndKernelsAFingerprintOfItsOwn
   EXPECT_EQ(fingerprint("bf16", "portable"), plain);
   EXPECT_EQ(fingerprint("auto", "portable"), plain);
   EXPECT_NE(fingerprint("f32", "portable"), plain);
+  EXPECT_NE(fingerprint("f16", "portable"), plain);
+  EXPECT_NE(fingerprint("f16", "portable"), fingerprint("f32", "portable"));
   EXPECT_NE(fingerprint("bf16", "reference"), plain);
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   folder_.write("model.safetensors", bytes);

@@ -2,6 +2,7 @@
 #include "models/decoder/decoder.h"
 
 #include "base/hash.h"
+#include "kernels/cpu/f16.h"
 #include "models/checkpoint/safetensors.h"
 #include "models/registry.h"
 #include "tests/models/model_files.h"
@@ -62,7 +63,7 @@ std::vector<TokenId> some_tokens(std::size_t count, std::uint64_t seed) {
   return ::testing::AssertionSuccess();
 }
 
-/// Every model in both types; the windows of mistral and gemma3, 64 and 40, end inside the prompt.
+/// Every model in every type; the windows of mistral and gemma3, 64 and 40, end inside the prompt.
 class DecoderInvariance : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   static std::string folder() { return folder_of(std::get<0>(GetParam())); }
@@ -239,12 +240,8 @@ void append_f32(std::string& data, float value) {
   data.append(bytes, sizeof bytes);
 }
 
-/// Half precision of a number that has few enough bits; tiny ones become zero.
 void append_f16(std::string& data, float value) {
-  auto bits = std::bit_cast<std::uint32_t>(value);
-  int exponent = static_cast<int>(bits >> 23 & 0xFF) - 127 + 15;
-  std::uint32_t half = bits >> 16 & 0x8000;
-  if (exponent > 0) half |= static_cast<std::uint32_t>(exponent) << 10 | (bits >> 13 & 0x3FF);
+  std::uint16_t half = to_f16(value);
   data.push_back(static_cast<char>(half & 0xFF));
   data.push_back(static_cast<char>(half >> 8));
 }
@@ -265,23 +262,41 @@ TEST(Decoder, GivesTheSameBitsFromAnUnalignedF32CopyOfItsWeights) {
   }
 }
 
-TEST(Decoder, ComputesAHalfPrecisionCheckpointInF32) {
-  TemporaryFolder folder;
-  folder.copy_from(folder_of("llama"));
-  folder.write("model.safetensors", rewritten(folder.path(), "F16", append_f16));
-  std::vector<TokenId> tokens = some_tokens(30, 8);
-  auto original = load(folder_of("llama"), "f32");
-  auto halves = load(folder.path());
-  ASSERT_TRUE(original && halves);
+/// The number that half precision makes of another, in f32.
+void append_widened_f16(std::string& data, float value) {
+  append_f32(data, from_f16(to_f16(value)));
+}
 
-  std::vector<float> expected = ModelRunner(*original, {0, 1}).run(tokens, {30});
-  std::vector<float> logits = ModelRunner(*halves, {0, 1}).run(tokens, {30});
+TEST(Decoder, GivesTheBitsOfF32FromHalves) {
+  std::vector<TokenId> tokens = some_tokens(90, 8);
+  for (const char* name : {"llama", "qwen2", "gemma3"}) {
+    TemporaryFolder halves;
+    TemporaryFolder floats;
+    halves.copy_from(folder_of(name));
+    floats.copy_from(folder_of(name));
+    std::string bytes = rewritten(halves.path(), "F16", append_f16);
+    halves.write("model.safetensors", bytes);
+    floats.write("model.safetensors", rewritten(floats.path(), "F32", append_widened_f16));
+    auto expected = load(floats.path());
+    ASSERT_TRUE(expected);
+    std::vector<std::int32_t> blocks = ModelRunner::blocks_for(tokens.size());
+    std::vector<float> logits = ModelRunner(*expected, blocks).run(tokens, {64, 1});
 
-  // Only weights below 2^-14 differ.
-  ASSERT_EQ(logits.size(), expected.size());
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    ASSERT_NEAR(logits[i], expected[i], 1e-2F) << i;
-  EXPECT_EQ(halves->info().kv_block_bytes, original->info().kv_block_bytes);
+    for (const char* dtype : {"auto", "f16", "f32"}) {
+      auto model = load(halves.path(), dtype);
+      ASSERT_TRUE(model);
+      EXPECT_TRUE(same_bits(logits, ModelRunner(*model, blocks).run(tokens, {64, 1})))
+          << name << " as " << dtype;
+      EXPECT_EQ(model->info().kv_block_bytes, expected->info().kv_block_bytes) << "f32";
+      if (dtype == std::string("f32")) continue;
+      EXPECT_LT(model->info().weight_bytes, expected->info().weight_bytes * 11 / 20)
+          << "but for norms and biases, half";
+    }
+    // And from halves that are made while loading.
+    auto rounded = load(floats.path(), "f16");
+    ASSERT_TRUE(rounded);
+    EXPECT_TRUE(same_bits(logits, ModelRunner(*rounded, blocks).run(tokens, {64, 1}))) << name;
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Models from GGUF files: the same bits as from the folder with the same numbers, and what is said
 // about a file that is none of ours. tests/golden/gguf, made by tools/make_gguf_golden.py.
 #include "base/hash.h"
+#include "kernels/cpu/f16.h"
 #include "models/checkpoint/model_files.h"
 #include "models/decoder/weights.h"
 #include "models/registry.h"
@@ -13,6 +14,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -186,6 +188,26 @@ class GgufLoading : public ::testing::Test {
     return plain;
   }
 
+  /// A model in F32 with its matrices in F16.
+  static GgufBytes halved(const GgufBytes& file) {
+    GgufBytes other;
+    other.keys = file.keys;
+    for (const GgufBytes::Tensor& tensor : file.tensors) {
+      if (tensor.dims.size() == 1) {
+        other.tensor(tensor.name, tensor.dims, BlockType::f32, tensor.data);
+        continue;
+      }
+      std::string bytes;
+      for (std::size_t at = 0; at < tensor.data.size(); at += sizeof(float)) {
+        float value = 0;
+        std::memcpy(&value, tensor.data.data() + at, sizeof value);
+        bytes += raw(to_f16(value));
+      }
+      other.tensor(tensor.name, tensor.dims, BlockType::f16, bytes);
+    }
+    return other;
+  }
+
   std::string write(const GgufBytes& file) { return folder_.write("model.gguf", file.bytes()); }
   Error refusal(const GgufBytes& file) {
     ModelSource source;
@@ -242,6 +264,32 @@ TEST_F(GgufLoading, UsesPlainNumbersWhereTheyLie) {
   DecoderWeightsNeeds quantized = needs(model(), "auto");
   EXPECT_EQ(quantized.storage, DType::bf16);
   EXPECT_EQ(quantized.copied_bytes, quantized.weight_bytes - 5 * 64 * 4) << "all but the norms";
+}
+
+TEST_F(GgufLoading, KeepsHalvesAsTheyAre) {
+  GgufBytes halves = halved(decoded(model()));
+  auto needs = [&](const std::string& dtype) {
+    auto files = ModelFiles::open(write(halves));
+    EXPECT_TRUE(files);
+    DecoderConfig config = *files->config();
+    auto weights = files->take_weights();
+    auto needs = check_decoder_weights(*weights, config, dtype);
+    EXPECT_TRUE(needs) << needs.error().message;
+    return *needs;
+  };
+  EXPECT_EQ(needs("auto").storage, DType::f16);
+  EXPECT_EQ(needs("auto").copied_bytes, 2U * 2 * 64 * 64 * 2) << "query and key, as ever";
+  EXPECT_EQ(needs("f16").copied_bytes, needs("auto").copied_bytes);
+  EXPECT_EQ(needs("f32").storage, DType::f32);
+  auto kept = load(write(halves), "auto");
+  auto wide = load(folder_.write("wide.gguf", decoded(halves).bytes()), "f32");
+  ASSERT_TRUE(kept && wide);
+  EXPECT_EQ(logits_of(*kept), logits_of(*wide));
+  // One matrix that is none: nothing is rounded unasked.
+  for (GgufBytes::Tensor& tensor : halves.tensors)
+    if (tensor.name == "blk.1.ffn_up.weight")
+      tensor.type = static_cast<std::uint32_t>(BlockType::bf16);
+  EXPECT_EQ(needs("auto").storage, DType::f32);
 }
 
 TEST_F(GgufLoading, TellsHowFarItIs) {

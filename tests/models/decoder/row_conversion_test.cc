@@ -49,7 +49,7 @@ TEST(RowConversion, PutsPairsOfRowsApart) {
   ASSERT_EQ(conversion.row_bytes(), 12U);
   std::vector<float> target(36);
 
-  conversion.run(0, 12, reinterpret_cast<std::byte*>(target.data()));
+  ASSERT_TRUE(conversion.run(0, 12, reinterpret_cast<std::byte*>(target.data())));
 
   const std::vector<float> kExpected = {0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11};
   for (std::size_t i = 0; i < target.size(); ++i)
@@ -62,7 +62,7 @@ TEST(RowConversion, DoesTheSameWithTheNumbersOfAVector) {
   RowConversion conversion(tensor, DType::f32, RowOrder::paired, 4);
   std::vector<float> target(8);
 
-  conversion.run(0, 8, reinterpret_cast<std::byte*>(target.data()));
+  ASSERT_TRUE(conversion.run(0, 8, reinterpret_cast<std::byte*>(target.data())));
 
   EXPECT_EQ(target, (std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}));
 }
@@ -76,7 +76,7 @@ TEST(RowConversion, AddsToEachNumber) {
     RowConversion conversion(tensor, DType::f32, RowOrder::same, 2, 1.0F);
     std::vector<float> target(2);
 
-    conversion.run(0, 2, reinterpret_cast<std::byte*>(target.data()));
+    ASSERT_TRUE(conversion.run(0, 2, reinterpret_cast<std::byte*>(target.data())));
 
     EXPECT_EQ(target, (std::vector<float>{1.00390625F, 0.5F}));
   }
@@ -99,10 +99,11 @@ TEST(RowConversion, GivesTheSameInPiecesAsInOne) {
     RowConversion conversion(tensor, DType::bf16, order, 4);
     std::vector<std::uint16_t> whole(decoded.size());
     std::vector<std::uint16_t> pieces(decoded.size());
-    conversion.run(0, kRows, reinterpret_cast<std::byte*>(whole.data()));
+    ASSERT_TRUE(conversion.run(0, kRows, reinterpret_cast<std::byte*>(whole.data())));
     for (std::size_t row = 0; row < kRows; row += 3) {
       std::size_t count = std::min<std::size_t>(3, kRows - row);
-      conversion.run(row, count, reinterpret_cast<std::byte*>(pieces.data() + row * kColumns));
+      ASSERT_TRUE(
+          conversion.run(row, count, reinterpret_cast<std::byte*>(pieces.data() + row * kColumns)));
     }
     EXPECT_EQ(whole, pieces);
     for (std::size_t i = 0; i < whole.size(); ++i) {
@@ -110,6 +111,28 @@ TEST(RowConversion, GivesTheSameInPiecesAsInOne) {
       ASSERT_EQ(whole[i], to_bf16(decoded[source])) << i;
     }
   }
+}
+
+TEST(RowConversion, RoundsToHalvesAndRefusesWhatTheyCannotHold) {
+  std::string good = raw(1.0F + 0x1p-11F) + raw(-65504.0F) + raw(0x1p-24F) + raw(0x1p-26F);
+  RowConversion fits(tensor_of(BlockType::f32, good, {2, 2}), DType::f16, RowOrder::same, 2);
+  std::vector<std::uint16_t> target(4);
+  ASSERT_TRUE(fits.run(0, 2, reinterpret_cast<std::byte*>(target.data())));
+  EXPECT_EQ(target, (std::vector<std::uint16_t>{0x3C00, 0xFBFF, 1, 0}));
+
+  std::string bad = raw(1.0F) + raw(-70000.0F) + raw(80000.0F) + raw(0.0F);
+  StoredTensor tensor = tensor_of(BlockType::f32, bad, {2, 2});
+  for (RowOrder order : {RowOrder::same, RowOrder::paired}) {
+    auto refused = RowConversion(tensor, DType::f16, order, 2)
+                       .run(0, 2, reinterpret_cast<std::byte*>(target.data()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(refused.error().message,
+              "x.gguf: tensor 'w' has the number -70000.000000, the most that f16 holds is 65504; "
+              "dtype bf16 and f32 hold more");
+  }
+  EXPECT_TRUE(RowConversion(tensor, DType::bf16, RowOrder::same, 2)
+                  .run(0, 2, reinterpret_cast<std::byte*>(target.data())));
 }
 
 TEST(RowConversion, FindsWhereANumberIsNotFinite) {
