@@ -33,7 +33,7 @@ from transformers import (AutoConfig, AutoModelForCausalLM, Gemma3TextConfig, Ll
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests/golden"
 LENGTHS = [1, 2, 15, 16, 17, 63, 64, 65, 200, 512]
-STORED = {"gemma3": 32}  # of 64 in all others
+STORED = {"gemma3": 32, "qwen2_yarn": 16}  # of 64 in all others
 GREEDY = 64
 # A prompt is drawn again where its continuation has a closer call than MARGIN, so that no test hangs on a rounding,
 # and where the bfloat16 run of transformers itself is further than NOISE from its float32 run at some position, since
@@ -73,6 +73,9 @@ MODELS = {
         head_dim=32, query_pre_attn_scalar=24, sliding_window=40, sliding_window_pattern=3, rope_parameters=dict(
             full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=4.0),
             sliding_attention=dict(rope_type="default", rope_theta=10000.0))), torch.bfloat16, "v4"),
+    # What the model cards of Qwen2.5 tell users to add to config.json; the context stays as it was before.
+    "qwen2_yarn": (Qwen2Config(**{**COMMON, "max_position_embeddings": 256, "num_hidden_layers": 1}, rope_parameters=dict(
+        rope_type="yarn", rope_theta=1000000.0, factor=4.0, original_max_position_embeddings=256)), torch.bfloat16, "v4"),
 }
 
 

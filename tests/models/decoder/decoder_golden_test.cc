@@ -170,12 +170,18 @@ TEST_P(DecoderGolden, ContinuesGreedilyAsTransformersDoes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All,
-    DecoderGolden,
-    ::testing::Values(
-        "llama", "llama_linear", "llama_yarn", "mistral", "qwen2", "qwen3", "gemma3", "brook"),
-    [](const auto& name) { return std::string(name.param); });
+INSTANTIATE_TEST_SUITE_P(All,
+                         DecoderGolden,
+                         ::testing::Values("llama",
+                                           "llama_linear",
+                                           "llama_yarn",
+                                           "mistral",
+                                           "qwen2",
+                                           "qwen2_yarn",
+                                           "qwen3",
+                                           "gemma3",
+                                           "brook"),
+                         [](const auto& name) { return std::string(name.param); });
 
 }  // namespace
 }  // namespace sluice
