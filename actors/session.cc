@@ -202,7 +202,8 @@ class Session : public caf::event_based_actor {
     Submit submit{demand_, model_->name, {}};
     for (SequenceState& sequence : sequences_) {
       if (sequence.choice.finished()) continue;
-      front_->record(trace::Offered{number_, sequence.id, sequence.epoch, why});
+      Epoch replaces = why == trace::Why::first ? 0 : sequence.epoch - 1;
+      front_->record(trace::Offered{number_, sequence.id, sequence.epoch, why, replaces});
       record_grant(sequence);
       submit.works.push_back(work(sequence));
     }
@@ -394,7 +395,7 @@ class Session : public caf::event_based_actor {
   void begin_elsewhere(SequenceState& sequence, const TokensArrived& arrived) {
     drop_on(arrived.lane, sequence.id, sequence.epoch);
     sequence.lane = arrived.lane;
-    resume(sequence, trace::Why::lane_lost);
+    resume(sequence, trace::Why::lane_lost, sequence.epoch);
   }
 
   /// Tokens are missing, or the end of the sequence comes with tokens that are known already: no
@@ -411,7 +412,7 @@ class Session : public caf::event_based_actor {
     // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
     if (arrived.output.finish == Finish::none) return;
     sequence.lane = arrived.lane;
-    resume(sequence, trace::Why::lane_lost);
+    resume(sequence, trace::Why::lane_lost, sequence.epoch);
   }
 
   void on_holder_lost(const HolderLost& lost) {
@@ -423,14 +424,15 @@ class Session : public caf::event_based_actor {
     if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
     // While a lane runs it, only that lane's loss counts.
     if (sequence->lane && lost.role != front_->executors.at(*sequence->lane).role) return;
-    resume(*sequence, sequence->lane ? trace::Why::lane_lost : trace::Why::holder_lost);
+    resume(*sequence, sequence->lane ? trace::Why::lane_lost : trace::Why::holder_lost, lost.epoch);
   }
 
-  void resume(SequenceState& sequence, trace::Why why) {
+  ///   lost  the epoch under which nobody holds it any more
+  void resume(SequenceState& sequence, trace::Why why, Epoch lost) {
     if (++sequence.resumptions > front_->options.resumptions_max) {
       fail(errors::backend_lost());
     } else {
-      offer_again(sequence, {number_, sequence.id, 0, why});
+      offer_again(sequence, {number_, sequence.id, 0, why, lost});
     }
   }
 
@@ -443,7 +445,7 @@ class Session : public caf::event_based_actor {
       convict(*sequence);
       return;
     }
-    resume(*sequence, trace::Why::lane_lost);
+    resume(*sequence, trace::Why::lane_lost, lost.epoch);
   }
 
   /// True: it is guilty. Choices of one prompt are equal to a worker, so they are suspected
@@ -461,7 +463,7 @@ class Session : public caf::event_based_actor {
       // Whoever holds or runs it does not know that it is on trial now.
       if (equal->waits || equal->parked) continue;
       drop(*equal, equal->epoch);
-      offer_again(*equal, {number_, equal->id, 0, trace::Why::lane_lost});
+      offer_again(*equal, {number_, equal->id, 0, trace::Why::lane_lost, equal->epoch});
     }
     return false;
   }
@@ -544,7 +546,7 @@ class Session : public caf::event_based_actor {
       if (sequence.choice.finished() || sequence.lane || sequence.retrying || sequence.parked)
         continue;
       drop(sequence, sequence.epoch);
-      offer_again(sequence, {number_, sequence.id, 0, trace::Why::holder_lost});
+      offer_again(sequence, {number_, sequence.id, 0, trace::Why::holder_lost, sequence.epoch});
     }
   }
 
@@ -608,7 +610,14 @@ class Session : public caf::event_based_actor {
     }
     sequence.retries += 1;
     offer_again(sequence,
-                {number_, sequence.id, 0, trace::Why::retry, sequence.retries, active, running});
+                {number_,
+                 sequence.id,
+                 0,
+                 trace::Why::retry,
+                 sequence.epoch,
+                 sequence.retries,
+                 active,
+                 running});
   }
 
   void give_up(const SequenceState& sequence, const ApiError& error) {

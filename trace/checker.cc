@@ -273,6 +273,11 @@ class Checker::Impl {
       violate("C5",
               name(offered.sequence) + " is offered under epoch " + number(offered.epoch) +
                   ", the last one was " + number(sequence.epoch));
+    } else if (offered.why != Why::first && offered.why != Why::reader_back &&
+               offered.replaces != sequence.epoch) {
+      violate("C5",
+              name(offered.sequence) + " is offered for what befell epoch " +
+                  number(offered.replaces) + ", the current one is " + number(sequence.epoch));
     }
     if (sequence.finished) violate("C1", name(offered.sequence) + " is offered and has finished");
     if (sequence.convicted)

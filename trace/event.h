@@ -72,6 +72,8 @@ struct Offered {
   SequenceId sequence;
   Epoch epoch = 0;
   Why why = Why::first;
+  /// The epoch under which it was lost or failed; of `first` and `reader_back`: none, 0.
+  Epoch replaces = 0;
   std::uint32_t attempt = 0;         ///< of `retry`: 1, 2, ...
   std::uint32_t retries_active = 0;  ///< of `retry`: in the whole front, this one included
   std::uint32_t running = 0;         ///< of `retry`: sequences running in the whole front

@@ -73,6 +73,7 @@ void each_field(Visit&& visit, E& event) {
   visit("sequence", event.sequence);
   visit("epoch", event.epoch);
   visit("why", event.why);
+  visit("replaces", event.replaces);
   visit("attempt", event.attempt);
   visit("retries_active", event.retries_active);
   visit("running", event.running);

@@ -58,7 +58,8 @@ class CheckerTest : public ::testing::Test {
     tell(Accepted{{r}, 1, tokens, TimePoint::max()});
   }
   void offer(std::uint64_t r, Epoch epoch, Why why = Why::lane_lost) {
-    tell(Offered{{r}, {r}, epoch, epoch == 0 ? Why::first : why, 0, 0, 0});
+    if (epoch == 0) why = Why::first;
+    tell(Offered{{r}, {r}, epoch, why, epoch == 0 ? 0 : epoch - 1, 0, 0, 0});
   }
   void emit(std::uint64_t s, Epoch epoch, std::uint32_t first, std::vector<TokenId> ids, bool end) {
     tell(Emitted{{s}, epoch, first, std::move(ids), end});
@@ -329,6 +330,15 @@ TEST_F(CheckerTest, C5FindsAnEpochThatDoesNotGrow) {
   offer(1, 1);
 
   offer(1, 1);
+
+  EXPECT_THAT(broken(), ElementsAre("C5"));
+}
+
+TEST_F(CheckerTest, C5FindsAnOfferForALossOfAnOldEpoch) {
+  accept(1);
+  offer(1, 1);
+
+  tell(Offered{{1}, {1}, 2, Why::holder_lost, 0});
 
   EXPECT_THAT(broken(), ElementsAre("C5"));
 }
@@ -867,30 +877,30 @@ TEST_F(CheckerTest, C16FindsAPoisonEndWithoutAConviction) {
 
 TEST_F(CheckerTest, C17FindsTooManyAttempts) {
   accept(2);
-  tell(Offered{{2}, {2}, 1, Why::retry, 1, 1, 10});
-  tell(Offered{{2}, {2}, 2, Why::retry, 2, 1, 10});
+  tell(Offered{{2}, {2}, 1, Why::retry, 0, 1, 1, 10});
+  tell(Offered{{2}, {2}, 2, Why::retry, 1, 2, 1, 10});
   EXPECT_THAT(broken(), IsEmpty());
 
-  tell(Offered{{2}, {2}, 3, Why::retry, 3, 1, 10});
+  tell(Offered{{2}, {2}, 3, Why::retry, 2, 3, 1, 10});
 
   EXPECT_THAT(broken(), ElementsAre("C17"));
 }
 
 TEST_F(CheckerTest, C17FindsTooManyRetriesAtOnce) {
   accept(2);
-  tell(Offered{{2}, {2}, 1, Why::retry, 1, 4, 40});
+  tell(Offered{{2}, {2}, 1, Why::retry, 0, 1, 4, 40});
   EXPECT_THAT(broken(), IsEmpty()) << "a tenth of forty";
 
-  tell(Offered{{2}, {2}, 2, Why::retry, 2, 4, 39});
+  tell(Offered{{2}, {2}, 2, Why::retry, 1, 2, 4, 39});
 
   EXPECT_THAT(broken(), ElementsAre("C17"));
 }
 
 TEST_F(CheckerTest, C17FindsRetriesThatAreNotCounted) {
   accept(2);
-  tell(Offered{{2}, {2}, 1, Why::retry, 1, 1, 0});
+  tell(Offered{{2}, {2}, 1, Why::retry, 0, 1, 1, 0});
 
-  tell(Offered{{2}, {2}, 2, Why::retry, 1, 1, 0});
+  tell(Offered{{2}, {2}, 2, Why::retry, 1, 1, 1, 0});
 
   EXPECT_THAT(broken(), ElementsAre("C17"));
 }
