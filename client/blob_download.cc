@@ -1,9 +1,9 @@
 #include "client/blob_download.h"
 
-#include "net/digest.h"
-
 #include "client/file_lock.h"
 #include "client/terminal_text.h"
+#include "net/digest.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -3,12 +3,11 @@
 #pragma once
 
 #include "base/result.h"
-#include "net/http_client.h"
-
+#include "client/download_progress.h"
 #include "client/hub_cache.h"
 #include "client/hub_files.h"
 #include "client/interrupts.h"
-#include "client/progress.h"
+#include "net/http_client.h"
 
 #include <cstdint>
 #include <functional>
@@ -20,7 +19,7 @@ namespace sluice {
 struct DownloadTools {
   HttpClient& client;
   const Interrupts& interrupts;
-  Progress& progress;
+  DownloadProgress& progress;
   std::uint32_t retries;  ///< tries without a new byte before a file is given up
   /// What an answer with such a status (400 and above) means for the user.
   std::function<Error(const HttpHead&, const std::string& body)> refusal;

@@ -1,12 +1,12 @@
 #include "client/chat.h"
 
-#include "net/http_client.h"
-
 #include "client/chat_answer.h"
 #include "client/chat_input.h"
 #include "client/interrupts.h"
 #include "client/line_reader.h"
 #include "client/terminal_text.h"
+#include "net/http_client.h"
+
 #include <unistd.h>
 
 #include <algorithm>

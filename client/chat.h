@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-
 #include "client/chat_history.h"
 
 #include <string>

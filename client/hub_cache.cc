@@ -1,6 +1,7 @@
 #include "client/hub_cache.h"
 
 #include "client/terminal_text.h"
+
 #include <unistd.h>
 
 #include <algorithm>

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/result.h"
-
 #include "client/hub_spec.h"
 
 #include <functional>

@@ -1,15 +1,15 @@
 #include "client/hub_files.h"
 
 #include "base/utf8.h"
+#include "client/json_members.h"
+#include "client/progress_text.h"
+#include "client/terminal_text.h"
 #include "net/ascii.h"
 
-#include "client/json_members.h"
-#include "client/terminal_text.h"
 #include <fnmatch.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <set>
 #include <variant>
 
@@ -246,18 +246,6 @@ Result<HubChoice> choose_files(const std::vector<HubFile>& files,
   for (HubFile& file : weights)
     if (!is_companion(file.name)) choice.files.push_back(std::move(file));
   return choice;
-}
-
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr std::array kUnits = {"kB", "MB", "GB", "TB"};
-  if (bytes < 1000) return std::to_string(bytes) + " B";
-  auto size = static_cast<double>(bytes) / 1000;
-  std::size_t unit = 0;
-  for (; size >= 999.95 && unit + 1 < kUnits.size(); ++unit)
-    size /= 1000;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %s", size, kUnits[unit]);
-  return text.data();
 }
 
 }  // namespace sluice

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/result.h"
-
 #include "client/hub_spec.h"
 
 #include <cstdint>
@@ -53,8 +52,5 @@ struct HubChoice {
 Result<HubChoice> choose_files(const std::vector<HubFile>& files,
                                const HubSpec& spec,
                                const std::vector<std::string>& include);
-
-/// "98.4 MB"; powers of 1000, as the hub counts.
-std::string bytes_text(std::uint64_t bytes);
 
 }  // namespace sluice

@@ -1,8 +1,7 @@
 #include "client/hub_spec.h"
 
-#include "net/ascii.h"
-
 #include "client/terminal_text.h"
+#include "net/ascii.h"
 
 #include <algorithm>
 

@@ -1,15 +1,15 @@
 #include "client/pull.h"
 
-#include "net/http_client.h"
-
 #include "client/blob_download.h"
 #include "client/chat_answer.h"
+#include "client/download_progress.h"
 #include "client/hub_cache.h"
 #include "client/hub_files.h"
 #include "client/hub_spec.h"
 #include "client/interrupts.h"
-#include "client/progress.h"
 #include "client/terminal_text.h"
+#include "net/http_client.h"
+
 #include <sys/statvfs.h>
 
 #include <cerrno>
@@ -56,7 +56,7 @@ class Pull {
       total += *file.size;  // at most 100,000 of kHubFileBytesMax fit
     }
     if (Result<void> fits = check_space(missing); !fits) return fits.error();
-    Progress progress(clock_, total);
+    DownloadProgress progress(clock_, total);
     for (const HubFile& file : missing)
       if (Result<void> done = obtain(file, progress); !done) return done.error();
     if (options_.to.empty()) {
@@ -147,7 +147,7 @@ class Pull {
                      (options_.to.empty() ? "HF_HUB_CACHE" : "--to")};
   }
 
-  Result<void> obtain(const HubFile& file, Progress& progress) {
+  Result<void> obtain(const HubFile& file, DownloadProgress& progress) {
     const DownloadTools tools{
         client_,
         interrupts_,

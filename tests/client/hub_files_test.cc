@@ -171,13 +171,5 @@ TEST(HubListing, IsReadWithWhatItSaysAboutFiles) {
   EXPECT_FALSE(listing->files[2].size);
 }
 
-TEST(HubFiles, HaveSizesInWords) {
-  EXPECT_EQ(bytes_text(0), "0 B");
-  EXPECT_EQ(bytes_text(999), "999 B");
-  EXPECT_EQ(bytes_text(98'362'432), "98.4 MB");
-  EXPECT_EQ(bytes_text(999'960), "1.0 MB");
-  EXPECT_EQ(bytes_text(std::uint64_t{1} << 60), "1152921.5 TB");
-}
-
 }  // namespace
 }  // namespace sluice

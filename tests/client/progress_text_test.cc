@@ -1,4 +1,4 @@
-#include "client/progress.h"
+#include "client/progress_text.h"
 
 #include <gtest/gtest.h>
 
@@ -6,6 +6,14 @@ namespace sluice {
 namespace {
 
 using std::chrono::milliseconds;
+
+TEST(BytesText, CountsByThousands) {
+  EXPECT_EQ(bytes_text(0), "0 B");
+  EXPECT_EQ(bytes_text(999), "999 B");
+  EXPECT_EQ(bytes_text(98'362'432), "98.4 MB");
+  EXPECT_EQ(bytes_text(999'960), "1.0 MB");
+  EXPECT_EQ(bytes_text(std::uint64_t{1} << 60), "1152921.5 TB");
+}
 
 TEST(ProgressText, SaysHowFarHowFastAndHowLong) {
   EXPECT_EQ(progress_text(450, 1000, 50, "m.gguf", 80),

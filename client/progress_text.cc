@@ -1,27 +1,20 @@
-#include "client/progress.h"
+#include "client/progress_text.h"
 
 #include "base/utf8.h"
 
-#include "client/hub_files.h"
-#include "client/interrupts.h"
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 
 namespace sluice {
 namespace {
 
 constexpr Duration kWindow = std::chrono::seconds(10);
-constexpr Duration kRedraw = std::chrono::milliseconds(100);
-
-std::size_t terminal_width() {
-  winsize size{};
-  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80U;
-}
+constexpr Duration kSample = std::chrono::milliseconds(100);
 
 std::string time_text(double seconds) {
   const auto whole = static_cast<std::uint64_t>(std::ceil(seconds));
@@ -32,9 +25,21 @@ std::string time_text(double seconds) {
 
 }  // namespace
 
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array kUnits = {"kB", "MB", "GB", "TB"};
+  if (bytes < 1000) return std::to_string(bytes) + " B";
+  auto size = static_cast<double>(bytes) / 1000;
+  std::size_t unit = 0;
+  for (; size >= 999.95 && unit + 1 < kUnits.size(); ++unit)
+    size /= 1000;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f %s", size, kUnits[unit]);
+  return text.data();
+}
+
 void RateMeter::add(TimePoint now, std::uint64_t bytes) {
   // A sample each tenth of a second is enough, and bounds their number.
-  if (samples_.size() >= 2 && now - samples_[samples_.size() - 2].time < kRedraw) {
+  if (samples_.size() >= 2 && now - samples_[samples_.size() - 2].time < kSample) {
     samples_.back() = {now, bytes};
   } else {
     samples_.push_back({now, bytes});
@@ -69,51 +74,10 @@ std::string progress_text(std::uint64_t done,
   return text.substr(0, valid_utf8_prefix(std::string_view(text).substr(0, width)));
 }
 
-Progress::Progress(const Clock& clock, std::uint64_t total)
-    : clock_(clock), is_terminal_(::isatty(STDERR_FILENO) == 1), total_(total) {}
-
-void Progress::begin(const std::string& name, std::uint64_t size) {
-  name_ = name;
-  size_ = size;
-  done_ = 0;
-  draw();
-}
-
-void Progress::set(std::uint64_t done) {
-  const bool is_news = done > done_ && done_ > 0;
-  if (is_news) come_ += done - done_;
-  done_ = done;
-  const TimePoint now = clock_.now();
-  meter_.add(now, come_);
-  if (is_drawn_ && now - drawn_ < kRedraw) return;
-  drawn_ = now;
-  draw();
-}
-
-void Progress::end() {
-  before_ += size_;
-  done_ = 0;
-  if (!is_terminal_) say(name_ + "  " + bytes_text(size_));
-}
-
-void Progress::draw() {
-  if (!is_terminal_) return;
-  // One column stays free: at the last one some terminals begin a new line.
-  const std::size_t width = terminal_width() - 1;
-  const std::string text =
-      progress_text(before_ + done_, total_, meter_.bytes_per_second(), name_, width);
-  write_all(STDERR_FILENO, "\r" + text + "\x1b[K");
-  is_drawn_ = true;
-}
-
-void Progress::clear() {
-  if (is_drawn_) write_all(STDERR_FILENO, "\r\x1b[K");
-  is_drawn_ = false;
-}
-
-void Progress::say(std::string_view message) {
-  clear();
-  write_all(STDERR_FILENO, std::string(message) + "\n");
+std::size_t terminal_width(int descriptor) {
+  winsize size{};
+  const bool known = ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80U;
 }
 
 }  // namespace sluice

@@ -2,45 +2,22 @@
 #pragma once
 
 #include "base/clock.h"
+#include "client/progress_text.h"
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 
 namespace sluice {
 
-/// Bytes in a second, of the last ten seconds.
-class RateMeter {
- public:
-  /// So many bytes were there at this time; times do not go backwards.
-  void add(TimePoint now, std::uint64_t bytes);
-  /// 0: not known yet.
-  [[nodiscard]] double bytes_per_second() const;
-
- private:
-  struct Sample {
-    TimePoint time;
-    std::uint64_t bytes;
-  };
-  std::deque<Sample> samples_;
-};
-
-/// "  45% of 2.7 GB, 35.6 MB/s, 42 s left  model.safetensors", cut after `width` columns.
-std::string progress_text(std::uint64_t done,
-                          std::uint64_t total,
-                          double bytes_per_second,
-                          std::string_view name,
-                          std::size_t width);
-
 /// Shows progress on standard error: on a terminal as a line that changes ten times a second,
 /// elsewhere as a line a file. Not thread-safe.
-class Progress {
+class DownloadProgress {
  public:
-  Progress(const Clock& clock, std::uint64_t total);
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  DownloadProgress(const Clock& clock, std::uint64_t total);
+  ~DownloadProgress() { clear(); }
+  DownloadProgress(const DownloadProgress&) = delete;
+  DownloadProgress& operator=(const DownloadProgress&) = delete;
 
   /// What follows is about this file.
   void begin(const std::string& name, std::uint64_t size);
