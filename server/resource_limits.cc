@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <exception>
+#include <latch>
+#include <thread>
+#include <vector>
+
 namespace sluice {
 namespace {
 
@@ -58,6 +63,22 @@ ResourceLimits take_limits() {
   rlimit stack{};
   ::getrlimit(RLIMIT_STACK, &stack);
   return {files.rlim_cur, stack.rlim_cur};
+}
+
+bool may_start_threads(std::uint32_t count) {
+  std::latch all_tried(1);
+  std::vector<std::thread> threads;
+  bool is_granted = true;
+  try {
+    while (threads.size() < count)
+      threads.emplace_back([&all_tried] { all_tried.wait(); });
+  } catch (const std::exception&) {  // system_error, bad_alloc
+    is_granted = false;
+  }
+  all_tried.count_down();
+  for (std::thread& thread : threads)
+    thread.join();
+  return is_granted;
 }
 
 }  // namespace sluice

@@ -30,4 +30,8 @@ std::optional<std::string> doubt_limits(const ResourceLimits& limits, const Reso
 /// for: the soft one is for programs that still use `select`.
 ResourceLimits take_limits();
 
+/// Whether the system lets this process have so many threads more, all at the same time. Starts
+/// and ends them.
+bool may_start_threads(std::uint32_t count);
+
 }  // namespace sluice

@@ -43,6 +43,9 @@ struct StartError {
   std::string message;
 };
 
+constexpr std::string_view kCannotGoOn =
+    "cannot go on: the system refuses a thread or memory (ulimit -u, ulimit -v)";
+
 int fail(ExitCode code, const std::string& message) {
   fmt::print(stderr, "sluice: {}\n", message);
   return static_cast<int>(code);
@@ -90,8 +93,7 @@ class Server {
     if (auto error = make_body_budget()) return error;
     if (auto error = start_loops()) return error;
     if (auto error = make_models()) return error;
-    config_ = make_actor_config(options_.scheduler_threads ? options_.scheduler_threads
-                                                           : std::max(2U, usable_cores()));
+    if (auto error = make_actor_config()) return error;
     system_ = std::make_unique<caf::actor_system>(*config_);
     if (auto error = open_listeners(*data, *management)) return error;
     application_ = std::make_unique<Application>(*system_, front_);
@@ -189,6 +191,17 @@ class Server {
   }
 
  private:
+  /// CAF does not come back from a thread that the system refuses it.
+  std::optional<StartError> make_actor_config() {
+    constexpr std::uint32_t kOwnThreads = 4;  // of its own, beside those that run actors
+    const std::uint32_t threads =
+        options_.scheduler_threads ? options_.scheduler_threads : std::max(2U, usable_cores());
+    if (!may_start_threads(threads + kOwnThreads))
+      return StartError{ExitCode::internal, std::string(kCannotGoOn)};
+    config_ = sluice::make_actor_config(threads);
+    return std::nullopt;
+  }
+
   static StartError entrance_error(const Error& error) {
     bool usage = error.code == ErrorCode::invalid_argument;
     return {usage ? ExitCode::usage : ExitCode::invalid_input, error.message};
@@ -431,9 +444,9 @@ class SaysWhyItEnds {
 
  private:
   [[noreturn]] static void say() {
-    constexpr std::string_view kWhy =
-        "sluice: cannot go on: the system refuses a thread or memory (ulimit -u, ulimit -v)\n";
-    (void)!::write(STDERR_FILENO, kWhy.data(), kWhy.size());
+    for (std::string_view part :
+         {std::string_view("sluice: "), kCannotGoOn, std::string_view("\n")})
+      (void)!::write(STDERR_FILENO, part.data(), part.size());
     ::_exit(static_cast<int>(ExitCode::internal));
   }
 

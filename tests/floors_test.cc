@@ -86,10 +86,11 @@ const std::vector<std::string_view> kThreadOwners = {"base/work_pool",
                                                      "net/loop_impl",
                                                      "kernels/cpu/thread_pool",
                                                      "worker",
+                                                     "server/resource_limits",
                                                      "bench",
                                                      "tests"};
 constexpr std::string_view kThreadsBelong =
-    "threads belong to event loops, the pools and the worker";
+    "threads belong to event loops, the pools and the worker";  // and one asks for their number
 
 const std::vector<Port> kPorts = {
     {"_clock::now", {}, {"base/clock.h", "bench", "tests"}, "time comes through base/clock.h"},

@@ -36,6 +36,11 @@ TEST(ResourceLimits, AreDoubtedWhereTheyAreTooSmallForAllClients) {
   EXPECT_FALSE(doubt_limits({RLIM_INFINITY, kStack}, {.lanes = 64, .connections = 1 << 20}));
 }
 
+TEST(ResourceLimits, LetAFewThreadsStart) {
+  EXPECT_TRUE(may_start_threads(0));
+  EXPECT_TRUE(may_start_threads(8));
+}
+
 TEST(ResourceLimits, AreTakenAsFarAsTheHardOneAllows) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
