@@ -616,7 +616,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Heartbeat& beat) {
-    if (beat.loaded_bytes > status_.loaded_bytes) phase_clock_.moved(front_->clock->now());
+    if (beat.load.bytes > status_.load.bytes) phase_clock_.moved(front_->clock->now());
     status_.take(beat);
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();

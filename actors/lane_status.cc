@@ -44,7 +44,7 @@ void LaneStatus::take(const wire::Heartbeat& beat) {
   threads = beat.threads;
   compute_threads = beat.compute_threads;
   compute_lost_permille = beat.compute_lost_permille;
-  loaded_bytes = beat.loaded_bytes;
+  load = beat.load;
 }
 
 void LaneStatus::lose_worker(const std::string& why) {
@@ -56,7 +56,7 @@ void LaneStatus::lose_worker(const std::string& why) {
   step_age_ms = 0;
   descriptors = threads = 0;
   compute_threads = compute_lost_permille = 0;
-  loaded_bytes = 0;
+  load = {};
 }
 
 }  // namespace sluice

@@ -62,7 +62,7 @@ struct LaneStatus {
   std::uint64_t steps = 0;
   std::uint64_t preemptions = 0;
   std::int64_t step_age_ms = 0;
-  std::uint64_t loaded_bytes = 0;           ///< of weights, read or converted by this worker
+  LoadProgress load;                        ///< of the weights, by this worker
   std::uint32_t descriptors = 0;            ///< open in its process; 0: not known
   std::uint32_t threads = 0;                ///< of its process; 0: not known
   std::uint32_t compute_threads = 0;        ///< that take part in its steps now; 0: not known

@@ -179,7 +179,8 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("steps", lane.steps);
     object.number("preemptions", lane.preemptions);
     object.number("step_age_ms", lane.step_age_ms);
-    object.number("loaded_bytes", lane.loaded_bytes);
+    object.number("loaded_bytes", lane.load.bytes);
+    object.number("load_bytes", lane.load.bytes_in_all);
     object.number("descriptors", lane.descriptors);
     object.number("threads", lane.threads);
     object.number("compute_threads", lane.compute_threads);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "base/result.h"
+#include "models/load_progress.h"
 #include "models/model.h"
 #include "models/tokenizer/tokenizer.h"
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,9 +26,7 @@ struct ModelSource {
   /// quantized.
   std::string dtype = "auto";
   std::uint32_t threads = 1;
-  /// Called on the loading thread, now and then, with the bytes of weights that were read or
-  /// converted since the last call; may be empty.
-  std::function<void(std::uint64_t bytes)> on_progress = {};
+  LoadObserver on_progress = {};
   /// Digests of files as they were before: of those that have not changed none is computed again.
   std::vector<FileDigest> known_files = {};
 };

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <mutex>
+#include <string>
+#include <string_view>
 
 namespace sluice {
 
@@ -17,14 +19,19 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
   ///   descriptor  open for as long as this lives; not owned
   explicit LogSink(int descriptor) : descriptor_(descriptor) {}
 
+  /// Keeps a line below the log of a terminal, in place of the one before; empty: none. Without
+  /// line ends, and no longer than the terminal is wide.
+  void keep_below(std::string_view line);
+
  private:
   void sink_it_(const spdlog::details::log_msg& message) override;
   void flush_() override {}
-  bool write(const char* data, std::size_t size);
+  bool write(std::string_view text);
 
   int descriptor_;
   std::uint64_t dropped_ = 0;  ///< since a line was taken
   bool cut_ = false;           ///< the last line was not taken whole
+  std::string below_;          ///< the line that is kept below
 };
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 #include "server/options.h"
 
 #include "base/fault_point.h"
+#include "client/hub_spec.h"
 #include "gpu/device.h"
 #include "kernels/cpu/cpu_features.h"
 #include "models/checkpoint/file_digest.h"
@@ -10,7 +11,6 @@
 #include "server/version.h"
 #include "worker/fault.h"
 
-#include "client/hub_spec.h"
 #include <CLI/CLI.hpp>
 
 #include <algorithm>

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/clock.h"
-
 #include "client/chat.h"
 #include "client/pull.h"
 

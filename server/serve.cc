@@ -15,6 +15,7 @@
 #include "server/log_sink.h"
 #include "server/model_paths.h"
 #include "server/resource_limits.h"
+#include "server/start_display.h"
 #include "server/version.h"
 #include "trace/log.h"
 #include "worker/signals.h"
@@ -119,6 +120,18 @@ class Server {
       addresses += (addresses.empty() ? "" : ",") + listener->address().to_string();
     return fmt::format(
         "ready http={} management={}", addresses, management_->address().to_string());
+  }
+
+  /// While it is not ready: the lane that is furthest of the first model that does not serve.
+  [[nodiscard]] std::optional<LaneStatus> awaited() const {
+    std::optional<LaneStatus> furthest;
+    for (const auto& model : front_->models) {
+      if (furthest || front_->lanes.ready(model->name) > 0) continue;
+      for (LaneStatus& lane : front_->lanes.snapshot())
+        if (lane.model == model->name && (!furthest || lane.load.bytes > furthest->load.bytes))
+          furthest = std::move(lane);
+    }
+    return furthest;
   }
 
   [[nodiscard]] bool failed() const { return application_->failed(); }
@@ -565,8 +578,8 @@ int serve(const ServeOptions& options) {
   // Bodies and long prompts go back to the system as soon as they are not needed any more. Left to
   // itself the threshold follows the largest block that was ever freed, and they stay.
   ::mallopt(M_MMAP_THRESHOLD, kMappedBytes);
-  spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("sluice", std::make_shared<LogSink>(STDERR_FILENO)));
+  auto sink = std::make_shared<LogSink>(STDERR_FILENO);
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("sluice", sink));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   Server server(options);
   auto error = [&server] {
@@ -577,22 +590,27 @@ int serve(const ServeOptions& options) {
     server.stop();
     return fail(error->code, error->message);
   }
+  SystemClock clock;
+  std::optional<StartDisplay> display(std::in_place, std::move(sink), clock);
   for (;;) {
     auto state = server.ready();
     if (auto* error = std::get_if<StartError>(&state)) {
+      display.reset();
       server.stop();
       return fail(error->code, error->message);
     }
     if (auto* line = std::get_if<std::string>(&state)) {
+      display.reset();
       announce(options, *line, server.address());
       break;
     }
+    if (auto lane = server.awaited()) display->show(*lane);
     if (signals.wait(kPoll)) {
+      display.reset();
       server.stop();
       return static_cast<int>(ExitCode::success);
     }
   }
-  SystemClock clock;
   LastClient client(clock.now());
   std::optional<int> signal;
   while (!(signal = signals.wait(std::chrono::seconds(1)))) {

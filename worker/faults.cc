@@ -19,7 +19,7 @@ namespace {
 using What = Fault::What;
 using When = Fault::When;
 
-constexpr int kLoadPieces = 10;
+constexpr std::uint64_t kLoadPieces = 10;
 
 Error lost(std::string why) {
   return {ErrorCode::device_lost, "a fault was injected: " + std::move(why)};
@@ -292,15 +292,15 @@ Faults::Faults(const FaultPlan& plan, FaultScope scope, FaultActions& actions, c
     : impl_(std::make_unique<Impl>(plan, scope, actions, clock)) {}
 Faults::~Faults() = default;
 
-void Faults::loading(const std::function<void(std::uint64_t bytes)>& on_progress) {
+void Faults::loading(const LoadObserver& on_progress) {
   for (Impl::Entry& entry : impl_->entries) {
     if (entry.fault.when != When::load) continue;
     entry.now = Impl::happens(entry);
     if (!entry.now) continue;
     if (entry.fault.what == What::slow) {
-      for (int i = 0; i < kLoadPieces; ++i) {
+      for (std::uint64_t i = 1; i <= kLoadPieces; ++i) {
         impl_->actions.sleep(entry.fault.longer / kLoadPieces);
-        if (on_progress) on_progress(1);
+        if (on_progress) on_progress({.bytes = i});
       }
     } else if (!impl_->act(entry.fault)) {
       impl_->gone = true;

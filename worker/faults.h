@@ -37,7 +37,7 @@ class Faults {
 
   /// The model is about to be loaded. A fault that makes that slow tells progress ten times.
   ///   on_progress  as of ModelSource
-  void loading(const std::function<void(std::uint64_t bytes)>& on_progress = {});
+  void loading(const LoadObserver& on_progress = {});
   /// A model that does what `model` does, and what the plan says.
   std::unique_ptr<Model> wrap(std::unique_ptr<Model> model);
   /// Start-up is over: steps are counted from here.

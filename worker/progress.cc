@@ -10,9 +10,9 @@ constexpr Duration kShareOver = std::chrono::milliseconds(250);
 
 }  // namespace
 
-void Progress::loaded(std::uint64_t bytes) {
+void Progress::loaded(const LoadProgress& load) {
   std::lock_guard guard(mutex_);
-  loaded_bytes_ += bytes;
+  load_ = load;
 }
 
 void Progress::begin_step(TimePoint now, std::int32_t rows) {
@@ -46,7 +46,7 @@ void Progress::slept(Duration time, TimePoint now) {
 wire::Heartbeat Progress::at(TimePoint now) const {
   std::lock_guard guard(mutex_);
   wire::Heartbeat beat;
-  beat.loaded_bytes = loaded_bytes_;
+  beat.load = load_;
   beat.steps = stats_.steps;
   beat.running = static_cast<std::uint32_t>(stats_.running);
   beat.waiting = static_cast<std::uint32_t>(stats_.waiting);

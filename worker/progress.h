@@ -14,8 +14,8 @@ namespace sluice {
 /// Written by the engine's thread, read by the heartbeat's. Has no clock of its own.
 class Progress {
  public:
-  /// So many bytes more of the model's weights are in memory.
-  void loaded(std::uint64_t bytes);
+  /// So far are the model's weights.
+  void loaded(const LoadProgress& load);
   /// A step of `rows` rows begins now; or the one that has begun is tried again with fewer.
   void begin_step(TimePoint now, std::int32_t rows);
   void end_step(const EngineStats& stats);
@@ -28,7 +28,7 @@ class Progress {
 
  private:
   mutable std::mutex mutex_;
-  std::uint64_t loaded_bytes_ = 0;
+  LoadProgress load_;
   EngineStats stats_;
   std::uint64_t commands_ = 0;
   ComputeStats compute_before_;  // where the share of lost time was taken last

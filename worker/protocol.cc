@@ -169,10 +169,12 @@ void write(MsgpackWriter& out, const Failed& failed) {
 }
 
 void write(MsgpackWriter& out, const Heartbeat& beat) {
-  out.array(15).u64(static_cast<unsigned>(Type::heartbeat));
+  out.array(19).u64(static_cast<unsigned>(Type::heartbeat));
   out.u64(beat.steps).u64(beat.running).u64(beat.waiting).u64(beat.blocks_free);
   out.u64(beat.preemptions).i64(beat.step_age_ms).u64(beat.step_rows);
-  out.u64(beat.descriptors).u64(beat.threads).u64(beat.loaded_bytes);
+  out.u64(beat.descriptors).u64(beat.threads);
+  out.u64(static_cast<unsigned>(beat.load.work)).u64(beat.load.bytes).u64(beat.load.bytes_in_all);
+  out.u64(beat.load.tensors).u64(beat.load.tensors_in_all);
   out.u64(beat.compute_threads).u64(beat.compute_lost_permille).u64(beat.paused);
   out.u64(beat.commands);
 }
@@ -389,7 +391,11 @@ Heartbeat read_heartbeat(MsgpackCursor& in) {
   beat.step_rows = in.u32("step_rows");
   beat.descriptors = in.u32("descriptors");
   beat.threads = in.u32("threads");
-  beat.loaded_bytes = in.u64("loaded_bytes");
+  beat.load.work = read_enum(in, "load.work", LoadProgress::kWorkLast);
+  beat.load.bytes = in.u64("load.bytes");
+  beat.load.bytes_in_all = in.u64("load.bytes_in_all");
+  beat.load.tensors = in.u32("load.tensors");
+  beat.load.tensors_in_all = in.u32("load.tensors_in_all");
   beat.compute_threads = in.u32("compute_threads");
   beat.compute_lost_permille = in.u32("compute_lost_permille");
   beat.paused = in.u32("paused");

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "models/checkpoint/file_digest.h"
+#include "models/load_progress.h"
 
 #include <cstdint>
 #include <span>
@@ -19,7 +20,7 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
@@ -98,11 +99,11 @@ struct Heartbeat {
   std::uint32_t waiting = 0;
   std::uint32_t blocks_free = 0;
   std::uint64_t preemptions = 0;
-  std::int64_t step_age_ms = 0;    ///< how long the current step has been running; 0: none runs
-  std::uint32_t step_rows = 0;     ///< rows of the step that runs; 0: none runs
-  std::uint32_t descriptors = 0;   ///< open in the process; 0: not known, as before it serves
-  std::uint32_t threads = 0;       ///< of the process; 0: not known
-  std::uint64_t loaded_bytes = 0;  ///< read or converted since the start; only its growth matters
+  std::int64_t step_age_ms = 0;       ///< how long the current step has been running; 0: none runs
+  std::uint32_t step_rows = 0;        ///< rows of the step that runs; 0: none runs
+  std::uint32_t descriptors = 0;      ///< open in the process; 0: not known, as before it serves
+  std::uint32_t threads = 0;          ///< of the process; 0: not known
+  LoadProgress load = {};             ///< of the model's weights, since the start
   std::uint32_t compute_threads = 0;  ///< that take part in steps now; 0: none of ours compute
   /// Of the latest quarter of a second of computing: waiting for a thread, or without a core.
   std::uint32_t compute_lost_permille = 0;

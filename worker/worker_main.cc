@@ -71,7 +71,7 @@ int worker_main(const WorkerOptions& given) {
   HeartbeatThread heartbeat(channel, progress, clock);
 
   channel.send(wire::Phase{wire::Phase::Name::load});
-  options.model.on_progress = [&progress](std::uint64_t bytes) { progress.loaded(bytes); };
+  options.model.on_progress = [&progress](const LoadProgress& load) { progress.loaded(load); };
   if (faults) faults->loading(options.model.on_progress);
   auto model = load_model(options.model);
   if (!model) end(channel, WorkerEnd::start_failed, model.error());

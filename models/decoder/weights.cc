@@ -70,11 +70,18 @@ class Loader {
   /// `checkpoint` is the one that was given, `device` where the weights are to be.
   Result<void> fetch(Checkpoint& checkpoint,
                      Device& device,
-                     const std::function<void(std::uint64_t)>& on_progress,
+                     const LoadObserver& on_progress,
                      std::span<const FileDigest> known) {
-    if (auto there = checkpoint.page_in(on_progress, known); !there) return there;
-    if (auto checked = check_numbers(on_progress); !checked) return checked;
-    return copy(device, on_progress);
+    Counted counted(on_progress);
+    std::uint64_t checked_bytes = 0;
+    for (const StoredTensor* tensor : checked_)
+      checked_bytes += tensor->size_bytes;
+    counted.expect(checkpoint.file_bytes() + checked_bytes + copied_bytes());
+    counted.begin(LoadProgress::Work::reading);
+    auto read = [&counted](std::uint64_t bytes) { counted.add(bytes); };
+    if (auto there = checkpoint.page_in(read, known); !there) return there;
+    if (auto checked = check_numbers(counted); !checked) return checked;
+    return copy(device, counted);
   }
 
  private:
@@ -83,6 +90,31 @@ class Loader {
     RowOrder order = RowOrder::same;
     float added = 0;
     [[nodiscard]] bool is_none() const { return order == RowOrder::same && added == 0; }
+  };
+  /// Counts what is done and tells of it.
+  class Counted {
+   public:
+    explicit Counted(const LoadObserver& observer) : observer_(observer) {}
+    void expect(std::uint64_t bytes) { progress_.bytes_in_all = bytes; }
+    void begin(LoadProgress::Work work, std::size_t tensors = 0) {
+      progress_.work = work;
+      progress_.tensors = 0;
+      progress_.tensors_in_all = static_cast<std::uint32_t>(tensors);
+      tell();
+    }
+    void add(std::uint64_t bytes) {
+      progress_.bytes += bytes;
+      tell();
+    }
+    void end_tensor() { progress_.tensors += 1; }
+
+   private:
+    void tell() const {
+      if (observer_) observer_(progress_);
+    }
+
+    const LoadObserver& observer_;
+    LoadProgress progress_;
   };
   struct Copy {
     const StoredTensor* from;
@@ -96,35 +128,37 @@ class Loader {
   }
 
   /// One scale that is not finite would poison answers much later, where nobody finds the reason.
-  Result<void> check_numbers(const std::function<void(std::uint64_t)>& on_progress) const {
-    if (checkpoint_.format() != WeightsFormat::gguf) return {};
-    for (const auto& [name, tensor] : checkpoint_.tensors()) {
-      if (!wanted_.contains(&tensor)) continue;
-      if (auto finite = check_finite(tensor); !finite) return finite;
-      if (on_progress) on_progress(tensor.size_bytes);
+  Result<void> check_numbers(Counted& counted) const {
+    if (checked_.empty()) return {};
+    counted.begin(LoadProgress::Work::checking, checked_.size());
+    for (const StoredTensor* tensor : checked_) {
+      if (auto finite = check_finite(*tensor); !finite) return finite;
+      counted.end_tensor();
+      counted.add(tensor->size_bytes);
     }
     return {};
   }
 
-  Result<void> copy(Device& device, const std::function<void(std::uint64_t)>& on_progress) {
+  Result<void> copy(Device& device, Counted& counted) {
     std::size_t total = copied_bytes();
     if (total == 0) return {};
     Result<std::unique_ptr<Buffer>> buffer = device.allocate(total);
     if (!buffer) return buffer.error();
     weights_.buffer = std::move(*buffer);
     auto* target = static_cast<std::byte*>(weights_.buffer->data());
+    counted.begin(LoadProgress::Work::converting, copies_.size());
     for (const Copy& copy : copies_) {
       copy.view->data = target;
       target += padded(copy.view->bytes());
-      if (auto copied = copy_rows(copy, device, on_progress); !copied) return copied;
+      if (auto copied = copy_rows(copy, device, counted); !copied) return copied;
+      counted.end_tensor();
+      counted.add(padded(copy.view->bytes()) - copy.view->bytes());
     }
     return {};
   }
 
   /// In pieces, so that a large matrix is told of while it comes, and needs no second copy.
-  Result<void> copy_rows(const Copy& copy,
-                         Device& device,
-                         const std::function<void(std::uint64_t)>& on_progress) {
+  Result<void> copy_rows(const Copy& copy, Device& device, Counted& counted) {
     constexpr std::size_t kPieceBytes = 16 << 20;
     RowConversion conversion(
         *copy.from, copy.view->dtype, copy.change.order, config_.head_dim, copy.change.added);
@@ -142,7 +176,7 @@ class Loader {
           return converted;
         if (auto moved = move_to_device(device, piece, staging); !moved) return moved;
       }
-      if (on_progress) on_progress(rows * row_bytes);
+      counted.add(rows * row_bytes);
     }
     return {};
   }
@@ -176,6 +210,7 @@ class Loader {
     if (view.dtype != tensor->dtype || !is_aligned || !change.is_none() || !is_host_)
       copies_.push_back({tensor, &view, change});
     wanted_.insert(tensor);
+    if (is_gguf) checked_.push_back(tensor);
     weights_.parameters += static_cast<std::uint64_t>(view.elements());
     weights_.weight_bytes += view.bytes();
     return {};
@@ -197,6 +232,7 @@ class Loader {
   bool is_host_;
   std::vector<Copy> copies_;
   std::set<const StoredTensor*> wanted_;
+  std::vector<const StoredTensor*> checked_;  // of `wanted_`: every number
 };
 
 Result<void> load_layer(Loader& loader,
@@ -321,7 +357,7 @@ Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,
                                             Device& device,
-                                            const std::function<void(std::uint64_t)>& on_progress,
+                                            const LoadObserver& on_progress,
                                             std::span<const FileDigest> known) {
   Result<DType> storage = storage_type(checkpoint, dtype);
   if (!storage) return storage.error();

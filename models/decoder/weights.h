@@ -7,6 +7,7 @@
 #include "gpu/tensor.h"
 #include "models/checkpoint/checkpoint.h"
 #include "models/checkpoint/config.h"
+#include "models/load_progress.h"
 
 #include <cstdint>
 #include <memory>
@@ -58,7 +59,7 @@ Result<DecoderWeights> load_decoder_weights(Checkpoint checkpoint,
                                             const DecoderConfig& config,
                                             const std::string& dtype,
                                             Device& device,
-                                            const std::function<void(std::uint64_t)>& on_progress,
+                                            const LoadObserver& on_progress,
                                             std::span<const FileDigest> known = {});
 
 /// What loading would take.

@@ -40,7 +40,7 @@ class StartUp : public FrontWorld {
     for (Duration spent{}; spent < duration; spent += every) {
       advance(every);
       loaded += kPiece;
-      worker.say(wire::Heartbeat{.loaded_bytes = loaded});
+      worker.say(wire::Heartbeat{.load = {.bytes = loaded}});
       settle();
     }
   }
@@ -55,7 +55,7 @@ TEST_F(StartUp, LoadsForHalfAnHourAsLongAsBytesArrive) {
   load(*worker, minutes(30), seconds(29));
 
   EXPECT_EQ(lane().phase, "load");
-  EXPECT_EQ(lane().loaded_bytes, loaded);
+  EXPECT_EQ(lane().load.bytes, loaded);
   bring_up();
   auto client = ask(completion("at last", 5));
   run_to_end();
@@ -69,7 +69,7 @@ TEST_F(StartUp, IsEndedThirtySecondsAfterTheLastByteAlthoughTheHeartBeats) {
   auto beat = [&](Duration duration) {
     for (Duration spent{}; spent < duration && !worker->dead(); spent += milliseconds(50)) {
       advance(milliseconds(50));
-      worker->say(wire::Heartbeat{.loaded_bytes = loaded});
+      worker->say(wire::Heartbeat{.load = {.bytes = loaded}});
     }
   };
 
@@ -79,13 +79,13 @@ TEST_F(StartUp, IsEndedThirtySecondsAfterTheLastByteAlthoughTheHeartBeats) {
 
   EXPECT_TRUE(worker->dead());
   EXPECT_THAT(lane().last_exit, HasSubstr("no progress in its start-up phase 'load' for 30000 ms"));
-  EXPECT_EQ(lane().loaded_bytes, 0U);
+  EXPECT_EQ(lane().load.bytes, 0U);
 }
 
 TEST_F(StartUp, TellsHowManyThreadsComputeForAsLongAsTheWorkerLives) {
   auto worker = begin_to_load();
-  worker->say(
-      wire::Heartbeat{.loaded_bytes = kPiece, .compute_threads = 3, .compute_lost_permille = 125});
+  worker->say(wire::Heartbeat{
+      .load = {.bytes = kPiece}, .compute_threads = 3, .compute_lost_permille = 125});
   settle();
   EXPECT_EQ(lane().compute_threads, 3U);
   EXPECT_EQ(lane().compute_lost_permille, 125U);
@@ -102,7 +102,7 @@ TEST_F(StartUp, IsHeardFirstWhenTheFrontItselfHasSlept) {
   scheduler.clock().current_time += minutes(2);  // nobody's timers fired meanwhile
   advance(milliseconds(500));
   EXPECT_FALSE(worker->dead());
-  worker->say(wire::Heartbeat{.loaded_bytes = kPiece});
+  worker->say(wire::Heartbeat{.load = {.bytes = kPiece}});
   advance(seconds(25));
   EXPECT_FALSE(worker->dead());
 

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import pty
 import re
 import resource
 import select
@@ -624,3 +625,22 @@ def test_no_worker_outlives_a_front_that_is_killed():
         stream.close()
     finally:
         server.close()
+
+
+def test_a_terminal_sees_how_far_loading_is():
+    leader, follower = pty.openpty()
+    arguments = ["serve", "--model", f"brook={BROOK}", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--dtype", "f32"]
+    slow = ["--worker-fault", "slow(1s)@load"]
+    server = subprocess.Popen([str(BINARY), *map(str, arguments), *slow], cwd=ROOT, stdin=follower, stdout=subprocess.PIPE,
+                              stderr=follower)
+    os.close(follower)
+    try:
+        ready = server.stdout.readline().decode()
+        assert ready.startswith("ready http="), ready
+        seen = os.read(leader, 1 << 20).decode()
+        assert "\r\x1b[Kbrook: opening its files" in seen, seen
+        assert seen.endswith("\r\x1b[K"), "nothing stays below the log: " + repr(seen)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(seconds(30))
+        os.close(leader)

@@ -53,17 +53,27 @@ TEST_F(Loading, TellsTheShapeOfTheModel) {
 TEST_F(Loading, TellsHowFarItIs) {
   std::uint64_t file_bytes = folder_.read("model.safetensors").size();
   auto told = [&](const std::string& dtype) {
-    std::uint64_t bytes = 0;
+    LoadProgress last;
     ModelSource source;
     source.path = folder_.path();
     source.dtype = dtype;
-    source.on_progress = [&](std::uint64_t more) { bytes += more; };
+    source.on_progress = [&](const LoadProgress& now) {
+      EXPECT_GE(now.bytes, last.bytes);
+      last = now;
+    };
     EXPECT_TRUE(load_model(source));
-    return bytes;
+    EXPECT_EQ(last.bytes, last.bytes_in_all);
+    EXPECT_EQ(last.tensors, last.tensors_in_all);
+    return last;
   };
 
-  EXPECT_EQ(told("auto"), file_bytes) << "read, and used where it lies";
-  EXPECT_GT(told("f32"), 2 * file_bytes) << "read, and converted into twice as many";
+  LoadProgress in_place = told("auto");
+  EXPECT_EQ(in_place.bytes, file_bytes) << "read, and used where it lies";
+  EXPECT_EQ(in_place.work, LoadProgress::Work::reading);
+  LoadProgress converted = told("f32");
+  EXPECT_GT(converted.bytes, 2 * file_bytes) << "read, and converted into twice as many";
+  EXPECT_EQ(converted.work, LoadProgress::Work::converting);
+  EXPECT_GT(converted.tensors, 0U);
 }
 
 TEST_F(Loading, SaysWhichFolderIsMissing) {

@@ -21,7 +21,8 @@ class LogSinkTest : public ::testing::Test {
  protected:
   LogSinkTest() {
     EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-    logger = std::make_unique<spdlog::logger>("test", std::make_shared<LogSink>(ends[1]));
+    sink = std::make_shared<LogSink>(ends[1]);
+    logger = std::make_unique<spdlog::logger>("test", sink);
     logger->set_pattern("%v");
   }
   ~LogSinkTest() override {
@@ -38,6 +39,7 @@ class LogSinkTest : public ::testing::Test {
   }
 
   std::array<int, 2> ends{};
+  std::shared_ptr<LogSink> sink;
   std::unique_ptr<spdlog::logger> logger;
 };
 
@@ -46,6 +48,18 @@ TEST_F(LogSinkTest, WritesLines) {
   logger->warn("two");
 
   EXPECT_EQ(read(), "one\ntwo\n");
+}
+
+TEST_F(LogSinkTest, KeepsALineBelowTheLog) {
+  sink->keep_below("10% loaded");
+  EXPECT_EQ(read(), "\r\x1b[K10% loaded");
+
+  logger->info("one");
+  EXPECT_EQ(read(), "\r\x1b[Kone\n10% loaded");
+
+  sink->keep_below("");
+  logger->info("two");
+  EXPECT_EQ(read(), "\r\x1b[Ktwo\n");
 }
 
 TEST_F(LogSinkTest, DropsWhatNobodyReadsAndSaysHowMuch) {

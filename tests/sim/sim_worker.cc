@@ -238,7 +238,7 @@ void SimWorker::beat() {
         1, std::chrono::duration_cast<std::chrono::milliseconds>(age).count());
     beat.step_rows = static_cast<std::uint32_t>(orders_.rows);
   } else {
-    if (!engine_) progress_.loaded(1);
+    if (!engine_) progress_.loaded({.bytes = ++loaded_});
     beat = progress_.at(clock_.now());
   }
   say(beat);

@@ -115,6 +115,7 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   DeviceOrders orders_;
   StepClock clock_;
   Progress progress_;
+  std::uint64_t loaded_ = 0;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<WorkerLoop> loop_;
   std::vector<wire::ToWorker> commands_;

@@ -173,13 +173,14 @@ TEST_F(FaultsTest, MakeLoadingSlowAndTellThatItGoesOn) {
   auto plan = FaultPlan::parse("slow(5s)@load");
   ASSERT_TRUE(plan);
   Faults slow(*plan, {}, actions, clock);
-  std::vector<std::string> told;
+  std::vector<std::uint64_t> told;
 
-  slow.loading([&](std::uint64_t bytes) {
-    told.push_back(actions.said.back() + ", " + std::to_string(bytes));
+  slow.loading([&](const LoadProgress& load) {
+    EXPECT_EQ(actions.said.back(), "sleep 500");
+    told.push_back(load.bytes);
   });
 
-  EXPECT_EQ(told, std::vector<std::string>(10, "sleep 500, 1"));
+  EXPECT_EQ(told, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
 }
 
 TEST_F(FaultsTest, GiveNobodyTheGarbageBetweenAStickyErrorAndItsReport) {

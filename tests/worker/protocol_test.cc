@@ -198,20 +198,21 @@ TEST(WorkerProtocol, CarriesEveryFieldOfReady) {
 }
 
 TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
-  Heartbeat beat = through_to_front(Heartbeat{.steps = 1'000'000'000'000,
-                                              .running = 3,
-                                              .waiting = 4,
-                                              .blocks_free = 5,
-                                              .preemptions = 6,
-                                              .step_age_ms = 7,
-                                              .step_rows = 8,
-                                              .descriptors = 9,
-                                              .threads = 10,
-                                              .loaded_bytes = 11'000'000'000,
-                                              .compute_threads = 12,
-                                              .compute_lost_permille = 13,
-                                              .paused = 14,
-                                              .commands = 15'000'000'000});
+  Heartbeat beat = through_to_front(
+      Heartbeat{.steps = 1'000'000'000'000,
+                .running = 3,
+                .waiting = 4,
+                .blocks_free = 5,
+                .preemptions = 6,
+                .step_age_ms = 7,
+                .step_rows = 8,
+                .descriptors = 9,
+                .threads = 10,
+                .load = {LoadProgress::Work::checking, 11'000'000'000, 16'000'000'000, 17, 18},
+                .compute_threads = 12,
+                .compute_lost_permille = 13,
+                .paused = 14,
+                .commands = 15'000'000'000});
 
   EXPECT_EQ(beat.steps, 1'000'000'000'000u);
   EXPECT_EQ(beat.running, 3u);
@@ -222,7 +223,11 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAHeartbeat) {
   EXPECT_EQ(beat.step_rows, 8u);
   EXPECT_EQ(beat.descriptors, 9u);
   EXPECT_EQ(beat.threads, 10u);
-  EXPECT_EQ(beat.loaded_bytes, 11'000'000'000u);
+  EXPECT_EQ(beat.load.work, LoadProgress::Work::checking);
+  EXPECT_EQ(beat.load.bytes, 11'000'000'000u);
+  EXPECT_EQ(beat.load.bytes_in_all, 16'000'000'000u);
+  EXPECT_EQ(beat.load.tensors, 17u);
+  EXPECT_EQ(beat.load.tensors_in_all, 18u);
   EXPECT_EQ(beat.compute_threads, 12u);
   EXPECT_EQ(beat.compute_lost_permille, 13u);
   EXPECT_EQ(beat.paused, 14u);

@@ -207,15 +207,19 @@ TEST(Holdings, CountEvenWhenNoDescriptorIsLeft) {
 
 // --- progress and heartbeat ----------------------------------------------------------------------
 
-TEST(Progress, AddsUpWhatIsLoaded) {
+TEST(Progress, TellsWhatIsLoaded) {
   testing::ManualClock clock;
   Progress progress;
-  EXPECT_EQ(progress.at(clock.now()).loaded_bytes, 0U);
+  EXPECT_EQ(progress.at(clock.now()).load.bytes, 0U);
 
-  progress.loaded(1000);
-  progress.loaded(24);
+  progress.loaded({LoadProgress::Work::converting, 1000, 5000, 3, 12});
 
-  EXPECT_EQ(progress.at(clock.now()).loaded_bytes, 1024U);
+  const LoadProgress load = progress.at(clock.now()).load;
+  EXPECT_EQ(load.work, LoadProgress::Work::converting);
+  EXPECT_EQ(load.bytes, 1000U);
+  EXPECT_EQ(load.bytes_in_all, 5000U);
+  EXPECT_EQ(load.tensors, 3U);
+  EXPECT_EQ(load.tensors_in_all, 12U);
 }
 
 TEST(Progress, DoesNotCountForAStepWhatTheProcessSlept) {
@@ -321,12 +325,12 @@ class Heartbeat : public ::testing::Test {
 };
 
 TEST_F(Heartbeat, GoesOnByItself) {
-  progress.loaded(7);
+  progress.loaded({.bytes = 7});
   HeartbeatThread heartbeat(*channel, progress, clock, std::chrono::milliseconds(1));
 
   beats(20);
 
-  EXPECT_EQ(beat.loaded_bytes, 7U);
+  EXPECT_EQ(beat.load.bytes, 7U);
 }
 
 TEST_F(Heartbeat, IsHalfAsFastInAWorkerThatRests) {

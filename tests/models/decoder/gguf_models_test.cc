@@ -296,8 +296,12 @@ TEST_F(GgufLoading, TellsHowFarItIs) {
   GgufBytes file = model();
   ModelSource source;
   source.path = write(file);
-  std::uint64_t told = 0;
-  source.on_progress = [&](std::uint64_t bytes) { told += bytes; };
+  LoadProgress told;
+  std::vector<LoadProgress::Work> works;
+  source.on_progress = [&](const LoadProgress& now) {
+    told = now;
+    if (works.empty() || works.back() != now.work) works.push_back(now.work);
+  };
   auto model = load_model(source);
   ASSERT_TRUE(model);
 
@@ -305,8 +309,11 @@ TEST_F(GgufLoading, TellsHowFarItIs) {
   for (const GgufBytes::Tensor& tensor : file.tensors)
     tensors += tensor.data.size();
   std::uint64_t norms = 5 * 64 * 4;
-  EXPECT_EQ(told, file.bytes().size() + tensors + (*model)->info().weight_bytes - norms)
+  EXPECT_EQ(told.bytes, file.bytes().size() + tensors + (*model)->info().weight_bytes - norms)
       << "read, looked through, and converted";
+  EXPECT_EQ(told.bytes, told.bytes_in_all);
+  using Work = LoadProgress::Work;
+  EXPECT_EQ(works, (std::vector<Work>{Work::reading, Work::checking, Work::converting}));
 }
 
 TEST_F(GgufLoading, KnowsAFileAgain) {
