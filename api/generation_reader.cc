@@ -33,7 +33,6 @@ std::variant<OpenAiRequest, ApiError> GenerationReader::read() {
 }
 
 /// Every member of the body is known, known to be unsupported, or unknown.
-/// Every member of the body is known, known to be unsupported, or unknown.
 std::optional<ApiError> GenerationReader::sort_fields() {
   for (Value member : root_) {
     FieldRule rule = find_field(kind_, member.key());

@@ -2,6 +2,9 @@
 
 #include "base/check.h"
 
+#include <cstdint>
+#include <cstring>
+
 namespace sluice {
 namespace {
 
@@ -48,11 +51,24 @@ Step step_at(std::string_view text, std::size_t at) {
   return {lead.size, true, false};
 }
 
+/// The end of the ASCII that begins at `at`, or a place before it: eight bytes are looked at
+/// together.
+std::size_t skip_ascii(std::string_view text, std::size_t at) {
+  std::uint64_t eight = 0;
+  for (; text.size() - at >= sizeof eight; at += sizeof eight) {
+    std::memcpy(&eight, text.data() + at, sizeof eight);
+    if ((eight & 0x8080808080808080) != 0) break;
+  }
+  return at;
+}
+
 }  // namespace
 
 std::size_t valid_utf8_prefix(std::string_view text) {
   std::size_t at = 0;
-  while (at < text.size()) {
+  for (;;) {
+    at = skip_ascii(text, at);
+    if (at == text.size()) break;
     Step step = step_at(text, at);
     if (!step.whole) break;
     at += step.size;
@@ -75,6 +91,10 @@ std::string repair_utf8(std::string_view text) {
   std::string repaired;
   repaired.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
+    const std::size_t ascii = skip_ascii(text, at);
+    repaired.append(text.substr(at, ascii - at));
+    at = ascii;
+    if (at == text.size()) break;
     Step step = step_at(text, at);
     if (step.whole) {
       repaired.append(text.substr(at, step.size));

@@ -10,10 +10,11 @@
 #include "models/template/value.h"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -264,7 +265,7 @@ struct JumpStatement : Statement {
 
 struct ParsedTemplate {
   Body body;
-  std::unordered_map<std::string, Symbol> symbols;
+  std::map<std::string, Symbol, std::less<>> symbols;
 };
 
 }  // namespace sluice::jinja

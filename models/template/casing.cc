@@ -174,6 +174,13 @@ bool is_final_sigma(std::string_view text, std::size_t begin, std::size_t end) {
   return true;
 }
 
+char lower_ascii(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+char upper_ascii(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;
+}
+
 enum class Form : std::uint8_t { upper, lower, title };
 
 /// Appends a form of the character at bytes [begin, end) of `text`.
@@ -181,6 +188,11 @@ void append_form(
     std::string& out, std::string_view text, std::size_t begin, std::size_t end, Form form) {
   std::size_t at = begin;
   char32_t c = next_code_point(text, at);
+  if (c < 0x80) {  // most are
+    char letter = text[begin];
+    out += form == Form::lower ? lower_ascii(letter) : upper_ascii(letter);
+    return;
+  }
   auto code = static_cast<utf8proc_int32_t>(c);
   if (form == Form::lower) {
     if (c == kCapitalSigma) {
@@ -196,12 +208,10 @@ void append_form(
     if (lower == code) out += text.substr(begin, end - begin);
     return;
   }
-  const auto* special =
-      c < 0x80 ? std::end(kSpecialCases)
-               : std::lower_bound(std::begin(kSpecialCases),
-                                  std::end(kSpecialCases),
-                                  c,
-                                  [](const SpecialCase& s, char32_t x) { return s.character < x; });
+  const auto* special = std::lower_bound(
+      std::begin(kSpecialCases), std::end(kSpecialCases), c, [](const SpecialCase& s, char32_t x) {
+        return s.character < x;
+      });
   if (special != std::end(kSpecialCases) && special->character == c) {
     for (char32_t each : form == Form::upper ? special->upper : special->title)
       append_utf8(out, each);

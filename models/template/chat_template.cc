@@ -109,15 +109,27 @@ void define_inputs(Evaluator& evaluator, const ChatInputs& inputs, const Value& 
   if (!inputs.variables->is(Kind::dict)) refuse("chat_template_kwargs is not an object");
   for (const Entry& entry : *inputs.variables->dict) {
     if (!entry.key.is(Kind::text)) refuse("chat_template_kwargs: a name is not a string");
-    std::string name(entry.key.text.view());
+    std::string_view name = entry.key.text.view();
     if (ChatTemplate::is_reserved(name))
-      refuse("chat_template_kwargs: '" + name + "' is set by the server");
+      refuse("chat_template_kwargs: '" + std::string(name) + "' is set by the server");
     evaluator.define(name, entry.value);
   }
 }
 
+/// The output, in which nothing marks a continuation.
+Prompt whole_prompt(TextBuilder& output) {
+  Prompt prompt;
+  std::size_t begin = 0;
+  for (const OriginRun& run : output.runs()) {
+    if (run.origin == Origin::untrusted) prompt.untrusted.push_back({begin, run.end});
+    begin = run.end;
+  }
+  prompt.text = output.take();
+  return prompt;
+}
+
 /// The output without what marks a continuation.
-Prompt prompt_of(const TextBuilder& output) {
+Prompt without_marks(const TextBuilder& output) {
   Prompt prompt;
   std::size_t begin = 0;
   for (const OriginRun& run : output.runs()) {
@@ -163,7 +175,7 @@ Prompt continued_prompt(const TextBuilder& output, const Text& continued) {
     }
     begin = run.end;
   }
-  Prompt prompt = prompt_of(output);
+  Prompt prompt = without_marks(output);
   std::string_view wanted = strip_spaces(continued.view(), Side::both);
   if (place == std::string::npos || prompt.text.find(wanted) == std::string::npos)
     refuse(
@@ -230,7 +242,7 @@ Result<Prompt> ChatTemplate::render(const ChatInputs& inputs, const Limits& limi
     define_inputs(evaluator, inputs, messages);
     evaluator.run();
     return inputs.continue_final_message ? continued_prompt(evaluator.output(), continued)
-                                         : prompt_of(evaluator.output());
+                                         : whole_prompt(evaluator.output());
   } catch (const TemplateFailure& failure) {
     return as_error(failure);
   }

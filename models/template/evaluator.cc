@@ -11,8 +11,9 @@ namespace sluice::jinja {
 namespace {
 
 constexpr Symbol kNoSymbol = UINT32_MAX;
+constexpr std::size_t kOutputExpected = 256;
 
-Symbol symbol_of(const ParsedTemplate& parsed, const std::string& name) {
+Symbol symbol_of(const ParsedTemplate& parsed, std::string_view name) {
   auto found = parsed.symbols.find(name);
   return found == parsed.symbols.end() ? kNoSymbol : found->second;
 }
@@ -30,9 +31,9 @@ Evaluator::Evaluator(Runtime& runtime, const ParsedTemplate& parsed, std::size_t
       parsed_(parsed),
       output_bytes_max_(output_bytes_max),
       loop_symbol_(symbol_of(parsed, "loop")),
-      output_(runtime.heap()) {}
+      output_(runtime.heap(), kOutputExpected) {}
 
-void Evaluator::define(const std::string& name, const Value& value) {
+void Evaluator::define(std::string_view name, const Value& value) {
   Symbol symbol = symbol_of(parsed_, name);
   if (symbol != kNoSymbol) set(root_, symbol, value);
 }

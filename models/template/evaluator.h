@@ -33,9 +33,9 @@ class Evaluator {
   Evaluator(Runtime& runtime, const ParsedTemplate& parsed, std::size_t output_bytes_max);
 
   /// A variable of the context; one that the template does not name is left out.
-  void define(const std::string& name, const Value& value);
+  void define(std::string_view name, const Value& value);
   void run();
-  [[nodiscard]] const TextBuilder& output() const { return output_; }
+  [[nodiscard]] TextBuilder& output() { return output_; }
 
  private:
   enum class Flow : std::uint8_t { next, break_loop, continue_loop };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace sluice::jinja {
 namespace {
@@ -49,6 +50,12 @@ void TextBuilder::append(const Text& text) {
     append(text.view().substr(begin, text.runs[i].end - begin), text.runs[i].origin);
     begin = text.runs[i].end;
   }
+}
+
+std::string TextBuilder::take() {
+  heap_.release(text_.size());
+  runs_.clear();
+  return std::exchange(text_, {});
 }
 
 Value TextBuilder::finish(ValueHeap& heap) const {

@@ -15,7 +15,10 @@ namespace sluice::jinja {
 /// Builds a text piece by piece. What it holds counts as used by its heap for as long as it lives.
 class TextBuilder {
  public:
-  explicit TextBuilder(ValueHeap& heap) : heap_(heap) {}
+  ///   expected  as many bytes need not make it grow
+  explicit TextBuilder(ValueHeap& heap, std::size_t expected = 0) : heap_(heap) {
+    text_.reserve(expected);
+  }
   TextBuilder(const TextBuilder&) = delete;
   TextBuilder& operator=(const TextBuilder&) = delete;
   ~TextBuilder() { heap_.release(text_.size()); }
@@ -29,6 +32,8 @@ class TextBuilder {
   [[nodiscard]] const std::vector<OriginRun>& runs() const { return runs_; }
   /// What was built, copied into `heap`.
   [[nodiscard]] Value finish(ValueHeap& heap) const;
+  /// What was built, which is here no longer.
+  [[nodiscard]] std::string take();
 
  private:
   ValueHeap& heap_;

@@ -2,11 +2,13 @@
 // of their bytes came from outside.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -194,8 +196,8 @@ class ValueHeap {
  public:
   explicit ValueHeap(std::size_t bytes_max = std::numeric_limits<std::size_t>::max())
       : bytes_max_(bytes_max) {}
-  ValueHeap(ValueHeap&&) = default;
-  ValueHeap& operator=(ValueHeap&&) = default;
+  ValueHeap(const ValueHeap&) = delete;
+  ValueHeap& operator=(const ValueHeap&) = delete;
 
   /// A copy of `text`, which is valid UTF-8 of less than 4 GiB.
   Value text(std::string_view text, Origin origin);
@@ -232,18 +234,23 @@ class ValueHeap {
  private:
   /// A piece of memory that is handed out from its beginning.
   struct Area {
-    char* begin = nullptr;
-    char* free = nullptr;
-    char* end = nullptr;
+    explicit Area(std::span<char> memory)
+        : begin(memory.data()), free(begin), end(begin + memory.size()) {}
+    char* begin;
+    char* free;
+    char* end;
   };
   /// `size` bytes of `area`; where they do not fit, of a new piece with `spare` bytes more.
   char* take(Area& area, std::size_t size, std::size_t align, std::size_t spare);
   void* allocate_bytes(std::size_t count, std::size_t size, std::size_t align);
   void index(Dict* dict);
 
+  // A short conversation needs no more than these.
+  alignas(std::max_align_t) std::array<char, 512> first_objects_;
+  std::array<char, 128> first_texts_;
   std::vector<std::unique_ptr<char[]>> chunks_;
-  Area objects_;
-  Area texts_;  // of their own, so that a text can grow where it lies
+  Area objects_{first_objects_};
+  Area texts_{first_texts_};  // of their own, so that a text can grow where it lies
   std::size_t bytes_used_ = 0;
   std::size_t bytes_max_;
 };
