@@ -181,8 +181,11 @@ Marked lower_case(const Marked& marked) {
 Result<Normalizer> Normalizer::load(const json::value* entry, const std::string& place) {
   Normalizer normalizer;
   if (entry == nullptr || entry->is_null()) return normalizer;
-  Result<void> added = normalizer.add(*entry, place + ": normalizer", 0);
-  if (!added) return added.error();
+  const std::string here = place + ": normalizer";
+  auto components = components_of(*entry, "normalizers", here);
+  if (!components) return components.error();
+  for (const Component& component : *components)
+    if (auto added = normalizer.add(component, here); !added) return added.error();
   return normalizer;
 }
 
@@ -254,22 +257,10 @@ Result<void> Normalizer::add_replace(const json::object& entry, const std::strin
   return {};
 }
 
-Result<void> Normalizer::add(const json::value& entry, const std::string& place, int depth) {
-  constexpr int kDepthMax = 8;
-  if (!entry.is_object() || depth > kDepthMax)
-    return Error{ErrorCode::invalid_argument, place + ": is " + describe(entry)};
-  JsonFields fields(entry.get_object(), place);
-  std::string type = fields.string("type");
-  if (fields.failed()) return fields.error();
-  if (type == "Sequence") {
-    const json::array* list = fields.array("normalizers");
-    if (fields.failed() || list == nullptr)
-      return Error{ErrorCode::invalid_argument, place + ": a Sequence without 'normalizers'"};
-    for (const json::value& inner : *list) {
-      Result<void> added = add(inner, place, depth + 1);
-      if (!added) return added;
-    }
-  } else if (type == "NFC") {
+Result<void> Normalizer::add(const Component& component, const std::string& place) {
+  JsonFields fields(*component.object, place);
+  const std::string& type = component.type;
+  if (type == "NFC") {
     add_nfc();
   } else if (type == "NFD") {
     add_unicode_form(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, 1);
@@ -284,7 +275,7 @@ Result<void> Normalizer::add(const json::value& entry, const std::string& place,
   } else if (type == "Prepend") {
     add_prepend(fields.string("prepend"));
   } else if (type == "Replace") {
-    return add_replace(entry.get_object(), place);
+    return add_replace(*component.object, place);
   } else {
     return Error{ErrorCode::invalid_argument,
                  place + ": type '" + type +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "models/tokenizer/component.h"
 #include "models/tokenizer/regex.h"
 #include "models/tokenizer/text_range.h"
 
@@ -44,7 +45,7 @@ class Normalizer {
 
  private:
   using Step = std::function<Result<Marked>(Marked)>;
-  Result<void> add(const boost::json::value& entry, const std::string& place, int depth);
+  Result<void> add(const Component& component, const std::string& place);
   Result<void> add_replace(const boost::json::object& entry, const std::string& place);
   void add_unicode_form(int options, std::size_t shrink);
 

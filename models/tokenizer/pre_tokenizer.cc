@@ -38,10 +38,12 @@ Result<PreTokenizer::Behavior> behavior_of(const std::string& name, JsonFields& 
 
 Result<PreTokenizer> PreTokenizer::load(const json::value* entry, const std::string& file) {
   PreTokenizer pre_tokenizer;
-  if (entry != nullptr && !entry->is_null()) {
-    Result<void> added = pre_tokenizer.add(*entry, file + ": pre_tokenizer", 0);
-    if (!added) return added.error();
-  }
+  if (entry == nullptr || entry->is_null()) return pre_tokenizer;
+  const std::string place = file + ": pre_tokenizer";
+  auto components = components_of(*entry, "pretokenizers", place);
+  if (!components) return components.error();
+  for (const Component& component : *components)
+    if (auto added = pre_tokenizer.add(component, place); !added) return added.error();
   return pre_tokenizer;
 }
 
@@ -80,27 +82,13 @@ Result<void> PreTokenizer::add_byte_level(bool prefix_space, bool cuts) {
   return added;
 }
 
-Result<void> PreTokenizer::add(const json::value& entry, const std::string& place, int depth) {
-  constexpr int kDepthMax = 8;
-  if (!entry.is_object() || depth > kDepthMax)
-    return Error{ErrorCode::invalid_argument, place + ": is " + describe(entry)};
-  JsonFields fields(entry.get_object(), place);
-  std::string type = fields.string("type");
-  if (fields.failed()) return fields.error();
-  if (type == "Sequence") {
-    const json::array* list = fields.array("pretokenizers");
-    if (list == nullptr)
-      return Error{ErrorCode::invalid_argument, place + ": a Sequence without 'pretokenizers'"};
-    for (const json::value& inner : *list) {
-      Result<void> added = add(inner, place, depth + 1);
-      if (!added) return added;
-    }
-    return {};
-  }
-  if (type == "Split") return load_split(entry.get_object(), place + ": Split");
+Result<void> PreTokenizer::add(const Component& component, const std::string& place) {
+  JsonFields fields(*component.object, place);
+  const std::string& type = component.type;
+  if (type == "Split") return load_split(*component.object, place + ": Split");
   if ((type == "ByteLevel" || type == "Metaspace") && byte_level_)
     return Error{ErrorCode::invalid_argument, place + ": " + type + " behind ByteLevel"};
-  if (type == "Metaspace") return load_metaspace(entry.get_object(), place + ": Metaspace");
+  if (type == "Metaspace") return load_metaspace(*component.object, place + ": Metaspace");
   Result<void> added;
   if (type == "ByteLevel") {
     bool prefix_space = fields.boolean("add_prefix_space", true);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "models/tokenizer/component.h"
 #include "models/tokenizer/regex.h"
 
 #include <boost/json/value.hpp>
@@ -68,7 +69,7 @@ class PreTokenizer {
     bool invert = false;  // what lies between the matches is the match
   };
 
-  Result<void> add(const boost::json::value& entry, const std::string& place, int depth);
+  Result<void> add(const Component& component, const std::string& place);
   Result<void> load_split(const boost::json::object& entry, const std::string& place);
   Result<void> load_metaspace(const boost::json::object& entry, const std::string& place);
   Result<void> add_regex(Stage stage, std::string_view pattern);

@@ -47,8 +47,10 @@ Result<TokenDecoder> TokenDecoder::load(const json::value* entry,
   TokenDecoder decoder;
   if (entry == nullptr || entry->is_null())
     return Error{ErrorCode::invalid_argument, place + " is missing"};
-  Result<void> added = decoder.add(*entry, place, 0);
-  if (!added) return added.error();
+  auto components = components_of(*entry, "decoders", place);
+  if (!components) return components.error();
+  for (const Component& component : *components)
+    if (auto added = decoder.add(component, place); !added) return added.error();
   auto of_bytes = std::count(decoder.steps_.begin(), decoder.steps_.end(), Step::byte_level);
   if (of_bytes != (byte_level ? 1 : 0) || (byte_level && decoder.steps_.size() != 1))
     return Error{ErrorCode::invalid_argument,
@@ -58,32 +60,18 @@ Result<TokenDecoder> TokenDecoder::load(const json::value* entry,
   return decoder;
 }
 
-Result<void> TokenDecoder::add(const json::value& entry, const std::string& place, int depth) {
-  constexpr int kDepthMax = 8;
-  if (!entry.is_object() || depth > kDepthMax)
-    return Error{ErrorCode::invalid_argument, place + ": is " + describe(entry)};
-  JsonFields fields(entry.get_object(), place);
-  std::string type = fields.string("type");
-  if (fields.failed()) return fields.error();
-  if (type == "Sequence") {
-    const json::array* list = fields.array("decoders");
-    if (list == nullptr) fields.refuse("decoders", "is missing");
-    if (fields.failed()) return fields.error();
-    for (const json::value& inner : *list) {
-      Result<void> added = add(inner, place, depth + 1);
-      if (!added) return added;
-    }
-    return {};
-  }
+Result<void> TokenDecoder::add(const Component& component, const std::string& place) {
+  JsonFields fields(*component.object, place);
+  const std::string& type = component.type;
   if (type == "Fuse") {
     fused_ = true;
     return {};
   }
-  if (type == "Strip") return add_strip(entry.get_object(), place + ": Strip");
+  if (type == "Strip") return add_strip(*component.object, place + ": Strip");
   if (fused_)
     return Error{ErrorCode::invalid_argument,
                  place + ": " + type + " behind Fuse is not supported (only Strip is)"};
-  if (type == "Replace") return add_replace(entry.get_object(), place + ": Replace");
+  if (type == "Replace") return add_replace(*component.object, place + ": Replace");
   if (type == "ByteLevel") {
     steps_.push_back(Step::byte_level);
   } else if (type == "ByteFallback") {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "models/tokenizer/component.h"
 
 #include <boost/json/value.hpp>
 
@@ -37,7 +38,7 @@ class TokenDecoder {
 
  private:
   enum class Step : std::uint8_t { byte_level, replace, byte_fallback };
-  Result<void> add(const boost::json::value& entry, const std::string& place, int depth);
+  Result<void> add(const Component& component, const std::string& place);
   Result<void> add_strip(const boost::json::object& entry, const std::string& place);
   Result<void> add_replace(const boost::json::object& entry, const std::string& place);
 
