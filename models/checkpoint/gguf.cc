@@ -22,6 +22,8 @@ constexpr std::uint64_t kCountMax = 65'536;  // of keys, and of tensors
 constexpr std::uint64_t kKeyBytesMin = 8 + 1 + 4 + 1;
 constexpr std::uint64_t kTensorBytesMin = 8 + 1 + 4 + 8 + 4 + 8;
 constexpr std::uint64_t kKeyNameMax = 65'535;
+constexpr std::uint64_t kArrayMax = std::uint64_t{1}
+                                    << 24;  // of elements: far more than any vocabulary
 constexpr std::uint64_t kTensorNameMax = 63;
 constexpr std::uint32_t kRankMax = 4;
 constexpr std::uint64_t kDimensionMax = std::uint64_t{1} << 40;
@@ -206,6 +208,9 @@ Result<void> GgufParser::read_elements(GgufValue& value, const std::string& what
                    std::string(to_string(value.type)) + ", but the " +
                    std::to_string(cursor_.remaining()) +
                    " bytes that are left in the file hold at most " + std::to_string(count_max));
+  if (value.count > kArrayMax)
+    return damaged(what + " has " + std::to_string(value.count) + " elements, the limit is " +
+                   std::to_string(kArrayMax));
   if (value.type == GgufType::string) {
     for (std::uint64_t i = 0; i < value.count; ++i) {
       auto text =

@@ -225,6 +225,10 @@ TEST(Gguf, SaysWhichKeyIsWrong) {
             "hold at most 1");
   EXPECT_THAT(with(raw_text("a") + raw(std::uint32_t{9}, std::uint32_t{10}, ~std::uint64_t{0} / 8)),
               HasSubstr("has 2305843009213693951 elements of type u64"));
+  constexpr std::uint64_t kTooMany = (std::uint64_t{1} << 24) + 1;
+  EXPECT_EQ(with(raw_text("a") + raw(std::uint32_t{9}, std::uint32_t{0}, kTooMany) +
+                 std::string(kTooMany, 'x')),
+            "x.gguf: key 'a' has 16777217 elements, the limit is 16777216");
   EXPECT_EQ(with(raw_text("a") + raw(std::uint32_t{9}, std::uint32_t{8}, std::uint64_t{2}) +
                  raw_text("one") + raw(std::uint64_t{7}) + "two"),
             "x.gguf: key 'a'[1] has a length of 7 bytes, but only 3 are left in the file");
