@@ -25,7 +25,8 @@ constexpr std::string_view kHelp =
     "/new           forget what was said\n"
     "/system TEXT   say how to answer, from the next message on; without TEXT: nothing\n"
     "/exit          end, as Ctrl-D does\n"
-    "A backslash at the end of a line goes on with the next one. Ctrl-C stops an answer.\n";
+    "A backslash at the end of a line goes on with the next one. Ctrl-C stops an answer, which\n"
+    "stays in the conversation as far as it came.\n";
 
 /// Beside the conversation: prompts, help, errors.
 void say(std::string_view text) {
@@ -60,8 +61,7 @@ class Chat {
   /// What went wrong on the way to the server, in the words of whoever sits here.
   [[nodiscard]] Error explained(const Error& error) const {
     if (error.code != ErrorCode::not_found) return error;
-    return {ErrorCode::unavailable,
-            "nothing answers at " + shown_url(base_) + ": is it running? (make serve)"};
+    return {ErrorCode::unavailable, error.message + "; is a server running there?"};
   }
   [[nodiscard]] static Error refusal(int status, std::string_view body) {
     return {ErrorCode::unavailable,
@@ -129,13 +129,24 @@ class Chat {
     say(shown_line(options_.settings.model) + " at " + shown_url(base_) +
         "; /help lists the commands, Ctrl-D ends\n");
     ChatInputReader reader;
+    bool was_interrupted = false;
     for (;;) {
       say(reader.continues() ? "... " : "> ");
       Result<std::optional<std::string>> line = input_.line();
       if (!line && line.error().code != ErrorCode::cancelled) return line.error();
-      if (!line || !*line) {  // Ctrl-C or Ctrl-D
+      if (!line) {  // Ctrl-C; one that was meant for an answer may come a moment late
+        if (interrupts_.take() == SIGTERM || was_interrupted) {
+          say("\n");
+          return line.error();
+        }
+        was_interrupted = true;
+        reader = {};
+        say("\n(Ctrl-D ends, and so does a second Ctrl-C)\n");
+        continue;
+      }
+      was_interrupted = false;
+      if (!*line) {
         say("\n");
-        if (!line && interrupts_.take() == SIGTERM) return line.error();
         return {};
       }
       const auto input = reader.take_line(**line);

@@ -49,6 +49,10 @@ std::string chat_request_json(const ChatHistory& history, const ChatSettings& se
     body += ",\"temperature\":";
     append_json_float(body, *settings.temperature);
   }
+  if (settings.top_p) {
+    body += ",\"top_p\":";
+    append_json_float(body, *settings.top_p);
+  }
   if (settings.seed) {
     body += ",\"seed\":";
     append_json_int(body, *settings.seed);

@@ -36,6 +36,7 @@ struct ChatSettings {
   std::string model;
   std::optional<std::uint32_t> max_tokens;
   std::optional<float> temperature;
+  std::optional<float> top_p;
   std::optional<std::int64_t> seed;
 };
 

@@ -276,7 +276,7 @@ void add_serve(CLI::App& command, ServeOptions& options) {
             options.default_max_tokens,
             1,
             1 << 20,
-            "max_tokens of requests that name none");
+            "max_tokens of text completions that name none; chats may fill the context");
   add_count(
       command, "--queue-capacity", options.queue_capacity, 0, 1'000'000, "Sequences that may wait");
   add_count(command,
@@ -417,6 +417,8 @@ void add_stall_timeout(CLI::App& command, Duration& timeout) {
 }
 
 void add_chat(CLI::App& command, ChatOptions& options) {
+  // Scripts put defaults of theirs before what is given to them.
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command.add_option("--url", options.url, "The server; /v1 behind it may be left out")
       ->check([](const std::string& text) { return sentence(chat_base_url(text)); })
       ->capture_default_str();
@@ -432,6 +434,11 @@ void add_chat(CLI::App& command, ChatOptions& options) {
   command
       .add_option("--temperature", options.settings.temperature, "0: the likeliest token always")
       ->check(CLI::Range(0.0, 2.0));
+  command
+      .add_option("--top-p",
+                  options.settings.top_p,
+                  "Draw from the likeliest tokens that have this probability together")
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--seed", options.settings.seed, "The same seed gives the same answer");
   add_stall_timeout(command, options.stall_timeout);
 }

@@ -57,9 +57,10 @@ TEST(ChatHistory, MakesRequestsOfWhatIsSetOnly) {
 
   settings.max_tokens = 5;
   settings.temperature = 0.5F;
+  settings.top_p = 0.25F;
   settings.seed = -7;
   const std::string body = chat_request_json(history, settings);
-  EXPECT_TRUE(body.ends_with(R"("stream":true,"max_tokens":5,"temperature":0.5,"seed":-7})"))
+  EXPECT_TRUE(body.ends_with(R"("stream":true,"max_tokens":5,"temperature":0.5,"top_p":0.25,"seed":-7})"))
       << body;
 }
 

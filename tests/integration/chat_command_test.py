@@ -143,7 +143,9 @@ def test_leaves_bytes_for_a_program_as_they_are(fake):
 def test_says_that_nothing_answers():
     _, said = pipe("http://127.0.0.1:1", "Hi", code=9)
 
-    assert said == "sluice: nothing answers at http://127.0.0.1:1: is it running? (make serve)\n"
+    assert said == (
+        "sluice: http://127.0.0.1:1/v1/models: nothing answers at 127.0.0.1:1; is a server running there?\n"
+    )
 
 
 def test_shows_the_servers_own_words(fake):
@@ -264,8 +266,10 @@ def test_stops_an_answer_and_keeps_it_as_far_as_it_came(fake, terminal):
         {"role": "assistant", "content": "Once upon"},
         {"role": "user", "content": "Go on"},
     ]
-    terminal.type("\x03")  # at the prompt it ends the program
-    terminal.end()
+    terminal.type("\x03")  # a moment too late for an answer
+    terminal.wait_for("so does a second Ctrl-C)\n> ")
+    terminal.type("\x03")
+    terminal.end(130)
 
 
 def test_goes_on_after_an_error(fake, terminal):

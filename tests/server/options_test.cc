@@ -59,7 +59,11 @@ TEST(Options, TellWhomToTalkTo) {
                      "--max-tokens",
                      "9",
                      "--temperature",
+                     "1.5",
+                     "--temperature",
                      "0.5",
+                     "--top-p",
+                     "0.25",
                      "--seed",
                      "-3",
                      "--stall-timeout",
@@ -72,7 +76,8 @@ TEST(Options, TellWhomToTalkTo) {
   EXPECT_EQ(line.chat->api_key, "k");
   EXPECT_EQ(line.chat->settings.model, "m");
   EXPECT_EQ(line.chat->settings.max_tokens, 9U);
-  EXPECT_EQ(line.chat->settings.temperature, 0.5F);
+  EXPECT_EQ(line.chat->settings.temperature, 0.5F) << "the last one";
+  EXPECT_EQ(line.chat->settings.top_p, 0.25F);
   EXPECT_EQ(line.chat->settings.seed, -3);
   EXPECT_EQ(line.chat->stall_timeout, std::chrono::seconds(9));
   EXPECT_FALSE(parse({"chat"}).chat->settings.max_tokens);
