@@ -70,10 +70,14 @@ std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& co
         "--chat-template FILE or the name of a built-in template.");
   }
   if (conversation.tools && !chat->knows_tools())
-    return errors::unsupported_value("tools", "The chat template of the model knows no tools.");
+    return errors::unsupported_value("tools",
+                                     "The chat template of the model knows no tools. Leave them "
+                                     "out, or choose a model whose template shows tools.");
   if (conversation.has_tool_messages && !chat->knows_tool_messages())
-    return errors::unsupported_value("messages",
-                                     "The chat template of the model knows no tool messages.");
+    return errors::unsupported_value(
+        "messages",
+        "The chat template of the model knows no tool messages. Send their content as the user's, "
+        "or choose a model whose template shows tools.");
   jinja::ChatInputs inputs;
   ValueHeap heap;
   inputs.messages = messages_for(conversation, chat->wants_parts(), heap);

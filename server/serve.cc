@@ -135,6 +135,8 @@ class Server {
   }
 
   [[nodiscard]] bool failed() const { return application_->failed(); }
+  /// Whether the default model can be told a conversation.
+  [[nodiscard]] bool chats() const { return front_->models.front()->card.chat_template != nullptr; }
   [[nodiscard]] std::string address() const { return data_.front()->address().to_string(); }
   /// Requests that have no answer yet.
   [[nodiscard]] std::int64_t sessions() const {
@@ -291,6 +293,9 @@ class Server {
       bool usage = paths.error().code == ErrorCode::invalid_argument;
       return StartError{usage ? ExitCode::usage : ExitCode::load_failed, paths.error().message};
     }
+    if (options_.models.empty() && options_.paths.empty())
+      spdlog::info("no model is named: serving {}, which ships with the server",
+                   paths->front().name);
     std::vector<std::string> names;
     for (const NamedPath& path : *paths)
       names.push_back(path.name);
@@ -504,14 +509,18 @@ void write_ready_file(const std::string& path, const std::string& line) {
   if (failed) spdlog::error("--ready-file {}: {}", path, failed.message());
 }
 
-void announce(const ServeOptions& options, const std::string& line, const std::string& address) {
-  fmt::print("{}\n", line);
-  fmt::print(
-      "try: curl -N http://{}/v1/completions -H 'Content-Type: application/json' -d "
-      "'{{\"prompt\":\"In the "
-      "beginning\",\"max_tokens\":64,"
-      "\"stream\":true}}'\n",
-      address);
+///   chats  whether the default model can be told a conversation
+void announce(const ServeOptions& options,
+              const std::string& line,
+              const std::string& address,
+              bool chats) {
+  constexpr std::string_view kChat =
+      R"(chat/completions -H 'Content-Type: application/json' -d '{"messages":[{"role":"user",)"
+      R"("content":"What is the capital of France?"}],"max_tokens":64,"stream":true}')";
+  constexpr std::string_view kCompletion =
+      R"(completions -H 'Content-Type: application/json' -d '{"prompt":"In the beginning",)"
+      R"("max_tokens":64,"stream":true}')";
+  fmt::print("{}\ntry: curl -N http://{}/v1/{}\n", line, address, chats ? kChat : kCompletion);
   std::fflush(stdout);
   if (!options.ready_file.empty()) write_ready_file(options.ready_file, line + "\n");
 }
@@ -601,7 +610,7 @@ int serve(const ServeOptions& options) {
     }
     if (auto* line = std::get_if<std::string>(&state)) {
       display.reset();
-      announce(options, *line, server.address());
+      announce(options, *line, server.address(), server.chats());
       break;
     }
     if (auto lane = server.awaited()) display->show(*lane);
