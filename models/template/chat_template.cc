@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "models/template/evaluator.h"
 #include "models/template/failure.h"
+#include "models/template/globals.h"
 #include "models/template/inspection.h"
 #include "models/template/parser.h"
 #include "models/template/text.h"
@@ -194,7 +195,8 @@ Prompt continued_prompt(const TextBuilder& output, const Text& continued) {
 }  // namespace
 
 bool ChatTemplate::is_reserved(std::string_view variable) {
-  return std::find(std::begin(kReserved), std::end(kReserved), variable) != std::end(kReserved);
+  return find_builtin(variable) ||
+         std::find(std::begin(kReserved), std::end(kReserved), variable) != std::end(kReserved);
 }
 
 ChatTemplate::ChatTemplate(std::shared_ptr<const ParsedTemplate> parsed, std::string name)
@@ -216,7 +218,9 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view text, std::string name
                  place + " is not valid UTF-8 at byte " + std::to_string(valid)};
   try {
     auto parsed = std::make_shared<const ParsedTemplate>(Parser(text).parse());
-    return ChatTemplate(std::move(parsed), std::move(name));
+    ChatTemplate chat(std::move(parsed), std::move(name));
+    chat.knows_tool_calls_ = text.find("tool_calls") != std::string_view::npos;
+    return chat;
   } catch (const TemplateFailure& failure) {
     return Error{failure.code,
                  place + ", line " + std::to_string(failure.line) + ": " + failure.message};

@@ -74,6 +74,8 @@ class ChatTemplate {
   [[nodiscard]] bool knows_tools() const { return knows_tools_; }
   /// Whether it treats messages of the role "tool" by themselves. A template that prints any role
   /// as it is does not.
+  /// Whether it shows what an assistant calls.
+  [[nodiscard]] bool knows_tool_calls() const { return knows_tool_calls_; }
   [[nodiscard]] bool knows_tool_messages() const { return knows_tool_messages_; }
   /// Whether the content of a message has to be a list of parts ({"type": "text", "text": ...});
   /// else it has to be a string, and who has parts joins them with "\n". Found by trial: if no
@@ -93,6 +95,7 @@ class ChatTemplate {
   std::string name_;
   bool knows_tools_ = false;
   bool knows_tool_messages_ = false;
+  bool knows_tool_calls_ = false;
   bool wants_parts_ = false;
 };
 

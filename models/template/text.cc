@@ -162,7 +162,7 @@ std::size_t find_bytes(std::string_view text, std::string_view wanted, std::size
   if (wanted.empty()) return from;
   // memmem's work is linear in both sizes, unlike std::string_view::find's. It sees one stretch
   // after the other, because the address sanitizer looks at all that it is given before it starts.
-  std::size_t stretch = 4096 + wanted.size();
+  std::size_t stretch = 4096 + 2 * wanted.size();
   while (text.size() - from >= wanted.size()) {
     std::string_view part = text.substr(from, stretch);
     const void* found = memmem(part.data(), part.size(), wanted.data(), wanted.size());

@@ -173,5 +173,12 @@ TEST(ValueFromJson, RefusesWhatNestsTooDeeply) {
   EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
 }
 
+TEST(FindBytes, FindsLongTextsWhereverTheyBegin) {
+  const std::string wanted = std::string(6000, 'a') + "b";
+  for (std::size_t before : {0, 1, 4095, 4096, 10096, 20000})
+    EXPECT_EQ(find_bytes(std::string(before, 'a') + wanted + "c", wanted), before);
+  EXPECT_EQ(find_bytes(std::string(30000, 'a'), wanted), std::string_view::npos);
+}
+
 }  // namespace
 }  // namespace sluice::jinja
