@@ -78,6 +78,11 @@ std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& co
         "messages",
         "The chat template of the model knows no tool messages. Send their content as the user's, "
         "or choose a model whose template shows tools.");
+  if (conversation.has_tool_calls && !chat->knows_tool_calls())
+    return errors::unsupported_value(
+        "messages",
+        "The chat template of the model knows no tool calls. Leave them out, or choose a model "
+        "whose template shows tools.");
   jinja::ChatInputs inputs;
   ValueHeap heap;
   inputs.messages = messages_for(conversation, chat->wants_parts(), heap);
@@ -95,9 +100,11 @@ std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& co
   limits.output_bytes_max = std::max(kTextBytesMin, kTextFactor * conversation.text_bytes);
   auto prompt = chat->render(inputs, limits);
   if (prompt) return std::move(*prompt);
-  if (prompt.error().code == ErrorCode::invalid_argument)
-    return errors::template_error(prompt.error().message);
-  return errors::template_failed(prompt.error().message);
+  // A template is used only if it renders some small conversation: what it cannot do is up to this
+  // one.
+  if (prompt.error().code == ErrorCode::resource_exhausted)
+    return errors::template_failed(prompt.error().message);
+  return errors::template_error(prompt.error().message);
 }
 
 }  // namespace sluice

@@ -13,8 +13,8 @@ namespace sluice {
 /// Contents are given to the template as it takes them: parts are joined by line ends for one that
 /// wants strings, a string is one part for one that wants parts.
 ///
-/// Errors are the client's: 400 where the model has no template, knows no tools, or its template
-/// refuses the conversation; 500 where the template fails or goes beyond its limits.
+/// Errors are the client's: 400 where the model has no template, or one that knows no tools, or one
+/// that refuses the conversation or cannot render it; 500 where it goes beyond its limits.
 std::variant<jinja::Prompt, ApiError> render_conversation(const Conversation& conversation,
                                                           const ModelCard& model);
 

@@ -21,6 +21,7 @@ struct Conversation {
   bool add_generation_prompt = true;
   bool continue_final_message = false;
   bool has_tool_messages = false;
+  bool has_tool_calls = false;    ///< an assistant's message calls something
   std::size_t text_bytes = 0;     ///< of all strings
   std::int64_t unix_seconds = 0;  ///< when it arrived
 };

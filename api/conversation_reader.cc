@@ -28,6 +28,9 @@ std::optional<Json> member(Json object, std::string_view name) {
   return std::nullopt;
 }
 
+/// Values of a template are larger than what spells them; nobody has so much to say in so many.
+constexpr std::uint32_t kValuesMax = 1 << 17;
+
 /// A JSON value as a template reads it. Counts its strings.
 Value to_template_value(Conversation& conversation, Json json);
 
@@ -56,6 +59,9 @@ class MessagesReader {
     }
     auto role = read_role(message);
     if (!role) return {};
+    auto calls = member(message, "tool_calls");
+    calls_something_ = calls && !calls->is(JsonKind::null) && !calls->is_empty();
+    conversation_.has_tool_calls = conversation_.has_tool_calls || calls_something_;
     Dict* dict = heap_.dict(message.size() + 1);
     bool has_content = false;
     for (Json field : message) {
@@ -66,7 +72,7 @@ class MessagesReader {
     if (!has_content) {
       if (*role != "assistant")
         reader_.refuse(errors::missing_required_parameter(place_ + ".content"));
-      heap_.set(dict, Value::trusted("content"), Value::none(Origin::untrusted));
+      heap_.set(dict, Value::trusted("content"), no_content());
     }
     return Value::of(dict);
   }
@@ -105,7 +111,7 @@ class MessagesReader {
     if (content.is(JsonKind::null)) {
       if (role != "assistant")
         reader_.wrong(place, "a string or an array of parts (null is the assistant's)", content);
-      return Value::none(Origin::untrusted);
+      return no_content();
     }
     if (content.is(JsonKind::string)) {
       conversation_.has_strings = true;
@@ -124,6 +130,14 @@ class MessagesReader {
       heap_.append(parts, text_part(heap_, text(*words)));
     }
     return Value::of(parts);
+  }
+
+  /// Of an assistant. Some templates tell messages with calls by it; where there are none it means
+  /// that nothing was said, and few templates could show anything else.
+  Value no_content() {
+    if (calls_something_) return Value::none(Origin::untrusted);
+    conversation_.has_strings = true;
+    return text("");
   }
 
   /// The text of a part.
@@ -187,24 +201,38 @@ class MessagesReader {
     return Value::of(dict);
   }
 
-  /// The arguments come as JSON in a string; templates take them as values.
   Value read_function(Json function, const std::string& place) {
-    Dict* dict = heap_.dict(function.size());
+    Dict* dict = heap_.dict(function.size() + 1);
+    heap_.set(dict, Value::trusted("arguments"), Value::of(heap_.dict()));
     for (Json field : function) {
-      Value value = to_template_value(conversation_, field);
-      if (field.key() == "arguments" && field.is(JsonKind::string)) {
-        auto parsed = JsonTape::parse(field.string());
-        if (auto* fault = std::get_if<JsonFault>(&parsed)) {
-          std::string name = place + ".arguments";
-          reader_.refuse(
-              errors::invalid_value(name, name + " must be JSON in a string: " + fault->message));
-          return {};
-        }
-        value = to_template_value(conversation_, std::get<JsonTape>(parsed).root());
-      }
-      heap_.set(dict, text(field.key()), value);
+      bool is_text = field.key() == "arguments" && field.is(JsonKind::string);
+      heap_.set(dict,
+                text(field.key()),
+                is_text ? read_arguments(field.string(), place + ".arguments")
+                        : to_template_value(conversation_, field));
+      if (!reader_.ok()) break;
     }
     return Value::of(dict);
+  }
+
+  /// They come as JSON in a string, which is empty where there are none; templates take them as
+  /// values.
+  Value read_arguments(std::string_view spelled, const std::string& name) {
+    if (spelled.empty()) return Value::of(heap_.dict());
+    auto parsed = JsonTape::parse(spelled);
+    const auto* tape = std::get_if<JsonTape>(&parsed);
+    if (tape == nullptr) {
+      reader_.refuse(errors::invalid_value(name, name + " must be JSON in a string"));
+      return {};
+    }
+    argument_values_ += tape->root().values_inside();
+    if (argument_values_ > kValuesMax) {
+      reader_.refuse(errors::invalid_value(name,
+                                           "the arguments of all calls must hold at most " +
+                                               std::to_string(kValuesMax) + " JSON values"));
+      return {};
+    }
+    return to_template_value(conversation_, tape->root());
   }
 
   Value text(std::string_view bytes) {
@@ -215,7 +243,9 @@ class MessagesReader {
   FieldReader& reader_;
   Conversation& conversation_;
   ValueHeap& heap_;
-  std::string place_;  // "messages[3]"
+  std::string place_;             // "messages[3]"
+  bool calls_something_ = false;  // the message at hand
+  std::uint64_t argument_values_ = 0;
 };
 
 Value to_template_value(Conversation& conversation, Json json) {
@@ -251,9 +281,6 @@ Value to_template_value(Conversation& conversation, Json json) {
   return {};
 }
 
-/// Values of a template are larger than what spells them; nobody has so much to say in so many.
-constexpr std::uint32_t kValuesMax = 1 << 17;
-
 void check_size(FieldReader& reader, std::string_view name, const FieldReader::Field& field) {
   std::uint32_t values = field ? field->values_inside() : 0;
   if (values <= kValuesMax) return;
@@ -274,6 +301,20 @@ void read_messages(FieldReader& reader, FieldReader::Field messages, Conversatio
   } else {
     MessagesReader(reader, conversation).read(*messages);
   }
+}
+
+/// Functions that name no parameters have none; templates want to see that.
+Value with_parameters(ValueHeap& heap, const Value& tools) {
+  for (std::uint32_t i = 0; i < tools.list->size; ++i) {
+    const Value* found = tools.list->at(i).dict->find("function");
+    auto* function = const_cast<Dict*>(found->dict);  // just made, and ours
+    if (function->find("parameters") != nullptr) continue;
+    Dict* parameters = heap.dict(2);
+    heap.set(parameters, Value::trusted("type"), Value::trusted("object"));
+    heap.set(parameters, Value::trusted("properties"), Value::of(heap.dict()));
+    heap.set(function, Value::trusted("parameters"), Value::of(parameters));
+  }
+  return tools;
 }
 
 void read_tools(FieldReader& reader, FieldReader::Field tools, Conversation& conversation) {
@@ -299,7 +340,7 @@ void read_tools(FieldReader& reader, FieldReader::Field tools, Conversation& con
       return;
     }
   }
-  conversation.tools = to_template_value(conversation, *tools);
+  conversation.tools = with_parameters(conversation.heap, to_template_value(conversation, *tools));
 }
 
 void read_tool_choice(FieldReader& reader, FieldReader::Field choice, Conversation& conversation) {

@@ -88,7 +88,8 @@ class PromptTokenizer {
     if (!ids && ids.error().code == ErrorCode::resource_exhausted) {
       return errors::context_length_exceeded(static_cast<std::uint64_t>(options_.context),
                                              limit().tokens_max + 1,
-                                             options_.max_tokens);
+                                             options_.max_tokens,
+                                             true);
     }
     if (!ids) return errors::invalid_value(options_.name, ids.error().message);
     result_.tokens = std::move(*ids);

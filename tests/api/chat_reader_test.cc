@@ -100,6 +100,48 @@ TEST(ChatReader, LeavesOtherMembersOfAMessageToTheTemplate) {
             "ann c1 whyNone");
 }
 
+TEST(ChatReader, TakesAnAssistantThatSaysNothingForAnEmptyText) {
+  for (std::string_view said :
+       {R"("content":null)", R"("name":"a")", R"("content":"","tool_calls":[])"})
+    EXPECT_EQ(render(of_messages(R"([{"role":"assistant",)" + std::string(said) + "}]"),
+                     "{% for m in messages %}{{ '<' + m.content + '>' }}{% endfor %}"),
+              "<>")
+        << said;
+}
+
+TEST(ChatReader, RefusesCallsWhereTheTemplateShowsNone) {
+  EXPECT_THAT(
+      render(of_messages(R"([{"role":"assistant","content":"x",)"
+                         R"("tool_calls":[{"function":{"name":"f"}}]}])"),
+             kContents),
+      HasSubstr("400 unsupported_value: The chat template of the model knows no tool calls"));
+}
+
+TEST(ChatReader, TakesNoArgumentsForAnEmptyObject) {
+  constexpr std::string_view kCalls =
+      "{% for m in messages %}{% for call in m.tool_calls %}{{ call.function.arguments | tojson }}"
+      "{% endfor %}{{ m.content }}{% endfor %}";
+  for (std::string_view arguments : {"", R"(,"arguments":"")", R"(,"arguments":"{}")"})
+    EXPECT_EQ(render(of_messages(R"([{"role":"assistant","content":"","tool_calls":[{"function":)"
+                                 R"({"name":"f")" +
+                                 std::string(arguments) + "}}]}]"),
+                     kCalls),
+              "{}")
+        << arguments;
+}
+
+TEST(ChatReader, BoundsTheValuesOfAllArguments) {
+  std::string many = "[";
+  for (int i = 0; i < 1 << 16; ++i)
+    many += "0,";
+  std::string call = R"({"function":{"name":"f","arguments":")" + many + R"(0]"}})";
+  EXPECT_EQ(accept(of_messages(R"([{"role":"assistant","tool_calls":[)" + call + "]}]")).n, 1U);
+  ApiError error =
+      refuse(of_messages(R"([{"role":"assistant","tool_calls":[)" + call + "," + call + "]}]"));
+  EXPECT_EQ(error.param, "messages[0].tool_calls[1].function.arguments");
+  EXPECT_EQ(error.message, "the arguments of all calls must hold at most 131072 JSON values");
+}
+
 TEST(ChatReader, ReadsTheArgumentsOfCallsAsJson) {
   constexpr std::string_view kCalls =
       "{% for m in messages %}{% for call in m.tool_calls %}{{ call.function.name }}"
@@ -170,6 +212,9 @@ TEST(ChatReader, ShowsToolsToTemplatesThatKnowThem) {
       "{% for m in messages %}{{ m.content }}{% endfor %}";
   std::string tools = R"("tools":[{"type":"function","function":{"name":"clock"}}])";
   EXPECT_EQ(render(chat(tools), kTools), "clockhi");
+  EXPECT_EQ(
+      render(chat(tools), "{{ tools[0].function.parameters | tojson }}{{ messages[0].content }}"),
+      R"({"type": "object", "properties": {}}hi)");
   EXPECT_EQ(render(chat(tools + R"(,"tool_choice":"auto","parallel_tool_calls":false)"), kTools),
             "clockhi");
   EXPECT_EQ(render(chat(tools + R"(,"tool_choice":"none")"), kContents), "[user: hi]");
@@ -197,6 +242,8 @@ TEST(ChatReader, PassesVariablesOnButNotOverItsOwn) {
             "calmhi");
   ApiError error = refuse(chat(R"("chat_template_kwargs":{"messages":[]})"));
   EXPECT_EQ(error.param, "chat_template_kwargs.messages");
+  error = refuse(chat(R"("chat_template_kwargs":{"range":1})"));
+  EXPECT_EQ(error.param, "chat_template_kwargs.range");
 }
 
 TEST(ChatReader, EndsThePromptAsItIsAsked) {
@@ -214,11 +261,12 @@ TEST(ChatReader, EndsThePromptAsItIsAsked) {
             "continue_final_message");
 }
 
-TEST(ChatReader, TellsATemplateThatRefusesFromOneThatFails) {
+TEST(ChatReader, TellsAConversationThatCannotBeRenderedFromATemplateWithoutEnd) {
   EXPECT_EQ(render(chat(""), "{{ raise_exception('roles must alternate') }}"),
             "400 template_error: roles must alternate");
-  EXPECT_THAT(render(chat(""), "{{ messages[0].nothing.at_all }}"),
-              HasSubstr("500 template_error"));
+  EXPECT_THAT(
+      render(chat(""), "{{ messages[0].nothing.at_all }}"),
+      HasSubstr("400 template_error: chat template 'test', line 1: 'nothing' is undefined"));
   EXPECT_THAT(render(chat(""),
                      "{% for i in range(99999) %}{% for j in range(99999) %}"
                      "{% endfor %}{% endfor %}"),
