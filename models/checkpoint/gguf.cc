@@ -158,7 +158,7 @@ Result<void> GgufParser::read_header() {
   if (std::string what = describe_stand_in(start); !what.empty()) return damaged(what);
   std::string_view magic = start.substr(0, 4);
   if (magic.size() == 4 && magic != "GGUF")
-    return damaged("begins with " + quoted(magic) + ", a GGUF file with 'GGUF'");
+    return damaged("is no GGUF file: it begins with " + quoted(magic) + " instead of 'GGUF'");
   if (bytes_.size() < kHeaderBytes)
     return damaged("has " + std::to_string(bytes_.size()) + " bytes, the header alone takes " +
                    std::to_string(kHeaderBytes));

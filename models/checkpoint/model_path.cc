@@ -65,10 +65,11 @@ Result<std::string> find_snapshot(const std::string& folder) {
 Result<ModelPath> find_model(const std::string& path) {
   std::error_code error;
   fs::file_status status = fs::status(path, error);
-  if (!fs::is_directory(status)) {
-    bool is_file = fs::exists(status) || std::string_view(path).ends_with(kGguf);
-    return ModelPath{is_file ? WeightsFormat::gguf : WeightsFormat::safetensors, path};
+  if (!fs::exists(status)) {  // or cannot be looked at
+    std::string why = error ? error.message() : "No such file or directory";
+    return Error{ErrorCode::not_found, path + ": " + why};
   }
+  if (!fs::is_directory(status)) return ModelPath{WeightsFormat::gguf, path};
   std::string folder = path;
   if (last_part(path).starts_with(kCacheMark) && !exists(path + "/config.json")) {
     Result<std::string> snapshot = find_snapshot(path);

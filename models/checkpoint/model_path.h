@@ -18,8 +18,8 @@ struct ModelPath {
 ///   a file                     is GGUF, whatever it is called
 ///   a folder                   with *.safetensors, or else with one *.gguf
 ///   a folder models--ORG--NAME of Hugging Face's cache: the snapshot that refs/main names
-/// Other paths count as folders in Hugging Face's format, whose readers say what is missing.
-/// Errors: not_found (a *.gguf, a snapshot), invalid_argument (several *.gguf, which are listed).
+/// Other folders count as such in Hugging Face's format, whose readers say what is missing.
+/// Errors: not_found (nothing is there, or no snapshot), invalid_argument (several *.gguf, which are listed).
 Result<ModelPath> find_model(const std::string& path);
 
 }  // namespace sluice

@@ -12,6 +12,9 @@ namespace {
 
 namespace json = boost::json;
 
+/// Far more than any is long; finding them takes memory for every byte.
+constexpr std::size_t kContentBytesMax = 1024;
+
 /// The code point of a valid text that starts at `at`; `size` is its length in bytes.
 std::int32_t code_point_at(std::string_view text, std::size_t at, std::size_t& size) {
   utf8proc_int32_t c = 0;
@@ -180,6 +183,10 @@ Result<std::vector<AddedToken>> load_added_tokens(const json::value* list,
         static_cast<TokenId>(fields.integer("id", 0, std::numeric_limits<TokenId>::max() - 1));
     token.content = fields.string("content");
     if (token.content.empty()) fields.refuse("content", "is empty");
+    if (token.content.size() > kContentBytesMax)
+      fields.refuse("content",
+                    "has " + std::to_string(token.content.size()) + " bytes, the limit is " +
+                        std::to_string(kContentBytesMax));
     token.special = fields.boolean("special", false);
     token.single_word = fields.boolean("single_word", false);
     token.lstrip = fields.boolean("lstrip", false);

@@ -84,7 +84,7 @@ TEST_F(Loading, SaysWhichFolderIsMissing) {
 
   ASSERT_FALSE(model);
   EXPECT_EQ(model.error().code, ErrorCode::not_found);
-  EXPECT_THAT(model.error().message, HasSubstr("absent/config.json: No such file"));
+  EXPECT_THAT(model.error().message, HasSubstr("absent: No such file"));
 }
 
 TEST_F(Loading, SaysWhenTheWeightsAreMissing) {

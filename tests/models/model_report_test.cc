@@ -89,7 +89,8 @@ TEST(ModelReport, HasNothingToTellOfAFileThatIsNone) {
   auto report = report_model(SLUICE_SOURCE_DIR "/README.md", "auto");
 
   ASSERT_FALSE(report);
-  EXPECT_THAT(report.error().message, HasSubstr("README.md: begins with '# Sl'"));
+  EXPECT_THAT(report.error().message,
+              HasSubstr("README.md: is no GGUF file: it begins with '# Sl' instead of 'GGUF'"));
 }
 
 }  // namespace

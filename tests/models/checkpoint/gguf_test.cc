@@ -170,9 +170,9 @@ TEST(Gguf, GivesAnAnswerWhateverNumberStandsInTheFieldOfALength) {
 
 TEST(Gguf, SaysWhatIsWrongWithAHeader) {
   EXPECT_EQ(refusal("GGUF"), "x.gguf: has 4 bytes, the header alone takes 24");
-  EXPECT_EQ(refusal("text"), "x.gguf: begins with 'text', a GGUF file with 'GGUF'");
+  EXPECT_EQ(refusal("text"), "x.gguf: is no GGUF file: it begins with 'text' instead of 'GGUF'");
   EXPECT_EQ(refusal("PK\3\4" + std::string(40, '\0')),
-            "x.gguf: begins with 'PK..', a GGUF file with 'GGUF'");
+            "x.gguf: is no GGUF file: it begins with 'PK..' instead of 'GGUF'");
   EXPECT_THAT(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"),
               HasSubstr("is a Git LFS pointer to a file of 5 bytes"));
   GgufBytes file;

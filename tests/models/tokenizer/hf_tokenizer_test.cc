@@ -265,6 +265,9 @@ TEST_F(TokenizerFile, NamesTheFileAndTheEntryOfWhatIsWrong) {
               HasSubstr("but special_tokens has no '<x>'"));
   EXPECT_EQ(refusal(R"("id": 5, "content": "<s>")", R"("id": 5, "content": 9)"),
             "tokenizer.json: added_tokens[0]: content is 9, must be a string");
+  EXPECT_EQ(refusal(R"("id": 5, "content": "<s>")",
+                    R"("id": 5, "content": ")" + std::string(1025, 'x') + "\""),
+            "tokenizer.json: added_tokens[0]: content has 1025 bytes, the limit is 1024");
   EXPECT_EQ(refusal(R"("id": 5, "content": "<s>")", R"("id": 5, "content": "ab")"),
             "tokenizer.json: added token 'ab' has the id 5, in the vocabulary it has 2");
   EXPECT_EQ(refusal(R"("model": {)", R"("modal": {)"), "tokenizer.json: model is missing");
