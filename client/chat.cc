@@ -102,6 +102,8 @@ class Chat {
       shown = answer.text().size();
       if (!write_all(STDOUT_FILENO, shows_ ? terminal.take(news) : std::string(news)))
         return Error{ErrorCode::data_loss, "standard output: " + std::string(std::strerror(errno))};
+      // Nothing else is waited for: some servers keep the connection open.
+      if (taken && answer.is_done()) return Error{ErrorCode::cancelled, "the answer is complete"};
       return taken;
     };
     Result<HttpHead> head = client_.run(post, sink);
@@ -109,8 +111,8 @@ class Chat {
     if (shows_ || (!answer.text().empty() && !answer.text().ends_with('\n')))
       write_all(STDOUT_FILENO, "\n");
     history_.answer(answer.text());
-    if (!head) return explained(head.error());
-    if (head->status != 200) return refusal(head->status, refused);
+    if (!head && !answer.is_done()) return explained(head.error());
+    if (head && head->status != 200) return refusal(head->status, refused);
     if (Result<void> whole = answer.end(); !whole) return whole;
     if (answer.finish_reason() == "length") say("(cut: the answer has reached its token limit)\n");
     return {};

@@ -20,6 +20,8 @@ class ChatAnswer {
   Result<void> take(std::string_view piece);
   /// The body has ended. Errors: data_loss: the answer is not complete.
   [[nodiscard]] Result<void> end() const;
+  /// [DONE] has come.
+  [[nodiscard]] bool is_done() const { return done_; }
 
   /// All text so far.
   [[nodiscard]] const std::string& text() const { return text_; }

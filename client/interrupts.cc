@@ -19,6 +19,7 @@ Interrupts::Interrupts() {
     sigaddset(&set, signal);
   }
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // then the write that is too much says so
   pthread_sigmask(SIG_BLOCK, &set, &before_);
   descriptor_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   CHECK(descriptor_ >= 0);

@@ -47,6 +47,12 @@ std::string TerminalText::finish() {
   return safe;
 }
 
+std::string shown_text(std::string_view text) {
+  TerminalText terminal;
+  std::string shown = terminal.take(text);
+  return shown + terminal.finish();
+}
+
 std::string shown_line(std::string_view text, std::size_t bytes_max) {
   TerminalText terminal;
   std::string line = terminal.take(text.substr(0, bytes_max + 4));

@@ -19,6 +19,9 @@ class TerminalText {
   std::string waiting_;  // the beginning of a character
 };
 
+/// A whole text, made safe to show.
+std::string shown_text(std::string_view text);
+
 /// A text of others inside a message of ours: safe, one line, cut after `bytes_max` bytes.
 std::string shown_line(std::string_view text, std::size_t bytes_max = 300);
 

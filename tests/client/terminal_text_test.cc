@@ -42,6 +42,10 @@ TEST(TerminalText, ShowsWhatIsCompleteAtOnce) {
   EXPECT_EQ(terminal.finish(), "");
 }
 
+TEST(TerminalText, KeepsTheLinesOfAWholeText) {
+  EXPECT_EQ(shown_text("one\n\x1b]0;t\x07two\t\xC2"), "one\n\uFFFD]0;t\uFFFDtwo\t\uFFFD");
+}
+
 TEST(TerminalText, PutsWhatOthersSayOnOneLine) {
   EXPECT_EQ(shown_line("one\r\ntwo\tthree\x1b"), "one two three\uFFFD");
   EXPECT_EQ(shown_line("abcdefgh", 5), "abcde...");

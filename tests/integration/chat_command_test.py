@@ -194,6 +194,14 @@ def test_gives_up_on_a_server_that_says_nothing(fake):
     let_go.set()
 
 
+def test_does_not_wait_behind_the_end_of_an_answer(fake):
+    let_go = threading.Event()
+    fake.answers.append([piece("whole"), finish("stop"), DONE, let_go])
+
+    assert pipe(fake.url, "Hi")[0] == "whole\n"
+    let_go.set()
+
+
 def test_ends_by_an_interrupt(fake):
     process = subprocess.Popen(
         [str(BINARY), "chat", "--url", fake.url], env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import resource
 import signal
 import subprocess
 import threading
@@ -58,11 +59,12 @@ class Puller:
         kept = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
         self.environment = kept | {"HOME": str(self.home), "HF_ENDPOINT": hub.url}
 
-    def start(self, *arguments, **variables):
+    def start(self, *arguments, prepare=None, **variables):
         arguments = [str(argument) for argument in arguments] or ["hf:ORG/model"]
         return subprocess.Popen(
             [str(BINARY), "pull", *arguments],
             env=self.environment | variables,
+            preexec_fn=prepare,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -283,6 +285,12 @@ def test_looks_for_space_before_it_begins(hub, puller):
     said = puller.pull(code=9)
     assert "35.2 TB are to come, but only" in said and "HF_HUB_CACHE" in said
     assert not hub.asked("storage", "")
+
+
+def test_says_when_files_may_not_be_so_large(hub, puller):
+    said = puller.pull(code=9, prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (CUT, CUT)))
+
+    assert "cannot be written: File too large" in said
 
 
 def test_stops_when_nothing_comes(hub, puller):
