@@ -1,5 +1,7 @@
 #include "server/log_sink.h"
 
+#include "client/terminal_text.h"
+
 #include <fmt/format.h>
 #include <limits.h>
 #include <poll.h>
@@ -27,7 +29,8 @@ void LogSink::sink_it_(const spdlog::details::log_msg& message) {
     dropped_ = 0;
     cut_ = false;
   }
-  std::string text(line.data(), line.size());
+  // What files and clients say may stand in it.
+  std::string text = shown_text({line.data(), line.size()});
   if (!below_.empty()) text = std::string(kClearLine) + text + below_;
   if (!write(text)) ++dropped_;
 }

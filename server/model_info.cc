@@ -1,6 +1,7 @@
 #include "server/model_info.h"
 
 #include "base/utf8.h"
+#include "client/terminal_text.h"
 #include "kernels/ops.h"
 #include "worker/start_up.h"
 #include "worker/worker_main.h"
@@ -118,10 +119,10 @@ std::string format_model_info(const ModelReport& report, const ModelInfoOptions&
 int run_model_info(const ModelInfoOptions& options) {
   Result<ModelReport> report = report_model(options.path, options.dtype);
   if (!report) {
-    fmt::print(stderr, "sluice: {}\n", report.error().message);
+    fmt::print(stderr, "sluice: {}\n", shown_text(report.error().message));
     return static_cast<int>(ExitCode::load_failed);
   }
-  fmt::print("{}", format_model_info(*report, options));
+  fmt::print("{}", shown_text(format_model_info(*report, options)));
   return static_cast<int>(report->refusals.empty() ? ExitCode::success : ExitCode::load_failed);
 }
 

@@ -7,6 +7,7 @@
 #include "base/fault_point.h"
 #include "base/random.h"
 #include "base/work_pool.h"
+#include "client/terminal_text.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
 #include "server/chat_templates.h"
@@ -48,7 +49,7 @@ constexpr std::string_view kCannotGoOn =
     "cannot go on: the system refuses a thread or memory (ulimit -u, ulimit -v)";
 
 int fail(ExitCode code, const std::string& message) {
-  fmt::print(stderr, "sluice: {}\n", message);
+  fmt::print(stderr, "sluice: {}\n", shown_text(message));
   return static_cast<int>(code);
 }
 

@@ -62,6 +62,12 @@ TEST_F(LogSinkTest, KeepsALineBelowTheLog) {
   EXPECT_EQ(read(), "\r\x1b[Ktwo\n");
 }
 
+TEST_F(LogSinkTest, WritesNoControlCharactersOfOthers) {
+  logger->info("tensor '\x1b]0;title\x07'");
+
+  EXPECT_EQ(read(), "tensor '\uFFFD]0;title\uFFFD'\n");
+}
+
 TEST_F(LogSinkTest, DropsWhatNobodyReadsAndSaysHowMuch) {
   const std::string line(1000, 'x');
   for (int i = 0; i < 500; ++i)
