@@ -204,8 +204,9 @@ def test_an_unwritable_cache_is_named(script):
 # --- it starts ---------------------------------------------------------------------------------------------------
 
 
-def test_the_ready_line_comes_first_and_a_curl_line_to_try_follows():
-    with serve("--model", "hash=hash") as server:
+@pytest.mark.parametrize("model, kind", [(f"brook={BROOK}", "text_completion"), ("hash=hash", "chat.completion.chunk")])
+def test_the_ready_line_comes_first_and_a_curl_line_to_try_follows(model, kind):
+    with serve("--model", model) as server:
         # The ready line may come alone in the pipe.
         wait_until(lambda: _read_more(server) or b"curl" in server.output, "the curl line", 10)
         lines = server.output.decode().splitlines()
@@ -214,7 +215,7 @@ def test_the_ready_line_comes_first_and_a_curl_line_to_try_follows():
         command = next(line[line.index("curl") :] for line in lines[1:] if "curl" in line)
         run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=seconds(30))
         assert run.returncode == 0, run.stderr
-        assert "text_completion" in run.stdout
+        assert f'"object":"{kind}"' in run.stdout
 
 
 def _read_more(server):
