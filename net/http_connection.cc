@@ -393,7 +393,10 @@ void HttpConnection::finish_answer() {
   request_.reset();
   body_.end();
   state_ = State::flushing;
+  // Whoever has read the answer comes back to a place that is counted, however late we get on.
+  if (!close_after_ && !linger_after_) note_idle(true);
   flush();
+  if (state_ == State::flushing) note_idle(false);
 }
 
 /// The whole answer is with the system.

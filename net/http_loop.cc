@@ -90,8 +90,9 @@ bool HttpLoop::enter(const std::string& address) {
   Entry entry = shared_->enter(address);
   if (entry == Entry::full) {
     // Some at once, for each look at all connections costs time.
-    const bool here = close_idle(kClosedAtOnce);
-    if (here || make_others_close()) entry = shared_->enter(address, !here);
+    if (close_idle(kClosedAtOnce)) entry = shared_->enter(address);
+    // The others may take a while, and several of us may have counted on them already.
+    if (entry == Entry::full && make_others_close()) entry = shared_->enter(address, true);
   } else if (entry == Entry::address_full) {
     // Of the other loops' connections none can be counted on, but the next attempt may find room.
     if (close_idle(1, &address))
