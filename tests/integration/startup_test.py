@@ -638,9 +638,11 @@ def test_a_terminal_sees_how_far_loading_is():
     try:
         ready = server.stdout.readline().decode()
         assert ready.startswith("ready http="), ready
-        seen = os.read(leader, 1 << 20).decode()
+        seen = ""
+        while not seen.endswith("\r\x1b[K") or "opening its files" not in seen:
+            assert select.select([leader], [], [], seconds(10))[0], "nothing may stay below the log: " + repr(seen)
+            seen += os.read(leader, 1 << 16).decode()
         assert "\r\x1b[Kbrook: opening its files" in seen, seen
-        assert seen.endswith("\r\x1b[K"), "nothing stays below the log: " + repr(seen)
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(seconds(30))
