@@ -30,12 +30,19 @@ import sluice_server  # noqa: E402  (its path stands above)
 TICKS_PER_SECOND = 100
 
 
+def cpu_seconds(server):
+    """Processor time that the front and its workers have used."""
+    return sum(map(sluice_server.cpu_ticks, server.pids())) / TICKS_PER_SECOND
+
+
 def load(server, what, seconds, connections):
-    """One round of wrk: what it reports, as completion.lua prints it."""
+    """One round of wrk: what it reports, as completion.lua prints it, and the processor time of a request, in us."""
+    before = cpu_seconds(server)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "completion.lua"), server.url]
     run = subprocess.run([*command, "--", what], capture_output=True, text=True, check=True)
     result = json.loads(run.stdout.splitlines()[-1])
     result["per_second"] = result["requests"] / result["seconds"]
+    result["cpu_us"] = 1e6 * (cpu_seconds(server) - before) / result["requests"]
     return result
 
 
@@ -50,27 +57,31 @@ def measure_requests(server, before, rounds, seconds, connections):
     others = []
     for number in range(1, rounds + 1):
         # Who comes first changes from round to round: the machine may remember the one before.
-        in_turn = [server, before] if number % 2 else [before, server]
-        found = {each: load(each, "completion", seconds, connections) for each in in_turn if each}
-        completion = found[server]
-        chat = load(server, "chat", seconds, connections)
-        chats.append(chat["per_second"])
+        in_turn = [(server, "completion"), (before, "completion"), (server, "chat")]
+        found = {
+            (each, what): load(each, what, seconds, connections)
+            for each, what in (in_turn if number % 2 else reversed(in_turn))
+            if each
+        }
+        completion, chat = found[server, "completion"], found[server, "chat"]
+        chats.append((chat["per_second"], chat["cpu_us"]))
         ceiling = load(server, "health", seconds, connections)
         if before:
-            others.append(found[before]["per_second"])
+            others.append(found[before, "completion"]["per_second"])
         failed = sum(each["not_2xx"] + each["socket_errors"] for each in (completion, chat))
-        results.append((completion["per_second"], completion["p50_ms"], completion["p99_ms"], ceiling["per_second"]))
-        per_second, p50, p99, health = results[-1]
+        results.append((completion["per_second"], completion["p50_ms"], completion["p99_ms"], ceiling["per_second"], completion["cpu_us"]))
+        per_second, p50, p99, health, _ = results[-1]
         print(
-            f"round {number}: {per_second:,.0f} completions/s, {chats[-1]:,.0f} chats/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, {failed} failed; "
+            f"round {number}: {per_second:,.0f} completions/s, {chats[-1][0]:,.0f} chats/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, {failed} failed; "
             f"{health:,.0f} health/s" + (f"; before: {others[-1]:,.0f} completions/s" if before else "")
         )
         if failed:
             sys.exit(f"server_bench: {failed} requests failed; see {server.log.name}")
-    per_second, p50, p99, health = (statistics.median(column) for column in zip(*results))
+    per_second, p50, p99, health, cpu = (statistics.median(column) for column in zip(*results))
     figures = {"completions_per_second": per_second, "p50_ms": p50, "p99_ms": p99, "health_per_second": health}
-    figures["chats_per_second"] = statistics.median(chats)
-    figures["chat_to_completion"] = statistics.median(chat / now[0] for now, chat in zip(results, chats))
+    figures["completion_cpu_us"] = cpu
+    figures["chats_per_second"], figures["chat_cpu_us"] = (statistics.median(column) for column in zip(*chats))
+    figures["chat_to_completion"] = statistics.median(chat / now[0] for now, (chat, _) in zip(results, chats))
     if before:
         figures["before_per_second"] = statistics.median(others)
         figures["ratio_to_before"] = statistics.median(now[0] / other for now, other in zip(results, others))
@@ -80,11 +91,11 @@ def measure_requests(server, before, rounds, seconds, connections):
 def measure_idle_cpu(server, seconds):
     """Share of one core that the front and its workers use while nothing is asked, in percent."""
     server.wait_idle()
-    before = sum(map(sluice_server.cpu_ticks, server.pids()))
+    before = cpu_seconds(server)
     start = time.monotonic()
     time.sleep(seconds)
-    used = sum(map(sluice_server.cpu_ticks, server.pids())) - before
-    return 100 * used / TICKS_PER_SECOND / (time.monotonic() - start)
+    used = cpu_seconds(server) - before
+    return 100 * used / (time.monotonic() - start)
 
 
 def measure_idle_connections(server, count):
@@ -145,6 +156,8 @@ def main():
     print_line("one-token completions", figures["completions_per_second"], "/s", figures["health_per_second"])
     print_line("one-token chats", figures["chats_per_second"], "/s", figures["health_per_second"])
     print_line("chat / completion, median of rounds", figures["chat_to_completion"], "")
+    print_line("processor time of a completion", figures["completion_cpu_us"], "us")
+    print_line("processor time of a chat", figures["chat_cpu_us"], "us")
     if arguments.before:
         print_line("the same before", figures["before_per_second"], "/s", figures["health_per_second"])
         print_line("now / before, median of rounds", figures["ratio_to_before"], "")
