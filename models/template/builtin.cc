@@ -16,6 +16,9 @@ constexpr std::string_view kChatml = R"jinja(
 constexpr std::string_view kLlama2 = R"jinja(
 {%- set has_system = messages and messages[0].role in ['system', 'developer'] -%}
 {%- set turns = messages[1:] if has_system else messages -%}
+{%- if has_system and not turns -%}
+  {{- raise_exception('a system message needs a message of the user behind it') -}}
+{%- endif -%}
 {%- for message in turns -%}
   {%- if message.role != ['user', 'assistant'][loop.index0 % 2] -%}
     {{- raise_exception('user and assistant have to take turns, and message ' ~ loop.index ~ ' is out of order') -}}
@@ -43,6 +46,9 @@ constexpr std::string_view kLlama3 = R"jinja(
 constexpr std::string_view kMistral = R"jinja(
 {%- set has_system = messages and messages[0].role in ['system', 'developer'] -%}
 {%- set turns = messages[1:] if has_system else messages -%}
+{%- if has_system and not turns -%}
+  {{- raise_exception('a system message needs a message of the user behind it') -}}
+{%- endif -%}
 {{- bos_token -}}
 {%- for message in turns -%}
   {%- if message.role != ['user', 'assistant'][loop.index0 % 2] -%}
@@ -60,6 +66,9 @@ constexpr std::string_view kMistral = R"jinja(
 constexpr std::string_view kGemma = R"jinja(
 {%- set has_system = messages and messages[0].role in ['system', 'developer'] -%}
 {%- set turns = messages[1:] if has_system else messages -%}
+{%- if has_system and not turns -%}
+  {{- raise_exception('a system message needs a message of the user behind it') -}}
+{%- endif -%}
 {{- bos_token -}}
 {%- for message in turns -%}
   {%- if message.role != ['user', 'assistant'][loop.index0 % 2] -%}

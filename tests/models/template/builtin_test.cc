@@ -100,6 +100,16 @@ TEST(BuiltinTemplates, InsistOnTurnsWhereTheirModelsDo) {
         << name;
 }
 
+TEST(BuiltinTemplates, LoseNoSystemMessage) {
+  for (const char* name : {"llama2", "mistral", "gemma"})
+    EXPECT_EQ(prompt(name, R"([{"role":"system","content":"x"}])"),
+              "error: a system message needs a message of the user behind it")
+        << name;
+  for (const char* name : {"chatml", "llama3", "zephyr", "deepseek", "plain"})
+    EXPECT_NE(prompt(name, R"([{"role":"system","content":"x"}])").find("{x}"), std::string::npos)
+        << name;
+}
+
 TEST(BuiltinTemplates, KnowNoTools) {
   for (const BuiltinTemplate& each : builtin_templates()) {
     ChatTemplate text = parsed(each.text);
