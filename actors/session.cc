@@ -674,7 +674,8 @@ class Session : public caf::event_based_actor {
       complete(trace::Outcome::deadline);
       return;
     }
-    fail(errors::deadline_exceeded(entered_ ? "generation" : "queue", request_.client_deadline),
+    fail(errors::deadline_exceeded(
+             entered_ ? "generation" : "queue", deadline_ - arrival_, request_.client_deadline),
          trace::Outcome::deadline);
   }
 

@@ -426,11 +426,15 @@ ApiError no_replica(std::string_view model, Duration wait) {
       static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 3600)));
 }
 
-ApiError deadline_exceeded(std::string_view phase, bool client_set) {
-  ApiError error = make(504,
-                        "deadline_exceeded",
-                        phase == "queue" ? "The deadline passed while the request was waiting."
-                                         : "The deadline passed during generation.");
+ApiError deadline_exceeded(std::string_view phase, Duration timeout, bool client_set) {
+  std::string message = "The deadline passed ";
+  message += phase == "queue" ? "while the request was waiting" : "during generation";
+  auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  message +=
+      ms % 1000 == 0 ? ", " + std::to_string(ms / 1000) + " s" : ", " + std::to_string(ms) + " ms";
+  message += " after the request came";
+  message += client_set ? ", as the client asked." : ", which is the server's limit.";
+  ApiError error = make(504, "deadline_exceeded", std::move(message));
   error.param = std::string(phase);
   error.never_retry = client_set;
   return error;

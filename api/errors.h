@@ -104,8 +104,9 @@ ApiError shed_after_accept(std::uint32_t retry_after_s = 5);
 /// `wait`: until a worker is tried again; zero: one is tried now; Duration::max(): only an operator
 /// can help.
 ApiError no_replica(std::string_view model, Duration wait);
-/// `phase` is where the time ran out: "queue" or "generation".
-ApiError deadline_exceeded(std::string_view phase, bool client_set);
+/// `phase` is where the time ran out: "queue" or "generation"; `timeout` is what there was, by the
+/// client's wish or as the server's limit.
+ApiError deadline_exceeded(std::string_view phase, Duration timeout, bool client_set);
 
 }  // namespace errors
 }  // namespace sluice

@@ -215,6 +215,8 @@ TEST_F(SessionTest, TellsAClientWhoseTimeRanOutInTheQueue) {
 
   EXPECT_EQ(client->answer.status, 504);
   EXPECT_THAT(client->answer.body, HasSubstr("\"code\":\"deadline_exceeded\""));
+  EXPECT_THAT(client->answer.body,
+              HasSubstr("waiting, 2 s after the request came, as the client asked."));
   EXPECT_THAT(client->answer.body, HasSubstr("\"param\":\"queue\""));
   expect_idle();
 }

@@ -132,14 +132,16 @@ TEST(CompletionFormat, NamesTheChoiceItsStopAndTheTier) {
 
 TEST(CompletionFormat, WritesAnErrorWithoutChoices) {
   std::string out;
-  AnswerFormat::append_error(out, errors::deadline_exceeded("generation", false));
+  AnswerFormat::append_error(
+      out, errors::deadline_exceeded("generation", std::chrono::milliseconds(1500), false));
   AnswerFormat::append_done(out);
 
-  EXPECT_EQ(out,
-            R"(data: {"error":{"message":"The deadline passed during generation.",)"
-            R"("type":"timeout_error","param":"generation","code":"deadline_exceeded"}})"
-            "\n\n"
-            "data: [DONE]\n\n");
+  EXPECT_EQ(
+      out,
+      R"(data: {"error":{"message":"The deadline passed during generation, 1500 ms after the request came, which is the server's limit.",)"
+      R"("type":"timeout_error","param":"generation","code":"deadline_exceeded"}})"
+      "\n\n"
+      "data: [DONE]\n\n");
 }
 
 TEST(CompletionFormat, KeepsEveryEventOnOneLine) {
