@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t kMessageBytesMax = std::size_t{8} << 20;
 constexpr std::size_t kErrorBytesMax = std::size_t{64} << 10;
+constexpr std::size_t kWholeBytesMax = std::size_t{16} << 20;
 constexpr std::size_t kModelsBytesMax = std::size_t{4} << 20;
 constexpr std::string_view kHelp =
     "/new           forget what was said\n"
@@ -27,6 +28,11 @@ constexpr std::string_view kHelp =
     "/exit          end, as Ctrl-D does\n"
     "A backslash at the end of a line goes on with the next one. Ctrl-C stops an answer, which\n"
     "stays in the conversation as far as it came.\n";
+
+/// Whether an answer comes in one piece although a stream was asked for, as some servers do it.
+bool is_whole(const HttpHead& head) {
+  return head.status == 200 && head.header("content-type").starts_with("application/json");
+}
 
 /// Beside the conversation: prompts, help, errors.
 void say(std::string_view text) {
@@ -91,29 +97,45 @@ class Chat {
     ChatAnswer answer;
     TerminalText terminal;
     std::string refused;
+    std::string whole;
     std::size_t shown = 0;
+    auto show = [&]() -> Result<void> {
+      const std::string_view news = std::string_view(answer.text()).substr(shown);
+      shown = answer.text().size();
+      if (write_all(STDOUT_FILENO, shows_ ? terminal.take(news) : std::string(news))) return {};
+      return Error{ErrorCode::data_loss, "standard output: " + std::string(std::strerror(errno))};
+    };
     auto sink = [&](const HttpHead& head, std::string_view piece) -> Result<void> {
       if (head.status != 200) {
         refused += piece.substr(0, kErrorBytesMax - std::min(kErrorBytesMax, refused.size()));
         return {};
       }
+      if (is_whole(head)) {
+        if (whole.size() + piece.size() > kWholeBytesMax)
+          return Error{ErrorCode::resource_exhausted, "the answer is longer than 16 MiB"};
+        whole += piece;
+        return {};
+      }
       Result<void> taken = answer.take(piece);
-      const std::string_view news = std::string_view(answer.text()).substr(shown);
-      shown = answer.text().size();
-      if (!write_all(STDOUT_FILENO, shows_ ? terminal.take(news) : std::string(news)))
-        return Error{ErrorCode::data_loss, "standard output: " + std::string(std::strerror(errno))};
+      if (Result<void> written = show(); !written) return written;
       // Nothing else is waited for: some servers keep the connection open.
       if (taken && answer.is_done()) return Error{ErrorCode::cancelled, "the answer is complete"};
       return taken;
     };
     Result<HttpHead> head = client_.run(post, sink);
+    Result<void> taken;
+    if (head && is_whole(*head)) {
+      taken = answer.take_whole(whole);
+      if (taken) taken = show();
+    }
     write_all(STDOUT_FILENO, terminal.finish());
     if (shows_ || (!answer.text().empty() && !answer.text().ends_with('\n')))
       write_all(STDOUT_FILENO, "\n");
     history_.answer(answer.text());
     if (!head && !answer.is_done()) return explained(head.error());
     if (head && head->status != 200) return refusal(head->status, refused);
-    if (Result<void> whole = answer.end(); !whole) return whole;
+    if (!taken) return taken;
+    if (Result<void> complete = answer.end(); !complete) return complete;
     if (answer.finish_reason() == "length") say("(cut: the answer has reached its token limit)\n");
     return {};
   }

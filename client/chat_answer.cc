@@ -48,15 +48,34 @@ Result<void> ChatAnswer::take_event(const SseEvent& event) {
       return Error{ErrorCode::unavailable, "the server broke the answer off: " + *error};
   }
   if (!choices || !choices->is(JsonKind::array)) return not_an_event(event.data);
-  for (const JsonTape::Value choice : *choices) {
-    if (const auto delta = find_member(choice, "delta")) text_ += text_member(*delta, "content");
+  take_choice(*choices, "delta");
+  if (text_.size() > kAnswerBytesMax)
+    return Error{ErrorCode::resource_exhausted, "the answer is longer than 16 MiB"};
+  return {};
+}
+
+void ChatAnswer::take_choice(JsonTape::Value choices, std::string_view place) {
+  for (const JsonTape::Value choice : choices) {
+    if (const auto message = find_member(choice, place)) text_ += text_member(*message, "content");
     if (const auto reason = text_member(choice, "finish_reason"); !reason.empty())
       finish_reason_ = reason;
     break;  // one answer was asked for
   }
-  if (text_.size() > kAnswerBytesMax)
-    return Error{ErrorCode::resource_exhausted, "the answer is longer than 16 MiB"};
-  return {};
+}
+
+Result<void> ChatAnswer::take_whole(std::string_view body) {
+  auto parsed = JsonTape::parse(body);
+  const auto* tape = std::get_if<JsonTape>(&parsed);
+  const auto choices = tape != nullptr ? find_member(tape->root(), "choices") : std::nullopt;
+  if (choices && choices->is(JsonKind::array)) {
+    take_choice(*choices, "message");
+    done_ = true;
+    return {};
+  }
+  if (tape != nullptr)
+    if (auto error = error_in(tape->root()))
+      return Error{ErrorCode::unavailable, "the server says: " + *error};
+  return Error{ErrorCode::data_loss, "the server sent no answer: " + shown_line(body, 100)};
 }
 
 Result<void> ChatAnswer::take(std::string_view piece) {

@@ -2,6 +2,7 @@
 // errors in its own words.
 #pragma once
 
+#include "api/json_tape.h"
 #include "base/result.h"
 #include "net/sse_reader.h"
 
@@ -11,13 +12,16 @@
 
 namespace sluice {
 
-/// One streamed answer of /v1/chat/completions.
+/// One answer of /v1/chat/completions, streamed or, of a server that does not stream, whole.
 class ChatAnswer {
  public:
   /// Takes a piece of the body. Errors, after which the answer is over; what came before stays in
   /// `text`: unavailable (an error of the server, in its words), data_loss
   /// (an event that is none), resource_exhausted (an event or an answer without end).
   Result<void> take(std::string_view piece);
+  /// Takes the whole body of an answer that is not streamed. Errors: unavailable (an error of the
+  /// server, in its words), data_loss (it is no answer).
+  Result<void> take_whole(std::string_view body);
   /// The body has ended. Errors: data_loss: the answer is not complete.
   [[nodiscard]] Result<void> end() const;
   /// [DONE] has come.
@@ -30,6 +34,8 @@ class ChatAnswer {
 
  private:
   Result<void> take_event(const SseEvent& event);
+  /// The text is the `content` in `place`, a member of a choice.
+  void take_choice(JsonTape::Value choices, std::string_view place);
 
   SseReader reader_;
   std::string text_;

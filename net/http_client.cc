@@ -66,6 +66,15 @@ bool set_up() {
   return done;
 }
 
+/// Whoever refused the connection is named in curl's own words alone: it may be a proxy.
+Error nothing_answers(std::string host, const std::string& port, const std::string& detail) {
+  const std::string place = host + ":" + port;
+  std::erase_if(host, [](char c) { return c == '[' || c == ']'; });
+  if (detail.empty() || detail.find(host + " port " + port) != std::string::npos)
+    return {ErrorCode::not_found, "nothing answers at " + place};
+  return {ErrorCode::unavailable, "the proxy for " + place + " does not answer: " + detail};
+}
+
 }  // namespace
 
 /// One request and its answer, while it runs.
@@ -248,7 +257,8 @@ CURLcode HttpClient::Impl::perform(Transfer& transfer) {
 
 Error HttpClient::Impl::error_of(CURLcode code, const Transfer& transfer) {
   const std::string host = part(transfer.url, CURLUPART_HOST);
-  const std::string place = host + ":" + part(transfer.url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  const std::string port = part(transfer.url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  const std::string place = host + ":" + port;
   auto seconds = [](Duration time) {
     return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
   };
@@ -258,7 +268,7 @@ Error HttpClient::Impl::error_of(CURLcode code, const Transfer& transfer) {
     case CURLE_COULDNT_RESOLVE_PROXY:
       return {ErrorCode::not_found, "no host is known by the name of the proxy"};
     case CURLE_COULDNT_CONNECT:
-      return {ErrorCode::not_found, "nothing answers at " + place};
+      return nothing_answers(host, port, transfer.detail.data());
     case CURLE_OPERATION_TIMEDOUT: {
       curl_off_t connected = 0;
       curl_easy_getinfo(transfer.easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
@@ -274,6 +284,12 @@ Error HttpClient::Impl::error_of(CURLcode code, const Transfer& transfer) {
     case CURLE_SEND_ERROR:
     case CURLE_HTTP2_STREAM:
       return {ErrorCode::unavailable, "the connection broke off"};
+    case CURLE_SSL_CONNECT_ERROR:
+      return {ErrorCode::unavailable,
+              place +
+                  " does not answer in TLS; if it speaks plain HTTP, the URL begins with "
+                  "http:// (" +
+                  transfer.detail.data() + ")"};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
       return {ErrorCode::unavailable,

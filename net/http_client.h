@@ -69,7 +69,7 @@ class HttpClient {
   /// and password, which may be secrets):
   ///   invalid_argument   the URL, a header or the token cannot be sent
   ///   not_found          no such host, or nothing answers there
-  ///   unavailable        TLS fails, the connection breaks off
+  ///   unavailable        TLS fails, a proxy does not answer, the connection breaks off
   ///   deadline_exceeded  a time-out passed
   ///   cancelled          `cancel` became readable
   ///   data_loss          headers without end, redirects in a circle or to where none may lead

@@ -3,6 +3,8 @@
 #include "base/utf8.h"
 #include "client/terminal_text.h"
 #include "kernels/ops.h"
+#include "server/model_paths.h"
+#include "server/program.h"
 #include "worker/start_up.h"
 #include "worker/worker_main.h"
 
@@ -10,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -102,13 +105,20 @@ std::string format_model_info(const ModelReport& report, const ModelInfoOptions&
     ModelInfo model;
     model.context = report.config->context;
     model.kv_block_bytes = report.kv_block_bytes;
-    auto blocks = plan_blocks(
-        model, static_cast<std::int32_t>(options.sequences_max), WorkerOptions().kv_bytes_max);
+    auto sequences = static_cast<std::int32_t>(options.sequences_max);
+    auto blocks =
+        static_cast<std::uint64_t>(plan_blocks(model, sequences, WorkerOptions().kv_bytes_max));
+    bool is_limited = std::cmp_less(blocks, plan_blocks(model, sequences, UINT64_MAX));
     line("KV cache",
-         fmt::format("{} a token; {} sequences: {}",
-                     in_bytes(report.kv_block_bytes / kBlockTokens),
-                     options.sequences_max,
-                     in_bytes(static_cast<std::uint64_t>(blocks) * report.kv_block_bytes)));
+         fmt::format(
+             "{} a token; {} sequences: {}{}",
+             in_bytes(report.kv_block_bytes / kBlockTokens),
+             options.sequences_max,
+             in_bytes(blocks * report.kv_block_bytes),
+             is_limited
+                 ? fmt::format(" for {} tokens, which is all that --kv-memory allows by default",
+                               grouped(blocks * kBlockTokens))
+                 : ""));
   }
   if (report.refusals.empty()) line("can be served", "yes");
   for (const std::string& reason : report.refusals)
@@ -117,7 +127,10 @@ std::string format_model_info(const ModelReport& report, const ModelInfoOptions&
 }
 
 int run_model_info(const ModelInfoOptions& options) {
-  Result<ModelReport> report = report_model(options.path, options.dtype);
+  Result<std::string> path = options.path;
+  if (options.path.empty()) path = shipped_model(program_path());
+  Result<ModelReport> report =
+      path ? report_model(*path, options.dtype) : Result<ModelReport>(path.error());
   if (!report) {
     fmt::print(stderr, "sluice: {}\n", shown_text(report.error().message));
     return static_cast<int>(ExitCode::load_failed);

@@ -1,22 +1,11 @@
 #include "server/model_paths.h"
 
 #include <filesystem>
-#include <optional>
 #include <string_view>
 #include <utility>
 
 namespace sluice {
 namespace {
-
-/// The model that ships with Sluice, found from the binary upwards.
-std::optional<std::string> shipped_model(std::filesystem::path folder) {
-  while (folder.has_relative_path()) {
-    folder = folder.parent_path();
-    auto candidate = folder / "models" / "shipped" / "brook";
-    if (std::filesystem::exists(candidate / "config.json")) return candidate.string();
-  }
-  return std::nullopt;
-}
 
 Error bad_models(std::string message) {
   return {ErrorCode::invalid_argument, std::move(message)};
@@ -30,6 +19,17 @@ Error not_downloaded(const std::string& model) {
 }
 
 }  // namespace
+
+Result<std::string> shipped_model(const std::string& program) {
+  std::filesystem::path folder = program;
+  while (folder.has_relative_path()) {
+    folder = folder.parent_path();
+    auto candidate = folder / "models" / "shipped" / "brook";
+    if (std::filesystem::exists(candidate / "config.json")) return candidate.string();
+  }
+  return Error{ErrorCode::not_found,
+               "the shipped model models/shipped/brook is not near " + program};
+}
 
 std::string model_name_of(const std::string& path) {
   std::filesystem::path last = std::filesystem::path(path).lexically_normal();
@@ -50,9 +50,7 @@ Result<std::vector<NamedPath>> model_paths(const ServeOptions& options,
   if (options.models.empty() && options.paths.empty()) {
     auto path = shipped_model(program);
     if (!path)
-      return Error{ErrorCode::not_found,
-                   "the shipped model models/shipped/brook is not near " + program +
-                       "; name one with --model NAME=PATH"};
+      return Error{path.error().code, path.error().message + "; name one with --model NAME=PATH"};
     models.push_back({"brook", *path});
   }
   if (!options.served_model_name.empty() && options.paths.size() != 1)

@@ -14,6 +14,9 @@ struct NamedPath {
   std::string path;
 };
 
+/// Where the model lies that ships with Sluice, found from `program` upwards. Errors: not_found.
+Result<std::string> shipped_model(const std::string& program);
+
 /// What the model at a path is called: as its file or folder, a file without its ending; in Hugging
 /// Face's cache, and of a snapshot in it, ORG/NAME.
 std::string model_name_of(const std::string& path);

@@ -2,6 +2,8 @@
 
 #include "base/utf8.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <charconv>
 #include <limits>
@@ -72,6 +74,27 @@ Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t min, std:
   auto number = read(text, std::array<Unit, 0>{}, true);
   if (number && *number >= min && *number <= max) return *number;
   return wrong(text, "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+}
+
+Result<std::int64_t> parse_integer(std::string_view text) {
+  using Limits = std::numeric_limits<std::int64_t>;
+  std::int64_t number = 0;
+  const char* last = text.data() + text.size();
+  auto [end, failure] = std::from_chars(text.data(), last, number);
+  if (failure == std::errc() && end == last) return number;
+  return wrong(text,
+               "a whole number from " + std::to_string(Limits::min()) + " to " +
+                   std::to_string(Limits::max()));
+}
+
+Result<double> parse_number(std::string_view text, double min, double max) {
+  double number = 0;
+  const char* last = text.data() + text.size();
+  auto [end, failure] = std::from_chars(text.data(), last, number);
+  // Also true of a number that is none.
+  bool is_outside = !(number >= min && number <= max);
+  if (failure == std::errc() && end == last && !is_outside) return number;
+  return wrong(text, fmt::format("a number from {} to {}", min, max));
 }
 
 Result<std::uint64_t> parse_size(std::string_view text, std::uint64_t min, std::uint64_t max) {

@@ -65,6 +65,18 @@ void add_size(CLI::App& command,
   }).type_name("SIZE");
 }
 
+template <class T>
+void add_number(CLI::App& command,
+                const std::string& name,
+                T& value,
+                double min,
+                double max,
+                const std::string& help) {
+  add_parsed(command, name, value, help, [min, max](const std::string& text) {
+    return parse_number(text, min, max);
+  }).type_name("NUMBER");
+}
+
 void add_duration(CLI::App& command,
                   const std::string& name,
                   Duration& value,
@@ -401,8 +413,8 @@ void add_worker(CLI::App& command, WorkerCommandOptions& options) {
 }
 
 void add_model_info(CLI::App& command, ModelInfoOptions& options) {
-  command.add_option("path", options.path, "A folder or a GGUF file, as of serve --model")
-      ->required();
+  command.add_option(
+      "path", options.path, "A folder or a GGUF file; without it the model that ships with Sluice");
   add_dtype(command, options.dtype);
   add_sequences_max(command, options.sequences_max);
 }
@@ -431,15 +443,24 @@ void add_chat(CLI::App& command, ChatOptions& options) {
                   options.settings.max_tokens,
                   "Most tokens of an answer; without it the server decides")
       ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{1} << 30));
-  command
-      .add_option("--temperature", options.settings.temperature, "0: the likeliest token always")
-      ->check(CLI::Range(0.0, 2.0));
-  command
-      .add_option("--top-p",
-                  options.settings.top_p,
-                  "Draw from the likeliest tokens that have this probability together")
-      ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--seed", options.settings.seed, "The same seed gives the same answer");
+  add_number(command,
+             "--temperature",
+             options.settings.temperature,
+             0,
+             2,
+             "0: the likeliest token always");
+  add_number(command,
+             "--top-p",
+             options.settings.top_p,
+             0,
+             1,
+             "Draw from the likeliest tokens that have this probability together");
+  add_parsed(command,
+             "--seed",
+             options.settings.seed,
+             "The same seed gives the same answer",
+             [](const std::string& text) { return parse_integer(text); })
+      .type_name("INT");
   add_stall_timeout(command, options.stall_timeout);
 }
 

@@ -15,6 +15,7 @@
 #include "server/entrance.h"
 #include "server/log_sink.h"
 #include "server/model_paths.h"
+#include "server/program.h"
 #include "server/resource_limits.h"
 #include "server/start_display.h"
 #include "server/version.h"
@@ -51,13 +52,6 @@ constexpr std::string_view kCannotGoOn =
 int fail(ExitCode code, const std::string& message) {
   fmt::print(stderr, "sluice: {}\n", shown_text(message));
   return static_cast<int>(code);
-}
-
-/// Names the running binary even after another has taken its place in the file system.
-constexpr const char* kOwnProgram = "/proc/self/exe";
-
-std::string program_path() {
-  return std::filesystem::read_symlink(kOwnProgram).string();
 }
 
 /// The orders to end, which later are answered in order. While the main thread looks at files,

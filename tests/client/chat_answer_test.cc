@@ -61,6 +61,24 @@ TEST(ChatAnswer, KeepsWhatCameBeforeAnError) {
   EXPECT_EQ(answer.text(), "half");
 }
 
+TEST(ChatAnswer, MayComeInOnePiece) {
+  ChatAnswer answer;
+  ASSERT_TRUE(answer.take_whole(
+      R"({"choices":[{"message":{"role":"assistant","content":"Hello."},"finish_reason":"length"}]})"));
+  EXPECT_TRUE(answer.end());
+  EXPECT_EQ(answer.text(), "Hello.");
+  EXPECT_EQ(answer.finish_reason(), "length");
+
+  auto error_of_whole = [](const char* body) {
+    ChatAnswer refused;
+    return refused.take_whole(body).error();
+  };
+  EXPECT_EQ(error_of_whole(R"({"error":{"message":"busy","code":"overloaded"}})").message,
+            "the server says: busy (overloaded)");
+  for (const char* body : {"", "no json", "[]", "{}", R"({"choices":7})", R"({"choices":[)"})
+    EXPECT_EQ(error_of_whole(body).code, ErrorCode::data_loss) << body;
+}
+
 TEST(ChatAnswer, SeesErrorsInTheirVariousShapes) {
   EXPECT_EQ(error_of("event: error\ndata: {\"message\":\"gone\"}\n\n").message,
             "the server broke the answer off: gone");

@@ -148,6 +148,15 @@ def test_says_that_nothing_answers():
     )
 
 
+def test_tells_a_proxy_and_a_wrong_scheme_from_a_server_that_is_not_there(fake):
+    assert "the proxy for 127.0.0.1:9 does not answer: " in (
+        pipe("http://127.0.0.1:9", "Hi", code=9, http_proxy="http://127.0.0.1:1")[1]
+    )
+    assert "does not answer in TLS; if it speaks plain HTTP, the URL begins with http://" in (
+        pipe(fake.url.replace("http:", "https:"), "Hi", code=9)[1]
+    )
+
+
 def test_shows_the_servers_own_words(fake):
     fake.answers.append((404, {"error": {"message": "no such\x1b model", "code": "model_not_found"}}))
     fake.answers.append((502, b"<html>bad gateway</html>"))
@@ -177,6 +186,20 @@ def test_says_that_an_answer_was_cut(fake):
     fake.answers.append([piece("long"), finish("length"), DONE])
 
     assert pipe(fake.url, "Hi") == ("long\n", "(cut: the answer has reached its token limit)\n")
+
+
+def test_shows_an_answer_that_is_not_streamed(fake):
+    whole = {"choices": [{"message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}]}
+    fake.answers.append((200, whole))
+    fake.answers.append((200, {"error": {"message": "busy"}}))
+
+    assert pipe(fake.url, "Hi") == ("Hello.\n", "")
+    assert pipe(fake.url, "Hi", code=9) == ("", "sluice: the server says: busy\n")
+
+
+def test_wants_numbers_that_are_ones(fake):
+    assert "nan is not a number from 0 to 2" in pipe(fake.url, "Hi", "--temperature", "nan", code=2)[1]
+    assert "is not a whole number from -9223372036854775808" in pipe(fake.url, "Hi", "--seed", "1" * 30, code=2)[1]
 
 
 def test_wants_a_message_and_a_url_and_a_model(fake):

@@ -21,8 +21,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def reply(self, status, body):
+        kind = "text/html" if isinstance(body, bytes) else "application/json"
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

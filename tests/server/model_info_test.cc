@@ -56,7 +56,7 @@ TEST(ModelInfoPage, ShowsWhatIsKnown) {
             "memory         268,959,744 bytes (256.5 MiB) of each worker's own, the rest is the "
             "file's\n"
             "KV cache       23,040 bytes (22.5 KiB) a token; 64 sequences: 1,073,479,680 bytes "
-            "(1023.8 MiB)\n"
+            "(1023.8 MiB) for 46,592 tokens, which is all that --kv-memory allows by default\n"
             "can be served  yes\n");
 }
 

@@ -12,6 +12,29 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+TEST(OptionValues, ReadIntegersOfSixtyFourBits) {
+  EXPECT_EQ(*parse_integer("-9223372036854775808"), INT64_MIN);
+  EXPECT_EQ(*parse_integer("9223372036854775807"), INT64_MAX);
+  for (const char* text : {"9223372036854775808", "-9223372036854775809", "", "-", "1.5", "7x"}) {
+    auto number = parse_integer(text);
+    ASSERT_FALSE(number) << text;
+    EXPECT_EQ(number.error().message,
+              std::string(text) +
+                  " is not a whole number from -9223372036854775808 to 9223372036854775807");
+  }
+}
+
+TEST(OptionValues, ReadNumbersThatAreOnes) {
+  EXPECT_EQ(*parse_number("0", 0, 2), 0);
+  EXPECT_EQ(*parse_number("2", 0, 2), 2);
+  EXPECT_EQ(*parse_number("2.5e-1", 0, 2), 0.25);
+  for (const char* text : {"nan", "-nan", "inf", "-0.1", "2.01", "", "1x", "1e999"}) {
+    auto number = parse_number(text, 0, 2);
+    ASSERT_FALSE(number) << text;
+    EXPECT_EQ(number.error().message, std::string(text) + " is not a number from 0 to 2");
+  }
+}
+
 TEST(OptionValues, ReadTimesWithTheirUnit) {
   auto time = [](const char* text) { return *parse_duration(text, seconds(0), hours(1)); };
 

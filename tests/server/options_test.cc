@@ -40,7 +40,7 @@ TEST(Options, NameAModelToLookAt) {
   EXPECT_EQ(line.model_info->path, "/path/x.gguf");
   EXPECT_EQ(line.model_info->dtype, "f32");
   EXPECT_EQ(line.model_info->sequences_max, 8U);
-  EXPECT_EQ(parse({"model", "info"}).exit, static_cast<int>(ExitCode::usage));
+  EXPECT_EQ(parse({"model", "info"}).model_info->path, "");
   EXPECT_EQ(parse({"model"}).exit, static_cast<int>(ExitCode::usage));
   EXPECT_EQ(parse({"model", "info", "x", "--dtype", "int3"}).exit,
             static_cast<int>(ExitCode::usage));
