@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/plan.h"
+#include "base/priority_class.h"
 
 #include <cstdint>
 #include <memory>
@@ -14,9 +15,6 @@
 #include <vector>
 
 namespace sluice {
-
-/// Priority classes, best first.
-enum class PriorityClass : std::uint8_t { realtime, batch, low };
 
 struct Conversation;
 
