@@ -72,7 +72,7 @@ class Admission : public caf::event_based_actor {
     TimePoint now = front_->clock->now();
     if (front_->draining) controller_.drain();
     count_slots();
-    Decision decision = controller_.submit(submit.demand, now);
+    Decision decision = decide(submit, now);
     auto model = front_->find_model(submit.model);
     if (!decision.admitted() || !model) {
       front_->counters.refused += 1;
@@ -94,6 +94,22 @@ class Admission : public caf::event_based_actor {
                 {std::move(work)},
                 [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
     }
+  }
+
+  /// Checks all, then takes all: what is refused has cost nothing.
+  Decision decide(const Submit& submit, TimePoint now) {
+    Decision decision = front_->quotas->check(submit.claim, now);
+    if (decision.admitted()) decision = controller_.submit(submit.demand, now);
+    if (!decision.admitted()) return decision;
+    // Other limits may have come since.
+    decision = front_->quotas->take(submit.claim, now);
+    if (!decision.admitted()) controller_.end(submit.demand.request, now);
+    YIELD_POINT("admission.taken");
+    // Its session may have ended and settled a claim that was not taken yet.
+    SequenceId lease{submit.demand.request.value};
+    if (!life_.leases->holds(lease, submit.works.front().epoch))
+      front_->quotas->settle(submit.demand.request, 0);
+    return decision;
   }
 
   void on_register(const Register& again) {

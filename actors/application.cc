@@ -59,6 +59,7 @@ std::shared_ptr<Front> make_front(Front::Options options,
                                   std::shared_ptr<Random> random,
                                   std::shared_ptr<WorkerLauncher> launcher) {
   auto front = std::make_shared<Front>();
+  front->quotas = std::make_unique<Quotas>(options.quotas);
   auto log = [owner = std::weak_ptr<Front>(front)](const ChildStatus& child) {
     if (auto living = owner.lock()) {
       // It has ended by itself, or its supervisor has stopped it because of a sibling.

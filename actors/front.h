@@ -6,6 +6,7 @@
 #include "actors/model_weights.h"
 #include "admission/controller.h"
 #include "admission/poison.h"
+#include "admission/quotas.h"
 #include "admission/retry_budget.h"
 #include "base/clock.h"
 #include "base/ids.h"
@@ -117,6 +118,7 @@ class PulseMark {
 struct Front {
   struct Options {
     AdmissionController::Options admission;
+    Quotas::Options quotas;
     BackoffOptions lane_backoff;
     std::uint32_t lane_restarts_max = 5;  ///< in `lane_restarts_period`, then quarantine
     Duration lane_restarts_period = std::chrono::seconds(60);
@@ -152,6 +154,7 @@ struct Front {
   PulseMark pulse;
   FrontCounters counters;
   StartBucket start_bucket;
+  std::unique_ptr<Quotas> quotas;         ///< what tenants may use; never null
   PoisonList poison;                      ///< fingerprints of convicted requests
   RetryBudget retries;                    ///< of sequences that failed by themselves
   std::atomic<std::uint32_t> running{0};  ///< sequences that lanes run, in the whole front

@@ -34,9 +34,11 @@ class Gateway final : public HttpHandler {
     auto checked = check(request);
     if (auto* error = std::get_if<ApiError>(&checked))
       return to_response(*error, request_id(request));
-    const RouteMatch& match = std::get<HeadPass>(checked).match;
-    if (front_->draining && match.rule && match.rule->generates && !match.options)
-      return to_response(errors::draining(), request_id(request));
+    const auto& pass = std::get<HeadPass>(checked);
+    const RouteMatch& match = pass.match;
+    if (!match.rule || !match.rule->generates || match.options) return std::nullopt;
+    if (front_->draining) return to_response(errors::draining(), request_id(request));
+    if (auto refused = refuse(pass.client)) return to_response(*refused, request_id(request));
     return std::nullopt;
   }
 
@@ -54,8 +56,11 @@ class Gateway final : public HttpHandler {
     }
     Route route = pass.match.rule->route;
     if (pass.match.rule->body == BodyUse::json) {
-      intake_->take(
-          route, std::move(request), pass.client.rights, std::move(id), std::move(exchange));
+      intake_->take(route,
+                    std::move(request),
+                    std::move(pass.client.tenant),
+                    std::move(id),
+                    std::move(exchange));
     } else {
       exchange->respond(answer(route, pass.match.id, request.body, id));
     }
@@ -67,8 +72,18 @@ class Gateway final : public HttpHandler {
 
  private:
   [[nodiscard]] std::variant<HeadPass, ApiError> check(const HttpRequest& request) const {
-    const KeyRing& keys = listener_ == Listener::data ? options_->keys : options_->admin_keys;
-    return check_head(listener_, request, keys, options_->body_bytes_max);
+    const auto& keys = listener_ == Listener::data ? options_->keys : options_->admin_keys;
+    return check_head(listener_, request, *keys->get(), options_->body_bytes_max);
+  }
+
+  /// What is refused whatever the body says costs nobody a look at it.
+  [[nodiscard]] std::optional<ApiError> refuse(const Client& client) const {
+    Quotas::Claim least{RequestNumber{0}, client.tenant, PriorityClass::realtime, 1};
+    if (client.tenant) least.priority_class = client.tenant->policy.max_class;
+    Decision decision = front_->quotas->check(least, front_->clock->now());
+    if (decision.admitted()) return std::nullopt;
+    front_->counters.refused += 1;
+    return errors::refused(decision);
   }
 
   [[nodiscard]] std::string request_id(const HttpRequest& request) const {

@@ -18,8 +18,9 @@ namespace sluice {
 
 /// What the probes watch and the version says.
 struct GatewayOptions {
-  KeyRing keys;
-  KeyRing admin_keys;  ///< of the management port
+  std::shared_ptr<CurrentKeys> keys = std::make_shared<CurrentKeys>();
+  /// Of the management port.
+  std::shared_ptr<CurrentKeys> admin_keys = std::make_shared<CurrentKeys>();
   ApiLimits limits;
   std::size_t body_bytes_max = std::size_t{8} << 20;
   std::string version;

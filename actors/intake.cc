@@ -53,7 +53,7 @@ struct Intake::Pending {
   Front& front;
   Route route = Route::completions;
   HttpRequest http;
-  ClientRights rights;
+  std::shared_ptr<const Tenant> tenant;
   std::string id;
   std::shared_ptr<HttpExchange> exchange;
   OpenAiRequest request;     ///< of a completion or a chat
@@ -69,14 +69,14 @@ struct Intake::Pending {
 
 void Intake::take(Route route,
                   HttpRequest request,
-                  const ClientRights& rights,
+                  std::shared_ptr<const Tenant> tenant,
                   std::string id,
                   std::shared_ptr<HttpExchange> exchange) {
   Pending pending(*front_);
   pending.arrival = front_->clock->now();
   pending.route = route;
   pending.http = std::move(request);
-  pending.rights = rights;
+  pending.tenant = std::move(tenant);
   pending.id = std::move(id);
   pending.exchange = std::move(exchange);
   std::size_t bytes = pending.http.body.size();
@@ -114,7 +114,7 @@ void Intake::read_generation(Pending& pending) const {
   auto context = RequestContext::of(pending.http,
                                     pending.id,
                                     limits_,
-                                    pending.rights,
+                                    ClientRights::of(pending.tenant.get()),
                                     unix_seconds(*front_->clock),
                                     *front_->random);
   auto kind = pending.route == Route::chat_completions ? AnswerKind::chat : AnswerKind::completion;
@@ -191,12 +191,15 @@ void Intake::start(Pending& pending, std::optional<GenerationPlan> plan) const {
       std::move(request.form),
       request.stream,
       HttpAnswer::Options{front_->clock, front_->options.keepalive, front_->options.stream_buffer});
-  spawn_session(
-      system_,
-      front_,
-      std::move(pending.model),
-      {std::move(request), std::move(plan), std::move(pending.http.memory), pending.arrival},
-      std::move(answer));
+  spawn_session(system_,
+                front_,
+                std::move(pending.model),
+                {std::move(request),
+                 std::move(plan),
+                 std::move(pending.http.memory),
+                 pending.arrival,
+                 std::move(pending.tenant)},
+                std::move(answer));
 }
 
 void Intake::read_tokenize(Pending& pending) const {

@@ -28,11 +28,12 @@ class Intake {
   Intake(caf::actor_system& system, std::shared_ptr<Front> front, ApiLimits limits, WorkPool& pool)
       : system_(system), front_(std::move(front)), limits_(limits), pool_(pool) {}
 
-  ///   route  that of a completion, a chat, tokenize or detokenize
-  ///   id     of the request, as its answer names it
+  ///   route   that of a completion, a chat, tokenize or detokenize
+  ///   tenant  who asks; null: nobody who is known
+  ///   id      of the request, as its answer names it
   void take(Route route,
             HttpRequest request,
-            const ClientRights& rights,
+            std::shared_ptr<const Tenant> tenant,
             std::string id,
             std::shared_ptr<HttpExchange> exchange);
 

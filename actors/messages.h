@@ -10,6 +10,7 @@
 
 #include "admission/batch_assembly.h"
 #include "admission/controller.h"
+#include "admission/quotas.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/plan.h"
@@ -67,6 +68,7 @@ struct Work {
 /// Asks to be let in. Answered by `Refused`, or by the tokens of its sequences.
 struct Submit {
   AdmissionController::Demand demand;
+  Quotas::Claim claim;
   std::string model;
   std::vector<Work> works;
 };

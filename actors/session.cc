@@ -54,6 +54,7 @@ class Session : public caf::event_based_actor {
         front_(std::move(front)),
         model_(std::move(model)),
         request_(std::move(start.request)),
+        tenant_(std::move(start.tenant)),
         plan_(std::move(start.plan)),
         memory_(std::move(start.memory)),
         answer_(std::move(answer)),
@@ -99,7 +100,11 @@ class Session : public caf::event_based_actor {
     for (SequenceState& sequence : sequences_)
       sequence.fence->close();
     YIELD_POINT("session.closed");
-    if (submissions_ > 0) front_->admission.leases->remove(lease());
+    if (submissions_ > 0) {
+      // In this order: admission, if it takes the claim only now, sees that the lease is gone.
+      front_->admission.leases->remove(lease());
+      front_->quotas->settle(number_, used_tokens());
+    }
     if (!answer_->ended()) answer_->error(errors::internal_error(request_.request_id));
     for (SequenceState& sequence : sequences_) {
       YIELD_POINT("session.drop");
@@ -199,7 +204,7 @@ class Session : public caf::event_based_actor {
   void submit() {
     trace::Why why = submissions_ > 0 ? trace::Why::holder_lost : trace::Why::first;
     submissions_ += 1;
-    Submit submit{demand_, model_->name, {}};
+    Submit submit{demand_, claim(), model_->name, {}};
     for (SequenceState& sequence : sequences_) {
       if (sequence.choice.finished()) continue;
       Epoch replaces = why == trace::Why::first ? 0 : sequence.epoch - 1;
@@ -215,6 +220,14 @@ class Session : public caf::event_based_actor {
               front_->admission,
               std::move(lease_only),
               [&submit](const std::vector<Work>&) { return submit; });
+  }
+
+  /// A prompt counts once, however many choices it has: it is computed once.
+  [[nodiscard]] Quotas::Claim claim() const {
+    Quotas::Claim claim{number_, tenant_, request_.priority_class, usage_.prompt_tokens};
+    for (const SequenceState& sequence : sequences_)
+      claim.tokens += sequence.plan->max_tokens;
+    return claim;
   }
 
   [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
@@ -641,6 +654,11 @@ class Session : public caf::event_based_actor {
   // --- what the client gets
   // ------------------------------------------------------------------------------------------
 
+  /// Prompts count once each, as they were reserved: also those that no worker has seen.
+  [[nodiscard]] std::uint64_t used_tokens() const {
+    return usage_.prompt_tokens + usage_.completion_tokens;
+  }
+
   [[nodiscard]] bool all_finished() const {
     return std::all_of(sequences_.begin(), sequences_.end(), [](const SequenceState& sequence) {
       return sequence.choice.finished();
@@ -686,23 +704,10 @@ class Session : public caf::event_based_actor {
     quit();
   }
 
-  static ApiError refusal(const Decision& decision) {
-    switch (*decision.refused) {
-      case Refusal::draining:
-        return errors::draining();
-      case Refusal::queue_full:
-      case Refusal::tokens_exhausted:
-        return errors::overloaded(decision.retry_after_s, decision.message);
-      case Refusal::too_large:
-        return errors::invalid_value("n", decision.message);
-    }
-    return errors::draining();
-  }
-
   /// Admission says no, which it does only to a request that it has never let in.
   void on_refused(const Decision& decision) {
     refused_ = true;
-    fail(refusal(decision), trace::Outcome::shed);
+    fail(errors::refused(decision), trace::Outcome::shed);
   }
 
   void fail(const ApiError& error, trace::Outcome outcome = trace::Outcome::error) {
@@ -735,7 +740,8 @@ class Session : public caf::event_based_actor {
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
-  GenerationRequest request_;           ///< without its prompts, once they are tokens
+  GenerationRequest request_;  ///< without its prompts, once they are tokens
+  std::shared_ptr<const Tenant> tenant_;
   std::optional<GenerationPlan> plan_;  ///< until the sequences have it
   std::shared_ptr<BodyShare> memory_;   ///< of the prompts, as text or as tokens
   std::unique_ptr<AnswerWriter> answer_;

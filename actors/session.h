@@ -18,6 +18,7 @@ struct SessionStart {
   std::optional<GenerationPlan> plan;  ///< none: its prompts are short, the session tokenizes them
   std::shared_ptr<BodyShare> memory;   ///< of the prompts; null: nobody counts it
   TimePoint arrival;                   ///< of the request
+  std::shared_ptr<const Tenant> tenant = nullptr;  ///< who asks; null: nobody who is known
 };
 
 /// Starts the session of a validated request and returns at once. It turns the prompts into tokens,

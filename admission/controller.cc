@@ -25,7 +25,7 @@ Decision AdmissionController::submit(const Demand& demand, TimePoint now) {
   }
   if (options_.queue_tokens > 0) {
     if (demand.tokens > options_.queue_tokens) {
-      return {Refusal::too_large,
+      return {Refusal::too_many_tokens,
               "The request asks for " + std::to_string(demand.tokens) +
                   " tokens in all; the server holds at most " +
                   std::to_string(options_.queue_tokens) + ".",

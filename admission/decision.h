@@ -10,9 +10,13 @@ namespace sluice {
 /// Why a request is not let in; a closed list.
 enum class Refusal : std::uint8_t {
   draining,          ///< the server is shutting down
+  rate_limited,      ///< the tenant's own limits
+  token_bucket,      ///< more requests a second than the server takes
+  core_reserve,      ///< what is left of that is kept for others
   queue_full,        ///< too many sequences inside
   tokens_exhausted,  ///< too many tokens inside
-  too_large,         ///< would not fit even if it were alone
+  too_large,         ///< more choices than would fit even if it were alone
+  too_many_tokens,   ///< likewise, more tokens
 };
 
 struct Decision {

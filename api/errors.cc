@@ -341,6 +341,25 @@ ApiError overloaded(std::uint32_t retry_after_s, std::string message) {
   return with_retry(make(429, "overloaded", std::move(message)), retry_after_s);
 }
 
+ApiError refused(const Decision& decision) {
+  switch (*decision.refused) {
+    case Refusal::draining:
+      return draining();
+    case Refusal::rate_limited:
+      return rate_limit_exceeded(decision.message, decision.retry_after_s);
+    case Refusal::token_bucket:
+    case Refusal::core_reserve:
+    case Refusal::queue_full:
+    case Refusal::tokens_exhausted:
+      return overloaded(decision.retry_after_s, decision.message);
+    case Refusal::too_large:
+      return invalid_value("n", decision.message);
+    case Refusal::too_many_tokens:
+      return invalid_value("max_tokens", decision.message);
+  }
+  return draining();
+}
+
 ApiError queue_timeout_predicted(std::uint32_t retry_after_s) {
   return with_retry(make(429,
                          "queue_timeout_predicted",

@@ -1,6 +1,7 @@
 // Every refusal a client can see: one function a code, and the response that carries it.
 #pragma once
 
+#include "admission/decision.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "net/http.h"
@@ -83,6 +84,8 @@ ApiError expectation_failed(std::string_view expectation);
 // 429: not admitted on purpose. Seconds until a retry is worth it.
 ApiError rate_limit_exceeded(std::string message, std::uint32_t retry_after_s);
 ApiError overloaded(std::uint32_t retry_after_s, std::string message = {});
+/// What admission says to a request that it does not let in.
+ApiError refused(const Decision& decision);
 ApiError queue_timeout_predicted(std::uint32_t retry_after_s);
 
 // 500, 501, 505: a fault of ours, or what this server does not speak.

@@ -22,7 +22,7 @@ struct HeadPass {
 ///   listener        where it came in
 ///   keys            of that listener
 ///   body_bytes_max  of a body whose length is announced
-/// Pure; any thread. The client's name points into `keys`.
+/// Pure; any thread.
 [[nodiscard]] std::variant<HeadPass, ApiError> check_head(Listener listener,
                                                           const HttpRequest& request,
                                                           const KeyRing& keys,

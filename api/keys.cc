@@ -56,7 +56,7 @@ Result<KeyRing> KeyRing::create(std::vector<KeyEntry> entries) {
         return Error{ErrorCode::invalid_argument,
                      "keys \"" + key.id + "\" and \"" + entry.id + "\" have the same sha256"};
     }
-    ring.keys_.push_back({std::move(entry.id), *digest, entry.rights});
+    ring.keys_.push_back({std::move(entry.id), *digest, std::move(entry.tenant)});
   }
   return ring;
 }
@@ -64,7 +64,7 @@ Result<KeyRing> KeyRing::create(std::vector<KeyEntry> entries) {
 std::variant<Client, ApiError> KeyRing::authenticate(
     std::optional<std::string_view> authorization,
     std::optional<std::string_view> x_api_key) const {
-  if (anonymous()) return Client{};
+  if (anonymous()) return Client{"anonymous", anonymous_};
   if (!authorization && !x_api_key) return errors::missing_api_key();
   std::optional<std::string_view> token;
   if (x_api_key) token = ascii::trim(*x_api_key);
@@ -81,7 +81,7 @@ std::variant<Client, ApiError> KeyRing::authenticate(
   for (const Key& key : keys_)
     if (equal(key.digest, digest)) found = &key;
   if (!found) return errors::invalid_api_key();
-  return Client{found->id, found->rights};
+  return Client{found->id, found->tenant};
 }
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 // The OpenAI interface on the way in: bodies become requests.
 #pragma once
 
+#include "admission/tenant.h"
 #include "api/answer_format.h"
 #include "api/json_tape.h"
 #include "api/request.h"
@@ -33,6 +34,13 @@ struct ClientRights {
   PriorityClass default_class = PriorityClass::realtime;
   PriorityClass max_class = PriorityClass::realtime;  ///< the best one
   bool may_prioritize = false;                        ///< inside its class
+
+  ///   tenant  may be null: nobody's
+  static ClientRights of(const Tenant* tenant) {
+    if (tenant == nullptr) return {};
+    const TenantPolicy& policy = tenant->policy;
+    return {policy.default_class, policy.max_class, policy.may_prioritize};
+  }
 };
 
 /// All that a body's meaning depends on beside the body. Views point into the request's headers.

@@ -115,6 +115,12 @@ def measure_idle_connections(server, count):
             connection.close()
 
 
+def without_rate(binary):
+    """What lets a server take as many requests a second as come. Older ones have no such limit."""
+    described = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True, check=True).stdout
+    return ("--rate", 0) if "--rate " in described else ()
+
+
 def print_line(name, value, unit, ceiling=None):
     beside = "- -" if ceiling is None else f"{ceiling:8.2f} {value / ceiling:.3f}"
     print(f"{name:<34} {value:8.2f} {unit} {beside}")
@@ -143,9 +149,9 @@ def main():
         before = None
         if arguments.before:
             sluice_server.BINARY = arguments.before
-            before = stack.enter_context(sluice_server.serve(*options))
+            before = stack.enter_context(sluice_server.serve(*options, *without_rate(arguments.before)))
             sluice_server.BINARY = arguments.binary
-        server = stack.enter_context(sluice_server.serve(*options))
+        server = stack.enter_context(sluice_server.serve(*options, *without_rate(arguments.binary)))
         figures = measure_requests(server, before, arguments.rounds, arguments.seconds, arguments.connections)
         figures["idle_cpu_percent"] = measure_idle_cpu(server, arguments.idle_seconds)
     # A fresh server: the load above has already grown the heap of the other one.

@@ -1,12 +1,12 @@
 #include "server/entrance.h"
 
+#include "base/check.h"
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 namespace sluice {
@@ -19,35 +19,16 @@ struct Words {
   const char* name;  ///< as --allow-anonymous calls it
 };
 
-/// Reads "ID SHA256" lines; empty lines and those that start with '#' are skipped.
-Result<KeyRing> read_keys(const char* option, const std::string& file) {
-  auto wrong = [](std::string message) {
-    return Error{ErrorCode::unavailable, std::move(message)};
-  };
-  if (file.empty()) return KeyRing{};
-  std::ifstream input(file);
-  std::error_code unknown;
-  // A device may have no end.
-  if (!input || std::filesystem::is_character_file(file, unknown) ||
-      std::filesystem::is_directory(file, unknown))
-    return wrong(fmt::format("{} {}: cannot be read", option, file));
-  std::vector<KeyEntry> entries;
-  std::string line;
-  for (int number = 1; std::getline(input, line); ++number) {
-    std::istringstream fields(line);
-    KeyEntry entry;
-    if (!(fields >> entry.id) || entry.id.front() == '#') continue;
-    std::string rest;
-    if (!(fields >> entry.sha256) || (fields >> rest)) {
-      return wrong(fmt::format(
-          "{}:{}: expected 'ID SHA256', a key's name and the digest of its token", file, number));
-    }
-    entries.push_back(std::move(entry));
+/// The file of keys; without one those are served who have no key.
+Result<KeysFile> read_keys(const char* option, const std::string& path) {
+  if (!path.empty()) {
+    Result<KeysFile> file = read_keys_file(option, path);
+    if (!file) return Error{ErrorCode::unavailable, file.error().message};
+    return file;
   }
-  if (entries.empty()) return wrong(file + ": holds no key");
-  auto keys = KeyRing::create(std::move(entries));
-  if (!keys) return wrong(file + ": " + keys.error().message);
-  return keys;
+  KeysFile nobody;
+  nobody.tenants.emplace_back();
+  return nobody;
 }
 
 /// Whether a public address may do without keys; logs what that means.
@@ -82,11 +63,12 @@ Result<Entrance> make_entrance(const Words& words,
   auto keys = read_keys(words.keys, keys_file);
   if (!keys) return keys.error();
   entrance.keys = std::move(*keys);
+  const bool is_anonymous = entrance.keys.keys.empty();
   for (const std::string& text : listen) {
     auto address = ListenAddress::parse(text);
     if (!address)
       return Error{address.error().code, words.listen + (": " + address.error().message)};
-    if (entrance.keys.anonymous() && !address->is_loopback()) {
+    if (is_anonymous && !address->is_loopback()) {
       if (auto may = check_public(words, text, options); !may) return may.error();
     }
     auto policy = AccessPolicy::create({address->host, options.allowed_hosts, origins});
@@ -117,6 +99,33 @@ Result<Entrance> make_management_entrance(const ServeOptions& options) {
                        options.admin_keys_file,
                        {},
                        options);
+}
+
+Result<KeysFile> reread_keys(const char* option, const std::string& path, const KeyRing& before) {
+  std::error_code unknown;
+  // A pipe has been read once, and another time may wait for ever.
+  if (!path.empty() && !std::filesystem::is_regular_file(path, unknown))
+    return Error{ErrorCode::unavailable,
+                 fmt::format("{} {}: is no file that can be read again", option, path)};
+  Result<KeysFile> file = read_keys(option, path);
+  if (file && file->keys.empty() != before.anonymous())
+    return Error{ErrorCode::unavailable,
+                 path + (before.anonymous()
+                             ? ": has keys, and the server was started without any"
+                             : ": has no key any more, and the server was started with some")};
+  return file;
+}
+
+KeyRing make_key_ring(const KeysFile& file,
+                      const std::vector<std::shared_ptr<const Tenant>>& tenants) {
+  CHECK(tenants.size() == file.tenants.size());
+  if (file.keys.empty()) return KeyRing(tenants.empty() ? nullptr : tenants.front());
+  std::vector<KeyEntry> entries;
+  for (const KeysFile::Key& key : file.keys)
+    entries.push_back({key.id, key.sha256, tenants[key.tenant]});
+  auto ring = KeyRing::create(std::move(entries));
+  CHECK(ring.has_value());  // the file was read with these rules
+  return std::move(*ring);
 }
 
 }  // namespace sluice

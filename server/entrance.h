@@ -2,12 +2,15 @@
 // answers to.
 #pragma once
 
+#include "admission/tenant.h"
 #include "api/access_policy.h"
 #include "api/keys.h"
 #include "base/result.h"
 #include "net/listener.h"
+#include "server/keys_file.h"
 #include "server/options.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,7 +19,7 @@ namespace sluice {
 /// The data port, or the management port.
 struct Entrance {
   const char* option = "";  ///< that names its addresses, for messages
-  KeyRing keys;
+  KeysFile keys;
   std::vector<ListenAddress> addresses;
   std::vector<AccessPolicy> policies;  ///< of each address
 };
@@ -26,5 +29,14 @@ struct Entrance {
 /// Errors: invalid_argument (the options), unavailable (what they name is wrong or not enough).
 Result<Entrance> make_data_entrance(const ServeOptions& options);
 Result<Entrance> make_management_entrance(const ServeOptions& options);
+
+/// The keys with their tenants, which are those of the file in its order.
+KeyRing make_key_ring(const KeysFile& file,
+                      const std::vector<std::shared_ptr<const Tenant>>& tenants);
+
+/// The keys of a listener that are to take the place of `before`: its file read again. Errors:
+/// unavailable: what is wrong with it, or it would open or close the door to those without a key.
+///   option, path  of the file
+Result<KeysFile> reread_keys(const char* option, const std::string& path, const KeyRing& before);
 
 }  // namespace sluice

@@ -66,15 +66,15 @@ void add_size(CLI::App& command,
 }
 
 template <class T>
-void add_number(CLI::App& command,
-                const std::string& name,
-                T& value,
-                double min,
-                double max,
-                const std::string& help) {
-  add_parsed(command, name, value, help, [min, max](const std::string& text) {
-    return parse_number(text, min, max);
-  }).type_name("NUMBER");
+CLI::Option& add_number(CLI::App& command,
+                        const std::string& name,
+                        T& value,
+                        double min,
+                        double max,
+                        const std::string& help) {
+  return *add_parsed(command, name, value, help, [min, max](const std::string& text) {
+            return parse_number(text, min, max);
+          }).type_name("NUMBER");
 }
 
 void add_duration(CLI::App& command,
@@ -200,8 +200,9 @@ void add_access(CLI::App& command, ServeOptions& options) {
                   "Web pages that may use the data port: https://app.example, again for further "
                   "ones; *: all")
       ->allow_extra_args(false);
-  command.add_option(
-      "--api-keys", options.keys_file, "File of API keys: a line 'ID SHA256-OF-THE-TOKEN' each");
+  command.add_option("--api-keys",
+                     options.keys_file,
+                     "File of API keys and their tenants (TOML); read again at SIGHUP");
   command.add_option("--admin-keys",
                      options.admin_keys_file,
                      "The same for the management port; /health, /ready and /version need none");
@@ -291,6 +292,27 @@ void add_serve(CLI::App& command, ServeOptions& options) {
             "max_tokens of text completions that name none; chats may fill the context");
   add_count(
       command, "--queue-capacity", options.queue_capacity, 0, 1'000'000, "Sequences that may wait");
+  add_count(command,
+            "--rate",
+            options.rate,
+            0,
+            1'000'000'000,
+            "Requests a second that are let in, of all tenants together; 0: no limit");
+  add_count(command, "--burst", options.burst, 1, 1'000'000'000, "So many of them at once");
+  add_number(command,
+             "--core-reserve",
+             options.core_reserve,
+             0,
+             1,
+             "Part of the burst that is kept for tenants of the core API")
+      .default_str("0.3");
+  add_number(command,
+             "--low-reserve",
+             options.low_reserve,
+             0,
+             1,
+             "Part of the burst that class low leaves to all others")
+      .default_str("0.5");
   add_count(command,
             "--max-connections",
             options.connections_max,

@@ -49,6 +49,10 @@ struct ServeOptions {
       0;  ///< KV memory of a worker; 0: what its sequences can need, within reason
   std::uint32_t default_max_tokens = 16;
   std::size_t queue_capacity = 1024;
+  std::uint64_t rate = 1000;  ///< requests a second, of all tenants; 0: no limit
+  std::uint64_t burst = 5000;
+  double core_reserve = 0.30;  ///< of the burst
+  double low_reserve = 0.50;
   std::size_t connections_max = 2048;
   std::size_t connections_per_address_max = 0;  ///< 0: half of `connections_max`
   std::size_t body_bytes_max = std::size_t{8} << 20;
@@ -57,7 +61,7 @@ struct ServeOptions {
   Duration keep_alive_timeout = std::chrono::seconds(120);
   std::vector<std::string> allowed_hosts;
   std::vector<std::string> allowed_origins;  ///< of the data port
-  std::string keys_file;                     ///< lines of "ID SHA256"
+  std::string keys_file;                     ///< see keys_file.h
   std::string admin_keys_file;               ///< the same for the management port
   /// "data", "management": may have a public address without keys.
   std::vector<std::string> allow_anonymous;

@@ -150,6 +150,24 @@ class Server {
     return all;
   }
 
+  /// Reads the files of keys again. One that is wrong changes nothing.
+  void reload_keys() {
+    if (options_.keys_file.empty() && options_.admin_keys_file.empty()) {
+      spdlog::warn("SIGHUP: there is no file of keys to read again");
+      return;
+    }
+    auto data = reread_keys("--api-keys", options_.keys_file, *keys_->get());
+    auto management = reread_keys("--admin-keys", options_.admin_keys_file, *admin_keys_->get());
+    for (const auto* file : {&data, &management})
+      if (!*file) spdlog::error("the keys stay as they are: {}", file->error().message);
+    if (!data || !management) return;
+    put_keys(*data, *management);
+    spdlog::info("the files of keys have been read again: {} keys of {} tenants, {} of operators",
+                 data->keys.size(),
+                 data->tenants.size(),
+                 management->keys.size());
+  }
+
   void stop_being_ready() { front_->stopping = true; }
   void drain() {
     front_->draining = true;
@@ -212,6 +230,13 @@ class Server {
     return std::nullopt;
   }
 
+  void put_keys(const KeysFile& data, const KeysFile& management) {
+    keys_->replace(make_key_ring(data, front_->quotas->enroll(data.tenants, clock_->now())));
+    // Operators are no tenants: nothing of theirs is counted.
+    admin_keys_->replace(make_key_ring(
+        management, std::vector<std::shared_ptr<const Tenant>>(management.tenants.size())));
+  }
+
   static StartError entrance_error(const Error& error) {
     bool usage = error.code == ErrorCode::invalid_argument;
     return {usage ? ExitCode::usage : ExitCode::invalid_input, error.message};
@@ -260,6 +285,9 @@ class Server {
   std::optional<StartError> make_models() {
     Front::Options options;
     options.admission.queue_capacity = options_.queue_capacity;
+    options.quotas = {{options_.rate, std::chrono::seconds(1), options_.burst},
+                      options_.core_reserve,
+                      options_.low_reserve};
     options.request_timeout = options_.request_timeout;
     options.load_timeout = options_.load_timeout;
     options.lane_restarts_max = options_.lane_restarts_max;
@@ -347,8 +375,9 @@ class Server {
 
   std::optional<StartError> open_listeners(const Entrance& data, const Entrance& management) {
     auto gateway = std::make_shared<GatewayOptions>();
-    gateway->keys = data.keys;
-    gateway->admin_keys = management.keys;
+    keys_ = gateway->keys;
+    admin_keys_ = gateway->admin_keys;
+    put_keys(data.keys, management.keys);
     gateway->limits.default_timeout = options_.request_timeout;
     gateway->limits.max_timeout = std::max(gateway->limits.max_timeout, options_.request_timeout);
     gateway->body_bytes_max = options_.body_bytes_max;
@@ -401,6 +430,8 @@ class Server {
 
   ServeOptions options_;
   std::optional<FaultPoints> fault_points_;
+  std::shared_ptr<CurrentKeys> keys_;
+  std::shared_ptr<CurrentKeys> admin_keys_;
   std::shared_ptr<const Clock> clock_;
   std::vector<std::unique_ptr<EventLoop>> data_loops_;
   std::unique_ptr<EventLoop> management_loop_;
@@ -432,18 +463,24 @@ class Signals {
   }
 
   /// Waits for a signal that ends the server: SIGTERM or SIGINT. None: the time passed without one,
-  /// or a signal came that is not for us.
+  /// or another signal came.
   std::optional<int> wait(Duration timeout) {
     auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     timespec time{seconds.count(), (timeout - seconds).count()};
     int signal = sigtimedwait(&set_, nullptr, &time);
     if (signal == SIGTERM || signal == SIGINT) return signal;
+    if (signal == SIGHUP) wants_reload_ = true;
+    if (signal == SIGHUP) return std::nullopt;
     if (signal > 0) spdlog::warn("signal {} is ignored", signal);
     return std::nullopt;
   }
 
+  /// Whether SIGHUP has come since this was asked last.
+  bool take_reload() { return std::exchange(wants_reload_, false); }
+
  private:
   sigset_t set_;
+  bool wants_reload_ = false;
 };
 
 /// While this lives, the end of the program says in words what it means: libraries that start
@@ -620,6 +657,7 @@ int serve(const ServeOptions& options) {
   while (!(signal = signals.wait(std::chrono::seconds(1)))) {
     client.look(server.clients(), clock.now());
     server.trim();
+    if (signals.take_reload()) server.reload_keys();
     if (server.failed()) {
       server.stop();
       return fail(ExitCode::internal, "the supervision tree gave up; see the log");

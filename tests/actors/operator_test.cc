@@ -96,7 +96,7 @@ TEST_F(OperatorTest, TakesOrdersOnlyFromWhoeverHasAKeyOnceThereIsOne) {
   auto keys = KeyRing::create({{"ops", std::string(64, 'a')}});
   ASSERT_TRUE(keys);
   auto options = std::make_shared<GatewayOptions>();
-  options->admin_keys = *std::move(keys);
+  options->admin_keys->replace(*std::move(keys));
   gateway = make_management_gateway(front, options);
 
   for (const char* order :

@@ -50,7 +50,7 @@ TEST(AdmissionController, RefusesTokensBeyondItsBoundAndSaysWhichNeverFit) {
   EXPECT_EQ(controller.submit(demand(2, 1, 41), kStart).refused, Refusal::tokens_exhausted);
   Decision never = controller.submit(demand(3, 1, 101), kStart);
 
-  EXPECT_EQ(never.refused, Refusal::too_large);
+  EXPECT_EQ(never.refused, Refusal::too_many_tokens);
   EXPECT_EQ(never.retry_after_s, 0U);
   EXPECT_EQ(controller.submit(demand(4, 11, 1), kStart).refused, Refusal::too_large);
 }

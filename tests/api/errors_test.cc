@@ -220,6 +220,24 @@ TEST(Errors, CoverTheWholeListOfCodes) {
   EXPECT_EQ(codes, specified);
 }
 
+TEST(Errors, SayWhatAdmissionSays) {
+  auto refused = [](Refusal why) { return errors::refused({why, "A sentence.", 7}); };
+  for (Refusal why : {Refusal::token_bucket,
+                      Refusal::core_reserve,
+                      Refusal::queue_full,
+                      Refusal::tokens_exhausted}) {
+    EXPECT_EQ(refused(why).code, "overloaded");
+    EXPECT_EQ(refused(why).message, "A sentence.");
+    EXPECT_EQ(refused(why).retry_after_s, 7U);
+  }
+  EXPECT_EQ(refused(Refusal::rate_limited).code, "rate_limit_exceeded");
+  EXPECT_EQ(refused(Refusal::rate_limited).retry_after_s, 7U);
+  EXPECT_EQ(refused(Refusal::draining).code, "draining");
+  EXPECT_EQ(refused(Refusal::too_large).param, "n");
+  EXPECT_EQ(refused(Refusal::too_many_tokens).param, "max_tokens");
+  EXPECT_EQ(refused(Refusal::too_many_tokens).status, 400);
+}
+
 TEST(Errors, ShowOfWhatAClientSentOnlyTheBeginning) {
   const std::string text(3'000'000, 'x');
   for (const ApiError& error : {errors::model_not_found(text),

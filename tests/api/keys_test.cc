@@ -20,8 +20,7 @@ std::string hex(const Sha256& digest) {
 }
 
 KeyRing ring() {
-  ClientRights second;
-  second.default_class = PriorityClass::batch;
+  auto second = std::make_shared<const Tenant>(Tenant{{.name = "shop"}, nullptr});
   auto created = KeyRing::create(
       {{"first", hex(sha256("sk-one"))}, {"second", hex(sha256("sk-two")), second}});
   EXPECT_TRUE(created.has_value());
@@ -52,11 +51,11 @@ TEST(KeyRing, KnowsItsKeysByEitherHeader) {
   EXPECT_EQ(key_id(keys, "Bearer sk-one", "sk-one"), "first");
 }
 
-TEST(KeyRing, GivesAClientTheRightsOfItsKey) {
+TEST(KeyRing, SaysWhoseKeyItIs) {
   KeyRing keys = ring();
   auto result = keys.authenticate("Bearer sk-two", std::nullopt);
 
-  EXPECT_EQ(std::get<Client>(result).rights.default_class, PriorityClass::batch);
+  EXPECT_EQ(std::get<Client>(result).tenant->policy.name, "shop");
 }
 
 TEST(KeyRing, RefusesAllOthers) {
@@ -91,6 +90,15 @@ TEST(KeyRing, TakesEverybodyWhenItIsEmpty) {
   EXPECT_EQ(key_id(none, std::nullopt), "anonymous");
   EXPECT_EQ(key_id(none, "Bearer TEST_KEY"), "anonymous");
   EXPECT_EQ(key_id(none, "nonsense", "x"), "anonymous");
+}
+
+TEST(KeyRing, IsReplacedAsAWhole) {
+  CurrentKeys keys;
+  std::shared_ptr<const KeyRing> before = keys.get();
+  keys.replace(ring());
+
+  EXPECT_TRUE(before->anonymous());
+  EXPECT_EQ(key_id(*keys.get(), "Bearer sk-one"), "first");
 }
 
 TEST(KeyRing, RefusesEntriesThatAreNoKeys) {

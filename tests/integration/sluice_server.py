@@ -1,6 +1,7 @@
 """Real servers for the tests: start one, talk to it, look into its processes, stop it. START HERE."""
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -40,6 +41,12 @@ def wait_until(condition, what, deadline=10):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds(deadline):.0f} s: {what}")
         time.sleep(0.01)
+
+
+def key(name, token, *lines):
+    """A key of a file of keys, with further lines in TOML."""
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    return "\n".join(["[[key]]", f'id = "{name}"', f'sha256 = "{digest}"', *lines, "", ""])
 
 
 # --- processes ---------------------------------------------------------------------------------------------------

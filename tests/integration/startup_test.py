@@ -1,7 +1,6 @@
 """Starting and stopping: what is wrong is said in words and numbers, and nothing is left behind."""
 
 import fcntl
-import hashlib
 import json
 import os
 import pty
@@ -26,6 +25,7 @@ from sluice_server import (
     Server,
     Stream,
     complete,
+    key,
     process_alive,
     request,
     seconds,
@@ -124,16 +124,27 @@ def test_a_public_address_without_keys_is_refused(address):
     assert "key" in said and address.rpartition(":")[0] in said
 
 
-@pytest.mark.parametrize("content", [None, b"\x00\xff\x00 not a key", b""], ids=["missing", "binary", "empty"])
-def test_a_wrong_file_of_keys_is_named(tmp_path, content):
-    path = tmp_path / "keys"
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        (None, "cannot be read"),
+        (b"\x00\xff\x00 not a key", ":1:"),
+        (b"", "holds no key"),
+        (b"web " + b"a" * 64 + b"\n", "a key is written [[key]]"),
+        (key("web", "x", "weight = 0", 'class = "urgent"').encode(), ":4:10: weight: expected a whole number from 1 to"),
+        (key("web", "x", "weight = 0", 'class = "urgent"').encode(), ":5:9: class: expected one of realtime, batch, low"),
+    ],
+    ids=["missing", "binary", "empty", "lines", "number", "word"],
+)
+def test_a_wrong_file_of_keys_is_named(tmp_path, content, says):
+    path = tmp_path / "keys.toml"
     if content is not None:
         path.write_bytes(content)
 
     code, said = serve_fails("--model", "hash=hash", "--api-keys", path)
 
     assert code == 3, said
-    assert str(path) in said
+    assert str(path) in said and says in said
 
 
 @pytest.mark.parametrize(
@@ -156,6 +167,10 @@ def test_a_wrong_file_of_keys_is_named(tmp_path, content):
         (["--allowed-host", "http://a"], "is not a host"),
         (["--allowed-origin", "a.example"], "is not an origin"),
         (["--allow-anonymous", "nobody"], "nobody"),
+        (["--rate", "-1"], "--rate: -1 is not a whole number from 0 to"),
+        (["--burst", "0"], "--burst: 0 is not a whole number from 1 to"),
+        (["--core-reserve", "1.1"], "--core-reserve: 1.1 is not a number from 0 to 1"),
+        (["--low-reserve", "nan"], "--low-reserve: nan is not a number from 0 to 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -225,8 +240,8 @@ def _read_more(server):
 
 def test_keys_are_asked_for_on_every_path_that_is_not_for_probes(tmp_path):
     keys = tmp_path / "keys"
-    digests = {name: hashlib.sha256(token.encode()).hexdigest() for name, token in (("a", "token-a"), ("b", "token-b"))}
-    keys.write_text("# two clients\n" + "".join(f"{name} {digest}\n" for name, digest in digests.items()))
+    tokens = {"a": "token-a", "b": "token-b"}
+    keys.write_text("# two clients\n" + "".join(key(name, token) for name, token in tokens.items()))
     body = {"prompt": "x", "max_tokens": 1}
     with serve("--model", "hash=hash", "--api-keys", keys, listen="0.0.0.0:0") as server:
         address = ("127.0.0.1", server.http[1])
@@ -247,8 +262,8 @@ def test_keys_are_asked_for_on_every_path_that_is_not_for_probes(tmp_path):
 
 def test_the_management_port_asks_for_its_own_key_as_soon_as_there_is_one(tmp_path):
     keys, admin_keys = tmp_path / "keys", tmp_path / "admin"
-    keys.write_text(f"client {hashlib.sha256(b'client-token').hexdigest()}\n")
-    admin_keys.write_text(f"operator {hashlib.sha256(b'admin-token').hexdigest()}\n")
+    keys.write_text(key("client", "client-token"))
+    admin_keys.write_text(key("operator", "admin-token"))
     server = Server("--model", "hash=hash", "--api-keys", keys, "--admin-keys", admin_keys)
     try:
         for path in ("/admin/v1/workers", "/admin/v1/breakers"):
@@ -270,7 +285,7 @@ def test_the_management_port_asks_for_its_own_key_as_soon_as_there_is_one(tmp_pa
 
 def test_each_public_listener_needs_its_own_leave_to_be_anonymous(tmp_path):
     keys = tmp_path / "keys"
-    keys.write_text(f"a {hashlib.sha256(b'token').hexdigest()}\n")
+    keys.write_text(key("a", "token"))
     public, private = "0.0.0.0:0", "127.0.0.1:0"
 
     def refused(data, management, *arguments):

@@ -1,0 +1,164 @@
+#include "admission/quotas.h"
+
+#include "base/check.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+
+/// What a tenant has used. Under the lock of `Quotas`.
+struct TenantAccount {
+  TokenBucket requests{Rate{}};
+  TokenBucket tokens{Rate{}};
+  std::uint32_t in_flight = 0;
+};
+
+namespace {
+
+constexpr std::uint32_t kRetryMaxS = 60;
+
+std::uint32_t retry_after_s(Duration wait) {
+  auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seconds, 1, kRetryMaxS));
+}
+
+/// "60 requests a minute", "1000 requests a second".
+std::string rate_text(const Rate& rate, std::string_view what) {
+  std::string text = std::to_string(rate.units) + " " + std::string(what);
+  if (rate.period == std::chrono::minutes(1)) return text + " a minute";
+  if (rate.period == std::chrono::seconds(1)) return text + " a second";
+  return text + " in " + std::to_string(rate.period.count()) + " ns";
+}
+
+std::string quoted(const std::string& tenant) {
+  return "tenant \"" + tenant + "\"";
+}
+
+/// What a bucket of the tenant's own says.
+Decision decide_own(const TokenBucket& bucket,
+                    std::uint64_t n,
+                    std::string_view what,
+                    const std::string& tenant,
+                    TimePoint now) {
+  Duration wait = bucket.wait(n, 0, now);
+  if (wait == Duration::zero()) return {};
+  const Rate& rate = bucket.rate();
+  if (wait == Duration::max())
+    return {Refusal::too_many_tokens,
+            "The request asks for " + std::to_string(n) + " " + std::string(what) +
+                ", its answer at its longest included; " + quoted(tenant) + " may use " +
+                std::to_string(rate.burst) + " at once.",
+            0};
+  return {Refusal::rate_limited,
+          "The limit of " + rate_text(rate, what) + " is reached for " + quoted(tenant) + ": " +
+              std::to_string(bucket.level(now)) + " of " + std::to_string(rate.burst) +
+              " are left, and the request needs " + std::to_string(n) + ".",
+          retry_after_s(wait)};
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const Tenant>> Quotas::enroll(std::vector<TenantPolicy> policies,
+                                                          TimePoint now) {
+  std::lock_guard lock(mutex_);
+  auto before = std::exchange(accounts_, {});
+  std::vector<std::shared_ptr<const Tenant>> tenants;
+  for (TenantPolicy& policy : policies) {
+    auto known = before.find(policy.name);
+    auto account = known == before.end() ? std::make_shared<TenantAccount>() : known->second;
+    account->requests.set_rate(policy.requests, now);
+    account->tokens.set_rate(policy.tokens, now);
+    CHECK(accounts_.emplace(policy.name, account).second);
+    tenants.push_back(
+        std::make_shared<const Tenant>(Tenant{std::move(policy), std::move(account)}));
+  }
+  return tenants;
+}
+
+Decision Quotas::decide(const Claim& claim, TimePoint now) const {
+  if (claim.tenant && claim.tenant->account) {
+    const TenantAccount& account = *claim.tenant->account;
+    const TenantPolicy& policy = claim.tenant->policy;
+    if (policy.in_flight_max > 0 && account.in_flight >= policy.in_flight_max)
+      return {Refusal::rate_limited,
+              "The limit of " + std::to_string(policy.in_flight_max) +
+                  " requests at once is reached for " + quoted(policy.name) + ".",
+              1};
+    if (Decision own = decide_own(account.requests, 1, "requests", policy.name, now);
+        !own.admitted())
+      return own;
+    if (Decision own = decide_own(account.tokens, claim.tokens, "tokens", policy.name, now);
+        !own.admitted())
+      return own;
+  }
+  return decide_shared(claim, now);
+}
+
+Decision Quotas::decide_shared(const Claim& claim, TimePoint now) const {
+  const Rate& rate = shared_.rate();
+  auto share_of_burst = [&rate](double share) {
+    return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(rate.burst)));
+  };
+  bool is_core = claim.tenant && claim.tenant->policy.core;
+  std::uint64_t kept = is_core ? 0 : share_of_burst(options_.core_reserve);
+  if (claim.priority_class == PriorityClass::low)
+    kept = std::max(kept, share_of_burst(options_.low_reserve));
+  // A small burst leaves everybody something: a reserve is never the whole of it.
+  kept = std::min(kept, rate.burst - std::min<std::uint64_t>(rate.burst, 1));
+  Duration wait = shared_.wait(1, kept, now);
+  if (wait == Duration::zero()) return {};
+  bool is_reserve = shared_.wait(1, 0, now) == Duration::zero();
+  std::string message = "The server is overloaded: it takes " + rate_text(rate, "requests");
+  if (is_reserve)
+    message += claim.priority_class == PriorityClass::low
+                   ? ", and what is left is kept for requests of a better class"
+                   : ", and what is left is kept for the core API";
+  return {is_reserve ? Refusal::core_reserve : Refusal::token_bucket,
+          message + ".",
+          retry_after_s(wait)};
+}
+
+Decision Quotas::check(const Claim& claim, TimePoint now) const {
+  std::lock_guard lock(mutex_);
+  return inside_.contains(claim.request) ? Decision{} : decide(claim, now);
+}
+
+Decision Quotas::take(const Claim& claim, TimePoint now) {
+  std::lock_guard lock(mutex_);
+  if (inside_.contains(claim.request)) return {};
+  Decision decision = decide(claim, now);
+  if (!decision.admitted()) return decision;
+  shared_.take(1, now);
+  Inside inside{claim.tenant ? claim.tenant->account : nullptr, claim.tokens};
+  if (inside.account) {
+    inside.account->requests.take(1, now);
+    inside.account->tokens.take(claim.tokens, now);
+    inside.account->in_flight += 1;
+  }
+  inside_.emplace(claim.request, std::move(inside));
+  return {};
+}
+
+void Quotas::settle(RequestNumber request, std::uint64_t used_tokens) {
+  std::lock_guard lock(mutex_);
+  auto found = inside_.find(request);
+  if (found == inside_.end()) return;
+  const Inside& inside = found->second;
+  if (TenantAccount* account = inside.account.get()) {
+    CHECK(account->in_flight > 0);
+    account->in_flight -= 1;
+    if (used_tokens < inside.tokens) account->tokens.give_back(inside.tokens - used_tokens);
+  }
+  inside_.erase(found);
+}
+
+std::size_t Quotas::inside() const {
+  std::lock_guard lock(mutex_);
+  return inside_.size();
+}
+
+}  // namespace sluice

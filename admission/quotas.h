@@ -1,0 +1,78 @@
+// How much of the server a tenant may use, and how much all of them together.
+#pragma once
+
+#include "admission/decision.h"
+#include "admission/tenant.h"
+#include "base/clock.h"
+#include "base/ids.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace sluice {
+
+/// The buckets of all tenants, and one that all requests share. Part of that one is kept for the
+/// core API: who is not of it may take only what leaves the reserve untouched, and class `low` has
+/// to leave more. Nothing is lent.
+///
+/// A claim is checked whole, then taken whole: what is refused has cost nothing. What it took of
+/// the tenant's tokens and did not use comes back when it is settled.
+///
+/// Outlives every incarnation of the admission actor, so that a restart neither fills the buckets
+/// nor forgets who is inside. Thread-safe; every call costs O(log n) of the claims inside.
+class Quotas {
+ public:
+  struct Options {
+    Rate requests{1000, std::chrono::seconds(1), 5000};  ///< of all tenants together
+    double core_reserve = 0.30;  ///< of the burst: what others leave to the core API
+    double low_reserve = 0.50;   ///< of the burst: what class `low` leaves to all others
+  };
+
+  struct Claim {
+    RequestNumber request;
+    std::shared_ptr<const Tenant> tenant;  ///< null: nobody's; only the shared bucket counts
+    PriorityClass priority_class = PriorityClass::realtime;
+    std::uint64_t tokens = 0;  ///< prompts, and answers at their longest
+  };
+
+  explicit Quotas(Options options) : options_(options), shared_(options.requests) {}
+  Quotas() : Quotas(Options{}) {}
+
+  /// The tenants of a new reading, in the order given. Who was there before keeps its account; who
+  /// is gone has no say in what comes, and what it has inside ends as it would have.
+  std::vector<std::shared_ptr<const Tenant>> enroll(std::vector<TenantPolicy> policies,
+                                                    TimePoint now);
+
+  /// What would be said to a claim; it takes nothing.
+  [[nodiscard]] Decision check(const Claim& claim, TimePoint now) const;
+  /// Takes what the claim needs, or says why not. A claim that is inside is let in again and costs
+  /// nothing more.
+  Decision take(const Claim& claim, TimePoint now);
+  /// The request has ended and used so many tokens. Nothing happens if it is not inside.
+  void settle(RequestNumber request, std::uint64_t used_tokens);
+  /// Claims inside.
+  [[nodiscard]] std::size_t inside() const;
+
+ private:
+  struct Inside {
+    std::shared_ptr<TenantAccount> account;  ///< may be null
+    std::uint64_t tokens = 0;
+  };
+  [[nodiscard]] Decision decide(const Claim& claim, TimePoint now) const;
+  [[nodiscard]] Decision decide_shared(const Claim& claim, TimePoint now) const;
+
+  Options options_;
+  mutable std::mutex mutex_;
+  TokenBucket shared_;
+  std::map<std::string, std::shared_ptr<TenantAccount>> accounts_;  ///< of the last reading
+  std::unordered_map<RequestNumber, Inside> inside_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,144 @@
+"""Keys, tenants and what each may use, over real sockets."""
+
+import os
+import signal
+
+import pytest
+
+from raw_http import Wire, assert_error, exchange, head, post
+from sluice_server import Server, key, wait_until
+
+BODY = {"prompt": "x", "max_tokens": 1}
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return tmp_path / "keys.toml"
+
+
+@pytest.fixture
+def start(keys):
+    servers = []
+
+    def start(*texts, options=(), model="hash=hash"):
+        keys.write_text("".join(texts))
+        servers.append(Server("--model", model, "--api-keys", keys, *options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def ask(server, token, **fields):
+    return exchange(server.http, post(BODY | fields, f"Authorization: Bearer {token}"))
+
+
+def test_a_tenant_has_a_rate_of_requests_of_its_own(start):
+    server = start(key("a", "sk-a", "rpm = 60", "burst = 2"), key("b", "sk-b"))
+
+    assert [ask(server, "sk-a").status for _ in range(2)] == [200, 200]
+    refused = ask(server, "sk-a")
+    assert_error(refused, 429, "rate_limit_exceeded", "rate_limit_error")
+    assert "limit of 60 requests a minute" in refused.json()["error"]["message"]
+    assert refused.header("retry-after") == "1"
+    assert [ask(server, "sk-b").status for _ in range(5)] == [200] * 5
+    server.stop()
+
+
+def test_keys_of_one_tenant_share_what_it_has(start):
+    tenant = '[[tenant]]\nname = "shop"\nrpm = 60\nburst = 2\n\n'
+    server = start(tenant, *(key(name, f"sk-{name}", 'tenant = "shop"') for name in "ab"))
+
+    assert ask(server, "sk-a").status == ask(server, "sk-b").status == 200
+    assert ask(server, "sk-a").status == ask(server, "sk-b").status == 429
+    server.stop()
+
+
+def test_tokens_are_reserved_and_what_is_not_used_comes_back(start):
+    server = start(key("a", "sk-a", "tpm = 1000"), model="brook=models/shipped/brook")
+    story = {"prompt": "Once upon a time", "max_tokens": 400, "temperature": 0}
+
+    for _ in range(5):  # each reserves 400 and more, and uses a few
+        assert ask(server, "sk-a", **story, stop=[" "]).status == 200
+    assert [ask(server, "sk-a", **story, ignore_eos=True).status for _ in range(2)] == [200, 200]
+    refused = ask(server, "sk-a", **story)
+    assert_error(refused, 429, "rate_limit_exceeded", "rate_limit_error")
+    assert "limit of 1000 tokens a minute" in refused.json()["error"]["message"]
+    never = ask(server, "sk-a", **(story | {"max_tokens": 1000}))
+    assert_error(never, 400, "invalid_value", "invalid_request_error", "max_tokens")
+    assert "may use 1000 at once" in never.json()["error"]["message"]
+    server.stop()
+
+
+def test_what_must_be_refused_is_refused_before_its_body_comes(start):
+    server = start(key("a", "sk-a", "rpm = 1"))
+
+    assert ask(server, "sk-a").status == 200
+    with Wire(server.http) as wire:
+        wire.send(
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-a\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+        )
+        assert wire.response().status == 429
+    server.stop()
+
+
+def test_the_core_api_is_served_when_nobody_else_is(start):
+    server = start(
+        key("core", "sk-core", "core = true"),
+        key("other", "sk-other"),
+        options=["--rate", 1, "--burst", 10],
+    )
+
+    others = [ask(server, "sk-other") for _ in range(20)]
+    assert [answer.status for answer in others[:7]] == [200] * 7
+    refused = [answer for answer in others if answer.status != 200]
+    assert len(refused) >= 10
+    for answer in refused:
+        assert_error(answer, 429, "overloaded", "rate_limit_error")
+        assert "kept for the core API" in answer.json()["error"]["message"]
+    assert [ask(server, "sk-core").status for _ in range(3)] == [200] * 3
+    server.stop()
+
+
+def test_a_class_beyond_the_ceiling_is_named(start):
+    server = start(key("a", "sk-a", 'class = "low"', 'max_class = "low"'))
+
+    answer = ask(server, "sk-a", service_tier="priority")
+    assert answer.status == 200
+    assert answer.header("x-sluice-ignored-params") == "service_tier"
+    server.stop()
+
+
+def test_the_file_is_read_again_at_sighup(start, keys):
+    server = start(key("a", "sk-a", "rpm = 60", "burst = 1"))
+    assert [ask(server, "sk-a").status for _ in range(2)] == [200, 429]
+
+    def reload(text, until):
+        keys.write_text(text)
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: until in server.log_text(), until)
+
+    reload(key("a", "sk-a") + key("b", "sk-b"), "read again: 2 keys of 2 tenants")
+    assert [ask(server, token).status for token in ("sk-a", "sk-a", "sk-b")] == [200] * 3
+
+    reload(key("a", "sk-a", "weight = 0"), "the keys stay as they are")
+    assert ":4:10: weight: expected a whole number from 1 to 1000, got 0" in server.log_text()
+    assert ask(server, "sk-b").status == 200
+
+    reload('[[tenant]]\nname = "anonymous"\n', "has no key any more")
+    assert exchange(server.http, post(BODY)).status == 401
+
+    reload(key("b", "sk-b"), "read again: 1 keys of 1 tenants")
+    assert ask(server, "sk-a").status == 401 and ask(server, "sk-b").status == 200
+    assert server.restarts() == 0
+    server.stop()
+
+
+def test_anonymous_clients_are_a_tenant_like_any_other(start):
+    server = start('[[tenant]]\nname = "anonymous"\nrpm = 60\nburst = 2\n')
+
+    assert [exchange(server.http, post(BODY)).status for _ in range(3)] == [200, 200, 429]
+    assert exchange(server.http, head("GET", "/v1/models")).status == 200
+    server.stop()
