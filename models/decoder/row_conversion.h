@@ -20,12 +20,18 @@ enum class RowOrder {
 /// Converts a tensor row by row. A vector has rows of one number. The tensor must be a matrix or a
 /// vector that can be decoded, a vector of a plain type; its heads must have `head_dim` rows if
 /// they are paired.
+///   from   outlives it
 ///   to     f32 | bf16 | f16
 ///   added  to each number, in f32; then `to` must be f32
 class RowConversion {
  public:
   RowConversion(
       const StoredTensor& from, DType to, RowOrder order, std::int64_t head_dim, float added = 0);
+  RowConversion(StoredTensor&& from,
+                DType to,
+                RowOrder order,
+                std::int64_t head_dim,
+                float added = 0) = delete;
 
   [[nodiscard]] std::size_t rows() const { return rows_; }
   /// Of the target, without gaps between them.

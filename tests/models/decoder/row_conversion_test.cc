@@ -115,7 +115,8 @@ TEST(RowConversion, GivesTheSameInPiecesAsInOne) {
 
 TEST(RowConversion, RoundsToHalvesAndRefusesWhatTheyCannotHold) {
   std::string good = raw(1.0F + 0x1p-11F) + raw(-65504.0F) + raw(0x1p-24F) + raw(0x1p-26F);
-  RowConversion fits(tensor_of(BlockType::f32, good, {2, 2}), DType::f16, RowOrder::same, 2);
+  StoredTensor small = tensor_of(BlockType::f32, good, {2, 2});
+  RowConversion fits(small, DType::f16, RowOrder::same, 2);
   std::vector<std::uint16_t> target(4);
   ASSERT_TRUE(fits.run(0, 2, reinterpret_cast<std::byte*>(target.data())));
   EXPECT_EQ(target, (std::vector<std::uint16_t>{0x3C00, 0xFBFF, 1, 0}));
