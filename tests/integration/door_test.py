@@ -267,10 +267,16 @@ def test_bodies_that_come_in_pieces_take_no_more_and_give_it_back(many_descripto
 def test_a_body_without_room_is_refused_with_a_time_to_come_again(many_descriptors):
     with serve("--body-memory", "16MiB", "--max-body", "8MiB") as server:
         wires = [unfinished(server.http, "127.0.0.1", 5 * MIB) for _ in range(2)]
-        with Wire(server.http) as wire:
-            wire.send(head("POST", "/v1/completions", "Content-Type: application/json", f"Content-Length: {BODY_MAX}", "Expect: 100-continue"))
-            answer = wire.response()
-        assert answer.status == 429 and answer.json()["error"]["code"] == "overloaded"
+
+        def refusal():
+            with Wire(server.http) as wire:
+                wire.send(head("POST", "/v1/completions", "Content-Type: application/json", f"Content-Length: {BODY_MAX}", "Expect: 100-continue"))
+                answer = wire.response()
+            return answer if answer.status == 429 else None
+
+        # What was sent counts as soon as the server has read it.
+        answer = wait_until(refusal, "a body finds no room")
+        assert answer.json()["error"]["code"] == "overloaded"
         assert int(answer.header("retry-after")) >= 1
         complete(server, prompt="x", max_tokens=1)
         for wire in wires:
