@@ -98,18 +98,49 @@ class Admission : public caf::event_based_actor {
 
   /// Checks all, then takes all: what is refused has cost nothing.
   Decision decide(const Submit& submit, TimePoint now) {
-    Decision decision = front_->quotas->check(submit.claim, now);
-    if (decision.admitted()) decision = controller_.submit(submit.demand, now);
-    if (!decision.admitted()) return decision;
-    // Other limits may have come since.
-    decision = front_->quotas->take(submit.claim, now);
-    if (!decision.admitted()) controller_.end(submit.demand.request, now);
+    const Quotas::Claim& claim = submit.claim;
+    // One that is inside has been let in by an incarnation that did not live to say so.
+    bool is_new = !front_->quotas->holds(claim.request);
+    Decision decision = front_->quotas->check(claim, now);
+    if (decision.admitted()) {
+      decision = controller_.submit(submit.demand, now);
+      if (!decision.admitted()) return decision;
+      // Other limits may have come since.
+      decision = front_->quotas->take(claim, now);
+      if (!decision.admitted()) controller_.end(claim.request, now);
+    }
+    if (is_new) record_claim(claim, decision, now);
     YIELD_POINT("admission.taken");
+    FAULT_POINT("admission.taken");
     // Its session may have ended and settled a claim that was not taken yet.
-    SequenceId lease{submit.demand.request.value};
-    if (!life_.leases->holds(lease, submit.works.front().epoch))
-      front_->quotas->settle(submit.demand.request, 0);
+    if (!life_.leases->holds(SequenceId{claim.request.value}, submit.works.front().epoch)) {
+      front_->record(trace::Settled{claim.request, 0});
+      front_->quotas->settle(claim.request, 0);
+    }
     return decision;
+  }
+
+  void record_claim(const Quotas::Claim& claim, const Decision& decision, TimePoint now) const {
+    using Answer = trace::Claimed::Answer;
+    auto answer_of = [](Refusal refusal) {
+      switch (refusal) {
+        case Refusal::token_bucket:
+          return Answer::shared_limit;
+        case Refusal::core_reserve:
+          return Answer::reserve;
+        case Refusal::too_many_tokens:
+          return Answer::never;
+        default:
+          return Answer::own_limit;
+      }
+    };
+    front_->record(
+        trace::Claimed{claim.request,
+                       claim.tenant ? claim.tenant->number : trace::Claimed::kNobody,
+                       now,
+                       claim.priority_class == PriorityClass::low,
+                       claim.tokens,
+                       decision.admitted() ? Answer::taken : answer_of(*decision.refused)});
   }
 
   void on_register(const Register& again) {

@@ -90,6 +90,14 @@ std::shared_ptr<Front> make_front(Front::Options options,
   return front;
 }
 
+namespace {
+
+trace::Flow flow_of(const Rate& rate) {
+  return {rate.units, rate.period, rate.burst};
+}
+
+}  // namespace
+
 trace::Limits trace_limits(const Front& front) {
   const Front::Options& options = front.options;
   trace::Limits limits;
@@ -101,7 +109,22 @@ trace::Limits trace_limits(const Front& front) {
   limits.retries_share = front.retries.options().share;
   limits.attempts = front.retries.options().attempts;
   limits.tokens = options.admission.queue_tokens;
+  limits.rate = flow_of(front.quotas->options().requests);
+  limits.core_kept = front.quotas->kept_for_core();
+  limits.low_kept = front.quotas->kept_from_low();
   return limits;
+}
+
+std::vector<std::shared_ptr<const Tenant>> enroll(Front& front,
+                                                  std::vector<TenantPolicy> policies) {
+  auto tenants = front.quotas->enroll(std::move(policies), front.clock->now());
+  for (const auto& tenant : tenants)
+    front.record(trace::TenantLimits{tenant->number,
+                                     flow_of(tenant->policy.requests),
+                                     flow_of(tenant->policy.tokens),
+                                     tenant->policy.in_flight_max,
+                                     tenant->policy.core});
+  return tenants;
 }
 
 void add_model(Front& front,

@@ -32,6 +32,9 @@ caf::actor start_tree(caf::actor_system& system, const std::shared_ptr<Front>& f
 /// By which limits a trace of this front is to be judged: its first event.
 trace::Limits trace_limits(const Front& front);
 
+/// The tenants of a new reading of their file (`Quotas::enroll`), which the trace is told of.
+std::vector<std::shared_ptr<const Tenant>> enroll(Front& front, std::vector<TenantPolicy> policies);
+
 /// Names a model's lanes and holders, before the tree is made.
 ///   lanes    how many workers serve it; their ids follow those given before
 ///   spec     how its workers are started

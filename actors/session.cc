@@ -103,6 +103,7 @@ class Session : public caf::event_based_actor {
     if (submissions_ > 0) {
       // In this order: admission, if it takes the claim only now, sees that the lease is gone.
       front_->admission.leases->remove(lease());
+      front_->record(trace::Settled{number_, used_tokens()});
       front_->quotas->settle(number_, used_tokens());
     }
     if (!answer_->ended()) answer_->error(errors::internal_error(request_.request_id));

@@ -12,8 +12,10 @@ namespace sluice {
 
 /// What a tenant has used. Under the lock of `Quotas`.
 struct TenantAccount {
+  TenantPolicy policy;  ///< of the last reading: what holds for all its requests, older ones, too
   TokenBucket requests{Rate{}};
   TokenBucket tokens{Rate{}};
+  std::uint32_t number = 0;
   std::uint32_t in_flight = 0;
 };
 
@@ -70,11 +72,13 @@ std::vector<std::shared_ptr<const Tenant>> Quotas::enroll(std::vector<TenantPoli
   for (TenantPolicy& policy : policies) {
     auto known = before.find(policy.name);
     auto account = known == before.end() ? std::make_shared<TenantAccount>() : known->second;
+    if (known == before.end()) account->number = next_number_++;
+    account->policy = policy;
     account->requests.set_rate(policy.requests, now);
     account->tokens.set_rate(policy.tokens, now);
     CHECK(accounts_.emplace(policy.name, account).second);
     tenants.push_back(
-        std::make_shared<const Tenant>(Tenant{std::move(policy), std::move(account)}));
+        std::make_shared<const Tenant>(Tenant{std::move(policy), account->number, account}));
   }
   return tenants;
 }
@@ -82,7 +86,7 @@ std::vector<std::shared_ptr<const Tenant>> Quotas::enroll(std::vector<TenantPoli
 Decision Quotas::decide(const Claim& claim, TimePoint now) const {
   if (claim.tenant && claim.tenant->account) {
     const TenantAccount& account = *claim.tenant->account;
-    const TenantPolicy& policy = claim.tenant->policy;
+    const TenantPolicy& policy = account.policy;
     if (policy.in_flight_max > 0 && account.in_flight >= policy.in_flight_max)
       return {Refusal::rate_limited,
               "The limit of " + std::to_string(policy.in_flight_max) +
@@ -100,15 +104,9 @@ Decision Quotas::decide(const Claim& claim, TimePoint now) const {
 
 Decision Quotas::decide_shared(const Claim& claim, TimePoint now) const {
   const Rate& rate = shared_.rate();
-  auto share_of_burst = [&rate](double share) {
-    return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(rate.burst)));
-  };
-  bool is_core = claim.tenant && claim.tenant->policy.core;
-  std::uint64_t kept = is_core ? 0 : share_of_burst(options_.core_reserve);
-  if (claim.priority_class == PriorityClass::low)
-    kept = std::max(kept, share_of_burst(options_.low_reserve));
-  // A small burst leaves everybody something: a reserve is never the whole of it.
-  kept = std::min(kept, rate.burst - std::min<std::uint64_t>(rate.burst, 1));
+  bool is_core = claim.tenant && claim.tenant->account && claim.tenant->account->policy.core;
+  std::uint64_t kept = is_core ? 0 : kept_for_core();
+  if (claim.priority_class == PriorityClass::low) kept = std::max(kept, kept_from_low());
   Duration wait = shared_.wait(1, kept, now);
   if (wait == Duration::zero()) return {};
   bool is_reserve = shared_.wait(1, 0, now) == Duration::zero();
@@ -122,9 +120,21 @@ Decision Quotas::decide_shared(const Claim& claim, TimePoint now) const {
           retry_after_s(wait)};
 }
 
+std::uint64_t Quotas::share_of_burst(double share) const {
+  std::uint64_t burst = options_.requests.burst;
+  auto part = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(burst)));
+  // A small burst leaves everybody something.
+  return std::min(part, burst - std::min<std::uint64_t>(burst, 1));
+}
+
 Decision Quotas::check(const Claim& claim, TimePoint now) const {
   std::lock_guard lock(mutex_);
   return inside_.contains(claim.request) ? Decision{} : decide(claim, now);
+}
+
+bool Quotas::holds(RequestNumber request) const {
+  std::lock_guard lock(mutex_);
+  return inside_.contains(request);
 }
 
 Decision Quotas::take(const Claim& claim, TimePoint now) {

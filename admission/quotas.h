@@ -45,18 +45,26 @@ class Quotas {
   explicit Quotas(Options options) : options_(options), shared_(options.requests) {}
   Quotas() : Quotas(Options{}) {}
 
-  /// The tenants of a new reading, in the order given. Who was there before keeps its account; who
-  /// is gone has no say in what comes, and what it has inside ends as it would have.
+  /// The tenants of a new reading, in the order given. Who was there before keeps its account, and
+  /// its new limits hold at once, for requests on their way, too. Of who is gone the old ones hold.
   std::vector<std::shared_ptr<const Tenant>> enroll(std::vector<TenantPolicy> policies,
                                                     TimePoint now);
 
   /// What would be said to a claim; it takes nothing.
   [[nodiscard]] Decision check(const Claim& claim, TimePoint now) const;
+  /// The request has been let in and not been settled.
+  [[nodiscard]] bool holds(RequestNumber request) const;
   /// Takes what the claim needs, or says why not. A claim that is inside is let in again and costs
   /// nothing more.
   Decision take(const Claim& claim, TimePoint now);
   /// The request has ended and used so many tokens. Nothing happens if it is not inside.
   void settle(RequestNumber request, std::uint64_t used_tokens);
+  [[nodiscard]] const Options& options() const { return options_; }
+  /// Of the shared burst: what others leave to the core API, and class low to all others.
+  [[nodiscard]] std::uint64_t kept_for_core() const {
+    return share_of_burst(options_.core_reserve);
+  }
+  [[nodiscard]] std::uint64_t kept_from_low() const { return share_of_burst(options_.low_reserve); }
   /// Claims inside.
   [[nodiscard]] std::size_t inside() const;
 
@@ -66,11 +74,13 @@ class Quotas {
     std::uint64_t tokens = 0;
   };
   [[nodiscard]] Decision decide(const Claim& claim, TimePoint now) const;
+  [[nodiscard]] std::uint64_t share_of_burst(double share) const;
   [[nodiscard]] Decision decide_shared(const Claim& claim, TimePoint now) const;
 
   Options options_;
   mutable std::mutex mutex_;
   TokenBucket shared_;
+  std::uint32_t next_number_ = 0;                                   ///< of a tenant
   std::map<std::string, std::shared_ptr<TenantAccount>> accounts_;  ///< of the last reading
   std::unordered_map<RequestNumber, Inside> inside_;
 };

@@ -31,6 +31,7 @@ struct TenantAccount;
 /// A tenant as of one reading of the file of keys. Immutable; its account outlives the reading.
 struct Tenant {
   TenantPolicy policy;
+  std::uint32_t number = 0;                ///< stays the same over readings
   std::shared_ptr<TenantAccount> account;  ///< what it has used; only `Quotas` looks into it
 };
 

@@ -231,7 +231,7 @@ class Server {
   }
 
   void put_keys(const KeysFile& data, const KeysFile& management) {
-    keys_->replace(make_key_ring(data, front_->quotas->enroll(data.tenants, clock_->now())));
+    keys_->replace(make_key_ring(data, enroll(*front_, data.tenants)));
     // Operators are no tenants: nothing of theirs is counted.
     admin_keys_->replace(make_key_ring(
         management, std::vector<std::shared_ptr<const Tenant>>(management.tenants.size())));

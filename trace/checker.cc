@@ -1,6 +1,7 @@
 #include "trace/checker.h"
 
 #include "trace/fields.h"
+#include "trace/quota_judge.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -72,7 +73,7 @@ class Checker::Impl {
 
   [[nodiscard]] std::uint64_t events() const { return events_; }
   [[nodiscard]] std::size_t remembered() const {
-    return requests_.size() + sequences_.size() + lanes_.size();
+    return requests_.size() + sequences_.size() + lanes_.size() + quotas_.inside();
   }
 
  private:
@@ -139,7 +140,12 @@ class Checker::Impl {
   void on(const Limits& limits) {
     if (events_ > 1) violate("C1", "the limits come after the first event");
     limits_ = limits;
+    quotas_.on(limits);
   }
+
+  void on(const TenantLimits& limits) { quotas_.on(limits, now_); }
+  void on(const Claimed& claimed) { quotas_.on(claimed); }
+  void on(const Settled& settled) { quotas_.on(settled); }
 
   void on(const Accepted& accepted) {
     RequestNumber id = accepted.request;
@@ -792,6 +798,7 @@ class Checker::Impl {
         violate("C12", "probe " + number(permit) + " of " + name(id) + " is still leased");
     }
     if (level_ != 0) violate("C14", "the ladder stands on level " + number(level_));
+    quotas_.end();
   }
 
   void violate(const char* invariant, std::string what) {
@@ -807,6 +814,8 @@ class Checker::Impl {
 
   const Reference* reference_;
   Limits limits_;
+  QuotaJudge quotas_{
+      [this](const char* invariant, std::string what) { violate(invariant, std::move(what)); }};
   std::uint64_t events_ = 0;
   TimePoint now_;
   // Ordered by number where order shows in what is reported.

@@ -46,6 +46,8 @@ std::string to_string(const Violation& violation);
 ///   C4   what a client reads is a prefix of the text, and whole when it ends by itself
 ///   C5   nothing of an old epoch changes anything
 ///   C6   what is reserved returns exactly once and never exceeds what there is
+///   C7   what tenants take is in their buckets, and in the one they share
+///   C8   what is kept there for the core API and for better classes is left to them
 ///   C11  nothing starts after its deadline
 ///   C12  no user's work on a closed lane, none beyond its permits; probes' permits return
 ///   C13  starts and restarts of workers keep their budgets; a quarantined lane rests long enough,

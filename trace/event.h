@@ -55,6 +55,46 @@ struct Released {
   RequestNumber request;
 };
 
+// --- what tenants may use ------------------------------------------------------------------------
+
+/// So many units flow into a bucket in each period, up to `burst` of them; no units: no limit.
+struct Flow {
+  std::uint64_t units = 0;
+  Duration period = std::chrono::seconds(1);
+  std::uint64_t burst = 0;
+};
+/// A tenant, and what it may use from now on. Tenants are numbered from 0.
+struct TenantLimits {
+  std::uint32_t tenant = 0;
+  Flow requests;
+  Flow tokens;
+  std::uint32_t in_flight_max = 0;  ///< 0: no limit
+  bool core = false;                ///< may use what is kept for the core API
+};
+/// What was said to a request that asked for its part of the buckets.
+struct Claimed {
+  enum class Answer : std::uint8_t {
+    taken,
+    own_limit,     ///< one of the tenant's own limits stands against it
+    shared_limit,  ///< the bucket of all tenants is empty
+    reserve,       ///< what is left there is kept for others
+    never,         ///< it is more than the tenant may ever use at once
+  };
+  static constexpr std::uint32_t kNobody = UINT32_MAX;  ///< no tenant that is known
+  RequestNumber request;
+  std::uint32_t tenant = kNobody;
+  TimePoint decided;
+  bool is_low = false;       ///< of the least class
+  std::uint64_t tokens = 0;  ///< reserved for it, if it was taken
+  Answer answer = Answer::taken;
+};
+/// Its session is about to end and has used so many; the others come back. Nothing happens if it
+/// has taken nothing, or it was settled before.
+struct Settled {
+  RequestNumber request;
+  std::uint64_t used_tokens = 0;
+};
+
 // --- a sequence and its epochs -----------------------------------------------------------------
 
 /// Why a session offers a sequence.
@@ -220,8 +260,11 @@ struct Limits {
   Duration register_time = std::chrono::seconds(1);
   /// Between what threads of a real process know of each other; in a simulation there is none.
   Duration skew = std::chrono::milliseconds(20);
-  std::uint64_t requests = 0;  ///< accepted at once; 0: no limit known
-  std::uint64_t tokens = 0;    ///< reserved at once; 0: no limit known
+  std::uint64_t requests = 0;   ///< accepted at once; 0: no limit known
+  std::uint64_t tokens = 0;     ///< reserved at once; 0: no limit known
+  Flow rate;                    ///< of requests, all tenants together
+  std::uint64_t core_kept = 0;  ///< of its burst, that others leave to the core API
+  std::uint64_t low_kept = 0;   ///< of its burst, that class low leaves to all others
 };
 /// Faults are over: from here on everything has to become well.
 struct Healing {};
@@ -257,7 +300,10 @@ using Body = std::variant<Limits,
                           Restarted,
                           Healing,
                           End,
-                          Granted>;
+                          Granted,
+                          TenantLimits,
+                          Claimed,
+                          Settled>;
 
 struct Event {
   TimePoint at;

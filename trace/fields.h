@@ -36,6 +36,38 @@ void each_field(Visit&& visit, E& event) {
   visit("skew", event.skew);
   visit("requests", event.requests);
   visit("tokens", event.tokens);
+  visit("rate", event.rate.units);
+  visit("rate_period", event.rate.period);
+  visit("rate_burst", event.rate.burst);
+  visit("core_kept", event.core_kept);
+  visit("low_kept", event.low_kept);
+}
+
+template <Either<TenantLimits> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("tenant", event.tenant);
+  visit("requests", event.requests.units);
+  visit("requests_period", event.requests.period);
+  visit("requests_burst", event.requests.burst);
+  visit("tokens", event.tokens.units);
+  visit("tokens_period", event.tokens.period);
+  visit("tokens_burst", event.tokens.burst);
+  visit("in_flight_max", event.in_flight_max);
+  visit("core", event.core);
+}
+template <Either<Claimed> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("request", event.request);
+  visit("tenant", event.tenant);
+  visit("decided", event.decided);
+  visit("low", event.is_low);
+  visit("tokens", event.tokens);
+  visit("answer", event.answer);
+}
+template <Either<Settled> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("request", event.request);
+  visit("used_tokens", event.used_tokens);
 }
 
 template <Either<Accepted> E, class Visit>
@@ -199,17 +231,19 @@ void each_field(Visit&& visit, E& event) {
 
 /// The names of the events, in the order of the alternatives of Body.
 inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames = {
-    "Limits",     "Accepted",    "Refused",   "Ended",     "AdmissionBorn", "Registered",
-    "Released",   "Offered",     "Emitted",   "Read",      "WorkerStarted", "LaneReady",
-    "WorkerLost", "Quarantined", "Revived",   "Started",   "Cleared",       "Stopped",
-    "Gate",       "Probe",       "Suspected", "Convicted", "Ladder",        "Restarted",
-    "Healing",    "End",         "Granted",
+    "Limits",     "Accepted",    "Refused",   "Ended",        "AdmissionBorn", "Registered",
+    "Released",   "Offered",     "Emitted",   "Read",         "WorkerStarted", "LaneReady",
+    "WorkerLost", "Quarantined", "Revived",   "Started",      "Cleared",       "Stopped",
+    "Gate",       "Probe",       "Suspected", "Convicted",    "Ladder",        "Restarted",
+    "Healing",    "End",         "Granted",   "TenantLimits", "Claimed",       "Settled",
 };
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {
     "completed", "cancelled", "deadline", "shed", "poison", "error"};
 inline constexpr std::array<std::string_view, 5> kWhys = {
     "first", "holder_lost", "lane_lost", "retry", "reader_back"};
+inline constexpr std::array<std::string_view, 5> kAnswers = {
+    "taken", "own_limit", "shared_limit", "reserve", "never"};
 inline constexpr std::array<std::string_view, 3> kProbeSteps = {"leased", "returned", "expired"};
 
 inline std::string_view name_of(const Body& body) {
@@ -220,6 +254,9 @@ inline std::string_view name_of(Outcome outcome) {
 }
 inline std::string_view name_of(Why why) {
   return kWhys[static_cast<std::size_t>(why)];
+}
+inline std::string_view name_of(Claimed::Answer answer) {
+  return kAnswers[static_cast<std::size_t>(answer)];
 }
 inline std::string_view name_of(Probe::Step step) {
   return kProbeSteps[static_cast<std::size_t>(step)];

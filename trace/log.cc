@@ -46,6 +46,7 @@ class Writer {
   void write(Outcome outcome) { write(name_of(outcome)); }
   void write(Why why) { write(name_of(why)); }
   void write(Probe::Step step) { write(name_of(step)); }
+  void write(Claimed::Answer answer) { write(name_of(answer)); }
   void write(const std::vector<TokenId>& ids) {
     out_ += '[';
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -126,6 +127,7 @@ class Reader {
   void read(Outcome& outcome) { read_name(kOutcomes, outcome); }
   void read(Why& why) { read_name(kWhys, why); }
   void read(Probe::Step& step) { read_name(kProbeSteps, step); }
+  void read(Claimed::Answer& answer) { read_name(kAnswers, answer); }
   void read(std::vector<TokenId>& ids) {
     take("[");
     while (!failed_ && !next_is(']')) {

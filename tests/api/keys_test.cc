@@ -20,7 +20,7 @@ std::string hex(const Sha256& digest) {
 }
 
 KeyRing ring() {
-  auto second = std::make_shared<const Tenant>(Tenant{{.name = "shop"}, nullptr});
+  auto second = std::make_shared<const Tenant>(Tenant{{.name = "shop"}, 0, nullptr});
   auto created = KeyRing::create(
       {{"first", hex(sha256("sk-one"))}, {"second", hex(sha256("sk-two")), second}});
   EXPECT_TRUE(created.has_value());

@@ -265,8 +265,8 @@ def test_health_answers_while_data_is_served_by_stopped_workers():
 # --- actors --------------------------------------------------------------------------------------------------------
 
 POINTS = [
-    "admission.submit", "admission.accepted", "admission.ended", "queue.enqueue", "queue.handed_over", "batcher.batch",
-    "batcher.released", "batcher.handed_over", "executor.assign", "executor.tokens",
+    "admission.submit", "admission.taken", "admission.accepted", "admission.ended", "queue.enqueue", "queue.handed_over",
+    "batcher.batch", "batcher.released", "batcher.handed_over", "executor.assign", "executor.tokens",
 ]  # fmt: skip
 
 

@@ -22,7 +22,8 @@ namespace sluice::sim {
 /// What a client asks and how it behaves.
 struct ClientPlan {
   std::uint64_t number = 0;
-  std::uint32_t model = 0;  ///< which of the world's
+  std::uint32_t model = 0;                   ///< which of the world's
+  std::optional<std::uint32_t> tenant = {};  ///< which of the world's; none: nobody's
   OpenAiRequest request;
   TimePoint arrival;
   std::optional<Duration> vanishes_after;

@@ -232,6 +232,21 @@ class World::Recorder final : public trace::Sink {
     if (std::exchange(admission_was_born_, true)) mark(Mark::admission_reborn);
   }
   void note(const trace::Registered&) { mark(Mark::registered_again); }
+  void note(const trace::Claimed& claimed) {
+    using Answer = trace::Claimed::Answer;
+    switch (claimed.answer) {
+      case Answer::taken:
+        return claimed.tenant == trace::Claimed::kNobody ? void() : mark(Mark::claim_taken);
+      case Answer::own_limit:
+        return mark(Mark::own_limit_reached);
+      case Answer::shared_limit:
+        return mark(Mark::shared_limit_reached);
+      case Answer::reserve:
+        return mark(Mark::reserve_kept);
+      case Answer::never:
+        return mark(Mark::claim_never_fits);
+    }
+  }
   void note(const trace::LaneReady& ready) {
     if (weights.insert(ready.fingerprint).second && weights.size() > 1) mark(Mark::weights_changed);
   }
@@ -495,7 +510,17 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   if (plan_.front_may_be_late()) limits.register_time = std::chrono::seconds(5);
   limits.skew = Duration::zero();
   limits.tokens = plan_.front.admission.queue_tokens;
+  const trace::Limits of_front = trace_limits(*front_);
+  limits.rate = of_front.rate;
+  limits.core_kept = of_front.core_kept;
+  limits.low_kept = of_front.low_kept;
   front_->record(limits);
+  tenants_ = enroll(*front_, plan_.tenants);
+  if (plan_.new_limits)
+    environment_.at(begin_ + plan_.new_limits->first, Source::client, [this] {
+      tenants_ = enroll(*front_, plan_.new_limits->second);
+      mark(Mark::limits_changed);
+    });
   auto tree = findable(*make_tree(front_), "root");
   if (plan_.patient_tree) tree = patient(*tree, 10 * plan_.actor_deaths);
   root_ = spawn_supervisor(system_, "root", tree, front_->tree);
@@ -535,8 +560,12 @@ void World::arrive(const ClientPlan& plan) {
       plan.request.form,
       plan.request.stream,
       HttpAnswer::Options{clock_, front_->options.keepalive, front_->options.stream_buffer});
-  spawn_session(
-      system_, front_, model, {plan.request, {}, nullptr, clock_->now()}, std::move(answer));
+  auto tenant = plan.tenant ? tenants_.at(*plan.tenant) : nullptr;
+  spawn_session(system_,
+                front_,
+                model,
+                {plan.request, {}, nullptr, clock_->now(), std::move(tenant)},
+                std::move(answer));
   if (plan.vanishes_after) {
     environment_.after(*plan.vanishes_after, Source::client, [client] {
       if (!client->over()) mark(Fault::vanish);
@@ -706,6 +735,8 @@ std::string World::unrest() {
     if (gate != recorder_->gates.end() && !gate->second.closed)
       return "the breaker of " + name + " is not closed";
   }
+  if (std::size_t inside = front_->quotas->inside(); inside > 0)
+    return std::to_string(inside) + " claims are not settled";
   for (const auto& [lane, number] : recorder_->probes)
     return "probe " + std::to_string(number) + " of lane " + std::to_string(lane.value) +
            " is leased";
@@ -765,8 +796,10 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   const AdmissionController::Options& door = plan_.front.admission;
   bool narrow = door.queue_tokens > 0 || door.queue_capacity < 10;
   // More than may be inside now, or ever; or a lane without memory, again and again.
-  if (code == "overloaded") return narrow || faults.has(Fault::oom_always);
-  if (code == "invalid_value") return narrow;
+  if (code == "overloaded")
+    return narrow || faults.has(Fault::oom_always) || plan_.front.quotas.requests.is_limited();
+  if (code == "rate_limit_exceeded") return plan.tenant.has_value();
+  if (code == "invalid_value") return narrow || plan.tenant.has_value();
   if (code == "deadline_exceeded") return plan.request.timeout.has_value();
   if (client.ended_with_its_weights()) return recorder_->weights.size() > 1;
   if (code == "backend_lost")

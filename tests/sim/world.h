@@ -34,6 +34,9 @@ struct WorldPlan {
   SimHost::Options host;
   Front::Options front;
   std::vector<ClientPlan> clients;
+  std::vector<TenantPolicy> tenants;  ///< none: nobody is limited
+  /// From this time on other limits hold; none: never.
+  std::optional<std::pair<Duration, std::vector<TenantPolicy>>> new_limits;
   double slow_front = 0;           ///< how often time moves on although actors have mail
   double preempted = 0;            ///< how often a handler is held up where it can be
   std::uint32_t actor_deaths = 3;  ///< at most so many actors of the tree end
@@ -129,6 +132,7 @@ class World {
   std::shared_ptr<Recorder> recorder_;
   std::shared_ptr<SimHost> host_;
   std::shared_ptr<Front> front_;
+  std::vector<std::shared_ptr<const Tenant>> tenants_;
   std::vector<std::shared_ptr<ServedModel>> models_;
   caf::actor root_;
   bool root_ended_ = false;

@@ -129,6 +129,50 @@ ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan
 
 }  // namespace
 
+namespace {
+
+/// Limits that some requests of a run reach, and others do not.
+TenantPolicy draw_tenant(Chance& chance, std::uint32_t number) {
+  TenantPolicy policy;
+  policy.name = "tenant" + std::to_string(number);
+  policy.core = chance.hit(0.4);
+  // Sevenths of a second, among others: rates that no whole nanosecond divides.
+  auto flow = [&chance](std::uint64_t most) {
+    return Rate{chance.between(1, 7), chance.duration(50ms, 3s), chance.between(1, most)};
+  };
+  if (chance.hit(0.5)) policy.requests = flow(6);
+  if (chance.hit(0.5)) {
+    policy.tokens = flow(300);
+    policy.tokens.units *= 20;
+  }
+  if (chance.hit(0.3)) policy.in_flight_max = chance.between32(1, 4);
+  return policy;
+}
+
+/// In some runs there are tenants, and a limit for all of them together.
+void draw_quotas(std::uint64_t seed, WorldPlan& plan) {
+  constexpr double kQuotasShare = 0.3;
+  Chance chance(seed, "quotas");
+  plan.front.quotas.requests = {};
+  if (!chance.hit(kQuotasShare)) return;
+  auto count = chance.between32(1, 3);
+  std::vector<TenantPolicy> later;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    plan.tenants.push_back(draw_tenant(chance, i));
+    later.push_back(draw_tenant(chance, i));
+  }
+  if (chance.hit(0.3)) plan.new_limits = {chance.duration(100ms, plan.arrivals), std::move(later)};
+  if (chance.hit(0.5))
+    plan.front.quotas.requests = {
+        chance.between(1, 20), chance.duration(200ms, 3s), chance.between(1, 12)};
+  for (ClientPlan& client : plan.clients) {
+    Chance own(seed, "tenant of client " + std::to_string(client.number));
+    if (own.hit(0.9)) client.tenant = static_cast<std::uint32_t>(own.below(count));
+  }
+}
+
+}  // namespace
+
 bool WorldPlan::front_may_be_late() const {
   return faults.has(Fault::front_stall) || (faults.has(Fault::preempted) && actors_end());
 }
@@ -192,6 +236,7 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
       plan.faults.set(Fault::poison, false);
   }
   plan.faults.set(Fault::poison, plan.faults.has(Fault::poison) || poisons > 0);
+  draw_quotas(options.seed, plan);
   return plan;
 }
 

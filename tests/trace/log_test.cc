@@ -39,6 +39,7 @@ class Filler {
   void fill(Outcome& outcome) { outcome = Outcome::poison; }
   void fill(Why& why) { why = Why::retry; }
   void fill(Probe::Step& step) { step = Probe::Step::expired; }
+  void fill(Claimed::Answer& answer) { answer = Claimed::Answer::reserve; }
   void fill(std::vector<TokenId>& ids) { ids = {0, -1, 256, 2'147'483'647}; }
   void fill(std::string& text) { text = "a \"quoted\" \\ line\n\t\x01\x1f and \xC3\xA9"; }
 
