@@ -73,6 +73,8 @@ class Admission : public caf::event_based_actor {
     if (front_->draining) controller_.drain();
     count_slots();
     Decision decision = decide(submit, now);
+    const Quotas::Claim& claim = submit.claim;
+    front_->decisions.add({now, claim.tenant, claim.priority_class, claim.tokens, decision});
     auto model = front_->find_model(submit.model);
     if (!decision.admitted() || !model) {
       front_->counters.refused += 1;

@@ -5,6 +5,7 @@
 #include "actors/lane_board.h"
 #include "actors/model_weights.h"
 #include "admission/controller.h"
+#include "admission/decision_log.h"
 #include "admission/poison.h"
 #include "admission/quotas.h"
 #include "admission/retry_budget.h"
@@ -155,6 +156,7 @@ struct Front {
   FrontCounters counters;
   StartBucket start_bucket;
   std::unique_ptr<Quotas> quotas;         ///< what tenants may use; never null
+  DecisionLog decisions;                  ///< of admission, and of loops that refuse from the head
   PoisonList poison;                      ///< fingerprints of convicted requests
   RetryBudget retries;                    ///< of sequences that failed by themselves
   std::atomic<std::uint32_t> running{0};  ///< sequences that lanes run, in the whole front

@@ -80,9 +80,11 @@ class Gateway final : public HttpHandler {
   [[nodiscard]] std::optional<ApiError> refuse(const Client& client) const {
     Quotas::Claim least{RequestNumber{0}, client.tenant, PriorityClass::realtime, 1};
     if (client.tenant) least.priority_class = client.tenant->policy.max_class;
-    Decision decision = front_->quotas->check(least, front_->clock->now());
+    TimePoint now = front_->clock->now();
+    Decision decision = front_->quotas->check(least, now);
     if (decision.admitted()) return std::nullopt;
     front_->counters.refused += 1;
+    front_->decisions.add({now, client.tenant, least.priority_class, 0, decision});
     return errors::refused(decision);
   }
 
@@ -110,6 +112,8 @@ class Gateway final : public HttpHandler {
         return probes_.workers(id);
       case Route::breakers:
         return probes_.breakers(id);
+      case Route::admission:
+        return probes_.admission(id);
       case Route::restart_worker:
       case Route::revive_worker:
       case Route::force_breaker_open:

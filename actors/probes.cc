@@ -1,10 +1,9 @@
 #include "actors/probes.h"
 
+#include "actors/admission_page.h"
+#include "actors/json_page.h"
 #include "api/errors.h"
-#include "api/json_writer.h"
 #include "api/status_bodies.h"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -14,63 +13,6 @@ namespace {
 
 std::int64_t milliseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
-/// Writes one JSON object, member by member.
-class ObjectWriter {
- public:
-  explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
-  ~ObjectWriter() { out_ += '}'; }
-  ObjectWriter(const ObjectWriter&) = delete;
-  ObjectWriter& operator=(const ObjectWriter&) = delete;
-
-  void text(std::string_view name, std::string_view value) {
-    key(name);
-    append_json_string(out_, value);
-  }
-  template <std::integral T>
-  void number(std::string_view name, T value) {
-    key(name);
-    append_json_int(out_, value);
-  }
-  void boolean(std::string_view name, bool value) {
-    key(name);
-    out_ += value ? "true" : "false";
-  }
-  /// With two digits behind the point.
-  void decimal(std::string_view name, double value) {
-    key(name);
-    out_ += fmt::format("{:.2f}", value);
-  }
-  /// The caller writes the value.
-  std::string& member(std::string_view name) {
-    key(name);
-    return out_;
-  }
-
- private:
-  void key(std::string_view name) {
-    if (!first_) out_ += ',';
-    first_ = false;
-    append_json_string(out_, name);
-    out_ += ':';
-  }
-
-  std::string& out_;
-  bool first_ = true;
-};
-
-/// Writes a JSON array of objects, one for each of `all`.
-template <class Range, class Write>
-void write_array(std::string& out, const Range& all, Write&& write_members) {
-  out += '[';
-  bool first = true;
-  for (const auto& one : all) {
-    if (!std::exchange(first, false)) out += ',';
-    ObjectWriter object(out);
-    write_members(object, one);
-  }
-  out += ']';
 }
 
 void write_breaker(std::string& out, const BreakerStatus& breaker, TimePoint now) {
@@ -149,6 +91,10 @@ HttpResponse Probes::breakers(const std::string& request_id) const {
   });
   body += '}';
   return json_response(200, std::move(body), request_id);
+}
+
+HttpResponse Probes::admission(const std::string& request_id) const {
+  return json_response(200, admission_page(*front_), request_id);
 }
 
 HttpResponse Probes::workers(const std::string& request_id) const {

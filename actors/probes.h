@@ -23,6 +23,8 @@ class Probes {
   [[nodiscard]] HttpResponse workers(const std::string& request_id) const;
   /// GET /admin/v1/breakers: how much every lane may take, and why.
   [[nodiscard]] HttpResponse breakers(const std::string& request_id) const;
+  /// GET /admin/v1/admission: the buckets, the tenants, and what was decided lately.
+  [[nodiscard]] HttpResponse admission(const std::string& request_id) const;
 
  private:
   std::shared_ptr<Front> front_;

@@ -1,9 +1,12 @@
 // What admission says to a request.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace sluice {
 
@@ -18,6 +21,21 @@ enum class Refusal : std::uint8_t {
   too_large,         ///< more choices than would fit even if it were alone
   too_many_tokens,   ///< likewise, more tokens
 };
+
+/// Their names in answers, logs and metrics, in order.
+inline constexpr std::array<std::string_view, 8> kRefusalNames{"draining",
+                                                               "rate_limited",
+                                                               "token_bucket",
+                                                               "core_reserve",
+                                                               "queue_full",
+                                                               "tokens_exhausted",
+                                                               "too_large",
+                                                               "too_many_tokens"};
+inline constexpr std::size_t kRefusals = kRefusalNames.size();
+
+constexpr std::string_view to_string(Refusal refusal) {
+  return kRefusalNames[static_cast<std::size_t>(refusal)];
+}
 
 struct Decision {
   std::optional<Refusal> refused;   ///< none: admitted

@@ -166,6 +166,23 @@ void Quotas::settle(RequestNumber request, std::uint64_t used_tokens) {
   inside_.erase(found);
 }
 
+std::vector<Quotas::Standing> Quotas::standings(TimePoint now) const {
+  std::lock_guard lock(mutex_);
+  std::vector<Standing> standings;
+  standings.reserve(accounts_.size());
+  for (const auto& [name, account] : accounts_)
+    standings.push_back({account->policy,
+                         account->requests.level(now),
+                         account->tokens.level(now),
+                         account->in_flight});
+  return standings;
+}
+
+std::uint64_t Quotas::shared_left(TimePoint now) const {
+  std::lock_guard lock(mutex_);
+  return shared_.level(now);
+}
+
 std::size_t Quotas::inside() const {
   std::lock_guard lock(mutex_);
   return inside_.size();

@@ -65,6 +65,17 @@ class Quotas {
     return share_of_burst(options_.core_reserve);
   }
   [[nodiscard]] std::uint64_t kept_from_low() const { return share_of_burst(options_.low_reserve); }
+  /// How a tenant of the last reading stands.
+  struct Standing {
+    TenantPolicy policy;
+    std::uint64_t requests_left = 0;  ///< 0 without a limit, as `tokens_left`
+    std::uint64_t tokens_left = 0;
+    std::uint32_t in_flight = 0;
+  };
+  /// By name.
+  [[nodiscard]] std::vector<Standing> standings(TimePoint now) const;
+  /// What is left in the bucket of all.
+  [[nodiscard]] std::uint64_t shared_left(TimePoint now) const;
   /// Claims inside.
   [[nodiscard]] std::size_t inside() const;
 

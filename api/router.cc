@@ -26,6 +26,7 @@ constexpr RouteRule kRoutes[] = {
     {Route::version, "GET", "/version", L::both, S::open},
     {Route::workers, "GET", "/admin/v1/workers", L::management, S::key},
     {Route::breakers, "GET", "/admin/v1/breakers", L::management, S::key},
+    {Route::admission, "GET", "/admin/v1/admission", L::management, S::key},
     {Route::restart_worker,
      "POST",
      "/admin/v1/workers/{lane}/restart",

@@ -26,6 +26,7 @@ enum class Route : std::uint8_t {
   version,
   workers,
   breakers,
+  admission,
   restart_worker,
   revive_worker,
   force_breaker_open,

@@ -266,7 +266,7 @@ def test_the_management_port_asks_for_its_own_key_as_soon_as_there_is_one(tmp_pa
     admin_keys.write_text(key("operator", "admin-token"))
     server = Server("--model", "hash=hash", "--api-keys", keys, "--admin-keys", admin_keys)
     try:
-        for path in ("/admin/v1/workers", "/admin/v1/breakers"):
+        for path in ("/admin/v1/workers", "/admin/v1/breakers", "/admin/v1/admission"):
             answer = exchange(server.management, head("GET", path))
             assert_error(answer, 401, "missing_api_key", "invalid_request_error")
             assert answer.header("www-authenticate") == 'Bearer realm="sluice"'

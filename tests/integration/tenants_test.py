@@ -1,12 +1,13 @@
 """Keys, tenants and what each may use, over real sockets."""
 
+import json
 import os
 import signal
 
 import pytest
 
 from raw_http import Wire, assert_error, exchange, head, post
-from sluice_server import Server, key, wait_until
+from sluice_server import Server, key, request, wait_until
 
 BODY = {"prompt": "x", "max_tokens": 1}
 
@@ -133,6 +134,35 @@ def test_the_file_is_read_again_at_sighup(start, keys):
     reload(key("b", "sk-b"), "read again: 1 keys of 1 tenants")
     assert ask(server, "sk-a").status == 401 and ask(server, "sk-b").status == 200
     assert server.restarts() == 0
+    server.stop()
+
+
+def test_operators_see_buckets_tenants_and_decisions(start):
+    server = start(
+        key("a", "sk-a", "rpm = 60", "burst = 2", "max_inflight = 7", "weight = 3"),
+        key("b", "sk-b", 'class = "batch"', "tpm = 1000"),
+        options=["--rate", 1000, "--burst", 100],
+    )
+    assert [ask(server, "sk-a").status for _ in range(3)] == [200, 200, 429]
+    assert ask(server, "sk-b", max_tokens=5000).status == 400
+
+    status, _, body = request(server.management, "GET", "/admin/v1/admission")
+    page = json.loads(body)
+    assert status == 200 and page["inside"] == 0
+    shared = page["shared"]
+    assert shared["requests"]["burst"] == 100 and shared["kept_for_core"] == 30 and shared["kept_from_low"] == 50
+    a, b = page["tenants"]
+    assert (a["name"], a["weight"], a["in_flight"], a["in_flight_max"]) == ("a", 3, 0, 7)
+    assert a["requests"] == {"units": 60, "period_s": 60.0, "burst": 2, "left": a["requests"]["left"]}
+    assert a["requests"]["left"] <= 1
+    assert b["class"] == "batch" and b["tokens"]["left"] == 1000 and "requests" not in b
+    assert page["counts"]["realtime"] == {"admitted": 2, "rate_limited": 1}
+    assert page["counts"]["batch"] == {"admitted": 0, "too_many_tokens": 1}
+    newest, refused, *before = page["last"]
+    assert (newest["tenant"], newest["decision"], newest["tokens"]) == ("b", "too_many_tokens", 5001)
+    assert (refused["tenant"], refused["decision"], refused["retry_after_s"]) == ("a", "rate_limited", 1)
+    assert "limit of 60 requests a minute" in refused["message"]
+    assert [one["decision"] for one in before] == ["admitted"] * 2
     server.stop()
 
 

@@ -1,0 +1,91 @@
+#include "actors/admission_page.h"
+
+#include "actors/json_page.h"
+
+#include <cstddef>
+
+namespace sluice {
+namespace {
+
+constexpr std::string_view kAdmitted = "admitted";
+
+void write_rate(std::string& out, const Rate& rate, std::uint64_t left) {
+  ObjectWriter object(out);
+  object.number("units", rate.units);
+  object.decimal("period_s", std::chrono::duration<double>(rate.period).count());
+  object.number("burst", rate.burst);
+  object.number("left", left);
+}
+
+void write_shared(std::string& out, const Front& front, TimePoint now) {
+  const Quotas& quotas = *front.quotas;
+  const Rate& rate = quotas.options().requests;
+  ObjectWriter object(out);
+  object.boolean("limited", rate.is_limited());
+  if (!rate.is_limited()) return;
+  write_rate(object.member("requests"), rate, quotas.shared_left(now));
+  object.number("kept_for_core", quotas.kept_for_core());
+  object.number("kept_from_low", quotas.kept_from_low());
+}
+
+void write_tenant(ObjectWriter& object, const Quotas::Standing& standing) {
+  const TenantPolicy& policy = standing.policy;
+  object.text("name", policy.name);
+  object.text("class", to_string(policy.default_class));
+  object.text("max_class", to_string(policy.max_class));
+  object.boolean("core", policy.core);
+  object.number("weight", policy.weight);
+  object.number("in_flight", standing.in_flight);
+  if (policy.in_flight_max > 0) object.number("in_flight_max", policy.in_flight_max);
+  if (policy.requests.is_limited())
+    write_rate(object.member("requests"), policy.requests, standing.requests_left);
+  if (policy.tokens.is_limited())
+    write_rate(object.member("tokens"), policy.tokens, standing.tokens_left);
+}
+
+/// Only what has happened.
+void write_counts(std::string& out, const DecisionLog::Counts& counts) {
+  ObjectWriter classes(out);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    ObjectWriter reasons(classes.member(kPriorityClassNames[i]));
+    reasons.number(kAdmitted, counts[i][kRefusals]);
+    for (std::size_t reason = 0; reason < kRefusals; ++reason)
+      if (counts[i][reason] > 0) reasons.number(kRefusalNames[reason], counts[i][reason]);
+  }
+}
+
+void write_decision(ObjectWriter& object, const DecisionLog::Entry& entry, TimePoint now) {
+  const Decision& decision = entry.decision;
+  object.number("age_ms",
+                std::chrono::duration_cast<std::chrono::milliseconds>(now - entry.at).count());
+  if (entry.tenant) object.text("tenant", entry.tenant->policy.name);
+  object.text("class", to_string(entry.priority_class));
+  if (entry.tokens > 0) object.number("tokens", entry.tokens);
+  object.text("decision", decision.refused ? to_string(*decision.refused) : kAdmitted);
+  if (decision.admitted()) return;
+  object.text("message", decision.message);
+  if (decision.retry_after_s > 0) object.number("retry_after_s", decision.retry_after_s);
+}
+
+void write_page(std::string& page, const Front& front, TimePoint now) {
+  ObjectWriter object(page);
+  write_shared(object.member("shared"), front, now);
+  object.number("inside", front.quotas->inside());
+  write_array(object.member("tenants"), front.quotas->standings(now), write_tenant);
+  write_counts(object.member("counts"), front.decisions.counts());
+  write_array(object.member("last"),
+              front.decisions.last(),
+              [now](ObjectWriter& one, const DecisionLog::Entry& entry) {
+                write_decision(one, entry, now);
+              });
+}
+
+}  // namespace
+
+std::string admission_page(const Front& front) {
+  std::string page;
+  write_page(page, front, front.clock->now());
+  return page;
+}
+
+}  // namespace sluice
