@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <deque>
+#include <future>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -390,10 +392,14 @@ TEST(HttpListener, DrainsByClosingIdleConnectionsAndLettingRunningOnesEnd) {
 TEST(HttpListener, ServesAConnectionThatWaitedWhenTheDrainBegan) {
   HttpServer server;
   server.start();
+  // The loop is busy until both are there: the connection, and the order to drain.
+  auto go = std::make_shared<std::promise<void>>();
+  server.loop().post([wait = go->get_future().share()] { wait.wait(); });
   auto client = server.connect();
   client.send(kGet);
 
   server.listener().drain();
+  go->set_value();
 
   EXPECT_EQ(client.receive_response().header("connection"), "close");
 }
