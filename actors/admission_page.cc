@@ -34,7 +34,6 @@ void write_tenant(ObjectWriter& object, const Quotas::Standing& standing) {
   object.text("class", to_string(policy.default_class));
   object.text("max_class", to_string(policy.max_class));
   object.boolean("core", policy.core);
-  object.number("weight", policy.weight);
   object.number("in_flight", standing.in_flight);
   if (policy.in_flight_max > 0) object.number("in_flight_max", policy.in_flight_max);
   if (policy.requests.is_limited())

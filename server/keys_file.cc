@@ -26,19 +26,10 @@ constexpr std::size_t kKeysMax = 10'000;
 constexpr std::array<std::string_view, 2> kRootNames{"key", "tenant"};
 constexpr std::array<std::string_view, 1> kTenantNames{"name"};
 constexpr std::array<std::string_view, 3> kKeyNames{"id", "sha256", "tenant"};
-constexpr std::array<std::string_view, 10> kPolicyNames{"class",
-                                                        "max_class",
-                                                        "scopes",
-                                                        "core",
-                                                        "weight",
-                                                        "rpm",
-                                                        "burst",
-                                                        "tpm",
-                                                        "max_inflight",
-                                                        "degradation"};
+constexpr std::array<std::string_view, 8> kPolicyNames{
+    "class", "max_class", "scopes", "core", "rpm", "burst", "tpm", "max_inflight"};
 
 TenantPolicy read_policy(TomlTable& table, std::string name) {
-  constexpr std::array<std::string_view, 2> kDegradation{"allow", "never"};
   constexpr std::array<std::string_view, 1> kScopes{"priority"};
   constexpr std::uint64_t kRateMax = 1'000'000'000'000;
   constexpr Duration kMinute = std::chrono::minutes(1);
@@ -55,7 +46,6 @@ TenantPolicy read_policy(TomlTable& table, std::string name) {
                                to_string(policy.default_class)));
   policy.may_prioritize = !table.words("scopes", kScopes).empty();
   policy.core = table.flag("core").value_or(false);
-  policy.weight = static_cast<std::uint32_t>(table.number("weight", 1, 1000).value_or(1));
   auto requests = table.number("rpm", 1, kRateMax);
   auto burst = table.number("burst", 1, kRateMax);
   if (requests) policy.requests = {*requests, kMinute, burst.value_or(*requests)};
@@ -64,7 +54,6 @@ TenantPolicy read_policy(TomlTable& table, std::string name) {
   if (auto tokens = table.number("tpm", 1, kRateMax)) policy.tokens = {*tokens, kMinute, *tokens};
   policy.in_flight_max =
       static_cast<std::uint32_t>(table.number("max_inflight", 1, 1'000'000).value_or(0));
-  policy.may_degrade = table.word("degradation", kDegradation).value_or(0) == 0;
   return policy;
 }
 

@@ -36,12 +36,10 @@ struct KeysFile {
 ///     max_class = "realtime"     # the best they may ask for
 ///     scopes = ["priority"]      # may use priorities below 0
 ///     core = true                # may use what is kept for the core API
-///     weight = 3                 # its share beside other tenants, 1 to 1000
 ///     rpm = 600                  # requests a minute,
 ///     burst = 50                 # so many of them at once; without this a minute's
 ///     tpm = 100000               # tokens a minute, a minute's at once
 ///     max_inflight = 8           # requests at once
-///     degradation = "never"      # rather no answer under load than a cheaper one ("allow")
 ///
 /// What a tenant may have can stand in a key that is one of its own. All that is wrong is reported
 /// at once, a line each: "FILE:LINE:COLUMN: NAME: reason". Errors: invalid_argument.

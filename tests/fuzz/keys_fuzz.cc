@@ -24,7 +24,6 @@ void check(const KeysFile& file) {
   std::set<std::string> names;
   for (const TenantPolicy& policy : file.tenants) {
     expect(!policy.name.empty() && names.insert(policy.name).second);
-    expect(policy.weight >= 1 && policy.weight <= 1000);
     expect(policy.default_class >= policy.max_class);
     check_rate(policy.requests);
     check_rate(policy.tokens);

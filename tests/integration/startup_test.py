@@ -131,8 +131,8 @@ def test_a_public_address_without_keys_is_refused(address):
         (b"\x00\xff\x00 not a key", ":1:"),
         (b"", "holds no key"),
         (b"web " + b"a" * 64 + b"\n", "a key is written [[key]]"),
-        (key("web", "x", "weight = 0", 'class = "urgent"').encode(), ":4:10: weight: expected a whole number from 1 to"),
-        (key("web", "x", "weight = 0", 'class = "urgent"').encode(), ":5:9: class: expected one of realtime, batch, low"),
+        (key("web", "x", "rpm = -1", 'class = "urgent"').encode(), ":4:7: rpm: expected a whole number from 1 to"),
+        (key("web", "x", "rpm = -1", 'class = "urgent"').encode(), ":5:9: class: expected one of realtime, batch, low"),
     ],
     ids=["missing", "binary", "empty", "lines", "number", "word"],
 )

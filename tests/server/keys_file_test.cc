@@ -39,12 +39,10 @@ class = "batch"
 max_class = "realtime"
 scopes = ["priority"]
 core = true
-weight = 3
 rpm = 600
 burst = 50
 tpm = 100000
 max_inflight = 8
-degradation = "never"
 
 [[key]]
 id = "web"
@@ -67,11 +65,9 @@ rpm = 60
                           .max_class = PriorityClass::realtime,
                           .may_prioritize = true,
                           .core = true,
-                          .weight = 3,
                           .requests = {600, minutes(1), 50},
                           .tokens = {100000, minutes(1), 100000},
-                          .in_flight_max = 8,
-                          .may_degrade = false}));
+                          .in_flight_max = 8}));
   EXPECT_EQ(file->tenants[1],
             (TenantPolicy{.name = "nightly",
                           .default_class = PriorityClass::low,
@@ -101,8 +97,8 @@ TEST(KeysFile, MakesAKeyRing) {
     digest += "0123456789ABCDEF"[byte >> 4];
     digest += "0123456789ABCDEF"[byte & 15];
   }
-  auto file = parse_keys_file("[[key]]\nid = \"a\"\nsha256 = \"" + digest + "\"\nweight = 7\n",
-                              "keys.toml");
+  auto file = parse_keys_file(
+      "[[key]]\nid = \"a\"\nsha256 = \"" + digest + "\"\nmax_inflight = 7\n", "keys.toml");
   ASSERT_TRUE(file);
   Quotas quotas;
   KeyRing ring = make_key_ring(*file, quotas.enroll(file->tenants, TimePoint()));
@@ -110,7 +106,7 @@ TEST(KeysFile, MakesAKeyRing) {
   auto client = ring.authenticate("Bearer sk-one", std::nullopt);
   ASSERT_TRUE(std::holds_alternative<Client>(client));
   EXPECT_EQ(std::get<Client>(client).key_id, "a");
-  EXPECT_EQ(std::get<Client>(client).tenant->policy.weight, 7U);
+  EXPECT_EQ(std::get<Client>(client).tenant->policy.in_flight_max, 7U);
 }
 
 TEST(KeysFile, NamesLineColumnFieldAndReason) {
@@ -145,16 +141,14 @@ TEST(KeysFile, NamesLineColumnFieldAndReason) {
        "keys.toml:5:6: id: a is given twice"},
       {key("[[key]]\nid = \"b\"\nsha256 = \"" + std::string(64, 'A') + "\"\n"),
        "keys.toml:6:10: sha256: is that of the key a"},
-      {key("wieght = 3\n"),
-       "keys.toml:4:1: wieght: is not known here; known are id, sha256, tenant, class, "},
+      {key("rmp = 3\n"),
+       "keys.toml:4:1: rmp: is not known here; known are id, sha256, tenant, class, "},
       {key("rpm = -5\n"), "keys.toml:4:7: rpm: " + range + "1000000000000, got -5"},
       {key("rpm = 0\n"), "keys.toml:4:7: rpm: " + range + "1000000000000, got 0"},
       {key("rpm = 1.5\n"), "keys.toml:4:7: rpm: " + range + "1000000000000, got 1.5"},
       {key("rpm = \"60\"\n"), "keys.toml:4:7: rpm: " + range + "1000000000000, got \"60\""},
       {key("burst = 5\n"), "keys.toml:4:9: burst: means something only beside rpm"},
       {key("tpm = -1\n"), "keys.toml:4:7: tpm: " + range},
-      {key("weight = 0\n"), "keys.toml:4:10: weight: " + range + "1000, got 0"},
-      {key("weight = 1001\n"), "keys.toml:4:10: weight: " + range + "1000, got 1001"},
       {key("max_inflight = 0\n"), "keys.toml:4:16: max_inflight: " + range + "1000000, got 0"},
       {key("class = \"urgent\"\n"),
        "keys.toml:4:9: class: expected one of realtime, batch, low, got \"urgent\""},
@@ -163,8 +157,6 @@ TEST(KeysFile, NamesLineColumnFieldAndReason) {
        "keys.toml:4:13: max_class: low is less than the class of its requests, realtime"},
       {key("core = 1\n"), "keys.toml:4:8: core: expected true or false, got 1"},
       {key("core = \"yes\"\n"), "keys.toml:4:8: core: expected true or false, got \"yes\""},
-      {key("degradation = true\n"),
-       "keys.toml:4:15: degradation: expected one of allow, never, got true"},
       {key("scopes = \"priority\"\n"), "keys.toml:4:10: scopes: expected a list, got \"priority\""},
       {key("scopes = [\"admin\"]\n"),
        "keys.toml:4:11: scopes: expected one of priority, got \"admin\""},
@@ -185,8 +177,8 @@ TEST(KeysFile, NamesLineColumnFieldAndReason) {
 }
 
 TEST(KeysFile, ReportsAllThatIsWrongInOrder) {
-  EXPECT_EQ(error_of(key("weight = 0\ncore = 2\nrpm = -1\n")),
-            "keys.toml:4:10: weight: expected a whole number from 1 to 1000, got 0\n"
+  EXPECT_EQ(error_of(key("max_inflight = 0\ncore = 2\nrpm = -1\n")),
+            "keys.toml:4:16: max_inflight: expected a whole number from 1 to 1000000, got 0\n"
             "keys.toml:5:8: core: expected true or false, got 2\n"
             "keys.toml:6:7: rpm: expected a whole number from 1 to 1000000000000, got -1");
   std::string many;
