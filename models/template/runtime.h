@@ -5,6 +5,7 @@
 #include "models/template/text.h"
 #include "models/template/value.h"
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -64,7 +65,8 @@ class Runtime {
     std::size_t range_max;
     std::int64_t unix_seconds;  ///< for strftime_now
   };
-  explicit Runtime(const Limits& limits) : limits_(limits), heap_(limits.memory_bytes_max) {}
+  explicit Runtime(const Limits& limits)
+      : limits_(limits), heap_(limits.memory_bytes_max, first_objects_) {}
 
   [[nodiscard]] ValueHeap& heap() { return heap_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
@@ -135,6 +137,8 @@ class Runtime {
   Value entry_or_undefined(const Value& value, std::string_view name);
 
   Limits limits_;
+  // A short rendering needs no more: it lives on the stack, where this costs nothing.
+  alignas(std::max_align_t) std::array<char, 2048> first_objects_;
   ValueHeap heap_;
   std::size_t steps_ = 0;
 };

@@ -36,6 +36,7 @@ void TextBuilder::append(std::string_view text, Origin origin) {
   if (!runs_.empty() && runs_.back().origin == origin) {
     runs_.back().end = end;
   } else {
+    if (runs_.capacity() == 0) runs_.reserve(8);  // one allocation for a short conversation
     runs_.push_back({end, origin});
   }
 }

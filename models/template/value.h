@@ -194,8 +194,13 @@ inline bool is_numeric(const Value& value) {
 /// models/template calls it with a bound; without one it never does.
 class ValueHeap {
  public:
-  explicit ValueHeap(std::size_t bytes_max = std::numeric_limits<std::size_t>::max())
-      : bytes_max_(bytes_max) {}
+  ///   first  where the first objects lie instead of in the heap itself; outlives it, aligned to
+  ///          std::max_align_t
+  explicit ValueHeap(std::size_t bytes_max = std::numeric_limits<std::size_t>::max(),
+                     std::span<char> first = {})
+      : bytes_max_(bytes_max) {
+    if (!first.empty()) objects_ = Area(first);
+  }
   ValueHeap(const ValueHeap&) = delete;
   ValueHeap& operator=(const ValueHeap&) = delete;
 
