@@ -26,7 +26,7 @@ namespace sluice {
 /// the tenant's tokens and did not use comes back when it is settled.
 ///
 /// Outlives every incarnation of the admission actor, so that a restart neither fills the buckets
-/// nor forgets who is inside. Thread-safe; every call costs O(log n) of the claims inside.
+/// nor forgets who is inside. Thread-safe; a claim costs the same however many are inside.
 class Quotas {
  public:
   struct Options {
