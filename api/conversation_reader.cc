@@ -107,15 +107,15 @@ class MessagesReader {
   }
 
   Value read_content(Json content, std::string_view role) {
+    if (content.is(JsonKind::string)) {
+      conversation_.has_strings = true;
+      return text(content.string());
+    }
     std::string place = place_ + ".content";
     if (content.is(JsonKind::null)) {
       if (role != "assistant")
         reader_.wrong(place, "a string or an array of parts (null is the assistant's)", content);
       return no_content();
-    }
-    if (content.is(JsonKind::string)) {
-      conversation_.has_strings = true;
-      return text(content.string());
     }
     if (!content.is(JsonKind::array)) {
       reader_.wrong(place, "a string or an array of parts", content);

@@ -61,9 +61,7 @@ Value marked_content(ValueHeap& heap, const Value& content, Text& continued) {
     const Value* text = part.is(Kind::dict) ? part.dict->find("text") : nullptr;
     if (text == nullptr || !text->is(Kind::text)) continue;
     continued = text->text;
-    Dict* marked = heap.dict(part.dict->size);
-    for (const Entry& entry : *part.dict)
-      heap.set(marked, entry.key, entry.value);
+    Dict* marked = heap.copy(*part.dict);
     heap.set(marked, Value::trusted("text"), with_mark(heap, *text));
     parts->data[i - 1] = Value::of(marked);
     return Value::of(parts);
@@ -81,16 +79,13 @@ Value prepared_messages(ValueHeap& heap, const ChatInputs& inputs, Text& continu
   for (std::uint32_t i = 0; i < messages.list->size; ++i) {
     Value message = messages.list->at(i);
     if (!message.is(Kind::dict)) refuse("messages[" + std::to_string(i) + "] is not an object");
-    bool is_continued = inputs.continue_final_message && i + 1 == messages.list->size;
-    if (is_continued && message.dict->find("content") == nullptr)
-      refuse("continue_final_message: the last message has no content");
-    Dict* copy = heap.dict(message.dict->size);
-    for (const Entry& entry : *message.dict) {
-      std::string_view key = entry.key.is(Kind::text) ? entry.key.text.view() : "";
-      Value value = entry.value;
-      if (key == "role") value = with_trusted_role(value);
-      if (key == "content" && is_continued) value = marked_content(heap, value, continued);
-      heap.set(copy, entry.key, value);
+    Dict* copy = heap.copy(*message.dict);
+    if (const Value* role = copy->find("role"))
+      heap.set(copy, Value::trusted("role"), with_trusted_role(*role));
+    if (inputs.continue_final_message && i + 1 == messages.list->size) {
+      const Value* content = copy->find("content");
+      if (content == nullptr) refuse("continue_final_message: the last message has no content");
+      heap.set(copy, Value::trusted("content"), marked_content(heap, *content, continued));
     }
     heap.append(prepared, Value::of(copy));
   }

@@ -264,12 +264,7 @@ Value dict_method(Runtime& runtime, Dict* dict, Method method, const Arguments& 
   }
   expect_none(arguments, name_of(method));
   runtime.spend_elements(dict->size);
-  if (method == Method::copy) {
-    Dict* copy = heap.dict(dict->size);
-    for (const Entry& entry : *dict)
-      heap.set(copy, entry.key, entry.value);
-    return Value::of(copy);
-  }
+  if (method == Method::copy) return Value::of(heap.copy(*dict));
   Shape shape = method == Method::keys     ? Shape::keys
                 : method == Method::values ? Shape::values
                                            : Shape::items;

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 namespace sluice::jinja {
 namespace {
+
+constexpr std::uint32_t kRunsExpected = 8;
 
 bool is_line_end(char32_t c) {
   return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
@@ -33,12 +36,17 @@ void TextBuilder::append(std::string_view text, Origin origin) {
   heap_.reserve(text.size());
   text_ += text;
   auto end = static_cast<std::uint32_t>(text_.size());
-  if (!runs_.empty() && runs_.back().origin == origin) {
-    runs_.back().end = end;
-  } else {
-    if (runs_.capacity() == 0) runs_.reserve(8);  // one allocation for a short conversation
-    runs_.push_back({end, origin});
+  if (run_count_ > 0 && runs_[run_count_ - 1].origin == origin) {
+    runs_[run_count_ - 1].end = end;
+    return;
   }
+  if (run_count_ == run_capacity_) {
+    run_capacity_ = std::max(kRunsExpected, run_capacity_ * 2);
+    auto* runs = heap_.allocate<OriginRun>(run_capacity_);
+    std::uninitialized_copy_n(runs_, run_count_, runs);
+    runs_ = runs;
+  }
+  new (runs_ + run_count_++) OriginRun{end, origin};
 }
 
 void TextBuilder::append(const Text& text) {
@@ -55,21 +63,21 @@ void TextBuilder::append(const Text& text) {
 
 std::string TextBuilder::take() {
   heap_.release(text_.size());
-  runs_.clear();
+  run_count_ = 0;
   return std::exchange(text_, {});
 }
 
 Value TextBuilder::finish(ValueHeap& heap) const {
-  if (runs_.empty()) return Value::trusted("");
-  if (runs_.size() == 1) return heap.text(text_, runs_[0].origin);
+  if (run_count_ == 0) return Value::trusted("");
+  if (run_count_ == 1) return heap.text(text_, runs_[0].origin);
   Value built = heap.text(text_, Origin::trusted);
-  auto* runs = heap.allocate<OriginRun>(runs_.size());
-  std::copy(runs_.begin(), runs_.end(), runs);
-  for (const OriginRun& run : runs_)
+  auto* runs = heap.allocate<OriginRun>(run_count_);
+  std::uninitialized_copy_n(runs_, run_count_, runs);
+  for (const OriginRun& run : this->runs())
     built.origin = std::max(built.origin, run.origin);
   built.text.origin = built.origin;
   built.text.runs = runs;
-  built.text.run_count = static_cast<std::uint32_t>(runs_.size());
+  built.text.run_count = run_count_;
   return built;
 }
 

@@ -6,9 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace sluice::jinja {
 
@@ -29,7 +29,7 @@ class TextBuilder {
 
   [[nodiscard]] std::size_t size() const { return text_.size(); }
   [[nodiscard]] std::string_view view() const { return text_; }
-  [[nodiscard]] const std::vector<OriginRun>& runs() const { return runs_; }
+  [[nodiscard]] std::span<const OriginRun> runs() const { return {runs_, run_count_}; }
   /// What was built, copied into `heap`.
   [[nodiscard]] Value finish(ValueHeap& heap) const;
   /// What was built, which is here no longer.
@@ -38,7 +38,9 @@ class TextBuilder {
  private:
   ValueHeap& heap_;
   std::string text_;
-  std::vector<OriginRun> runs_;  // the last one ends at the end of the text
+  OriginRun* runs_ = nullptr;  // in the heap; the last one ends at the end of the text
+  std::uint32_t run_count_ = 0;
+  std::uint32_t run_capacity_ = 0;
 };
 
 /// The origin of the byte at `at`.

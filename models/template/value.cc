@@ -145,6 +145,18 @@ Dict* ValueHeap::dict(std::size_t capacity) {
   return dict;
 }
 
+Dict* ValueHeap::copy(const Dict& original) {
+  Dict* copied = dict(original.size);
+  std::uninitialized_copy_n(original.data, original.size, copied->data);
+  copied->size = original.size;
+  copied->has_only_texts = original.has_only_texts;
+  if (original.index == nullptr) return copied;
+  copied->index = allocate<std::uint32_t>(original.index_size);
+  copied->index_size = original.index_size;
+  std::uninitialized_copy_n(original.index, original.index_size, copied->index);
+  return copied;
+}
+
 void ValueHeap::index(Dict* dict) {
   if (dict->size < kIndexedFrom) return;
   if (!dict->has_only_texts) {

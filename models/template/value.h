@@ -211,6 +211,8 @@ class ValueHeap {
   List* list(Shape shape = Shape::list, std::size_t capacity = 0);
   void append(List* list, const Value& value);
   Dict* dict(std::size_t capacity = 0);
+  /// A dict with the entries of `original`.
+  Dict* copy(const Dict& original);
   /// Adds an entry or replaces the value of an equal key. `key` is a text or a scalar.
   void set(Dict* dict, const Value& key, const Value& value);
 
