@@ -2,13 +2,11 @@
 
 #include "actors/pulse.h"
 #include "actors/thrown.h"
-#include "actors/work_line.h"
-#include "admission/lane_reservations.h"
+#include "actors/work_need.h"
 #include "admission/poison.h"
 #include "base/check.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
-#include "kernels/ops.h"
 
 #include <caf/event_based_actor.hpp>
 
@@ -45,7 +43,7 @@ class Batcher : public caf::event_based_actor {
       registry.subscribe(front_->executors.at(lane).role, self);
     }
     return {
-        [this](Batch& batch) { on_batch(batch.works); },
+        [this](Batch& batch) { on_batch(batch); },
         [this](const LaneUp& up) { on_lane_up(up); },
         [this](const LaneDown& down) { on_lane_down(down.lane, down.final); },
         [this](const LaneGate& gate) { on_lane_gate(gate); },
@@ -62,16 +60,20 @@ class Batcher : public caf::event_based_actor {
   }
 
   void on_exit() override {
-    waiting_.clear();
     suspects_.clear();
     publish_waiting();
   }
 
  private:
-  void on_batch(std::vector<Work>& works) {
+  void on_batch(Batch& batch) {
     FAULT_POINT("batcher.batch");
-    outstanding_ -= std::min<std::uint64_t>(outstanding_, works.size());
-    for (Work& work : works) {
+    if (batch.queue >= asked_) {
+      asked_ = batch.queue;
+      batches_ = batch.number;
+    }
+    std::map<LaneId, std::vector<Work>> by_lane;
+    std::size_t placed = 0;
+    for (Work& work : batch.works) {
       if (!life_.leases->holds(work.id, work.epoch)) continue;
       YIELD_POINT("batcher.held");
       if (!work.is_wanted()) {
@@ -79,39 +81,52 @@ class Batcher : public caf::event_based_actor {
         continue;
       }
       if (!forget_older(work)) continue;
-      if (work.suspicion == 0) {
-        waiting_.push_back(std::move(work));
-        continue;
+      if (no_lane_is_left()) {
+        fail(work);  // the queue gave it before it heard
+      } else if (work.suspicion > 0) {
+        ward_.add({work.id, work.suspicion, work.cohort_max});
+        suspects_.emplace(work.id, std::move(work));
+      } else if (auto lane = place(work)) {
+        placed += lane == work.lane ? 1 : 0;
+        by_lane[*lane].push_back(std::move(work));
+      } else {
+        send_back(work);
       }
-      ward_.add({work.id, work.suspicion, work.cohort_max});
-      suspects_.emplace(work.id, std::move(work));
     }
-    // The queue may have given it before it heard that no lane is left.
-    if (no_lane_is_left()) give_up();
+    bool all_given = give(by_lane);
+    if (all_given && placed == batch.works.size()) return;
+    // Not all is as the queue thinks.
     assign();
-    pull();  // for what was not taken, or is not wanted any more
+    pull();
   }
 
-  /// What waits here of the same sequence under an older epoch would run for nobody.
-  /// False: what waits here is the same; it was given twice, as its giver was not sure.
+  /// Where it runs: where the queue means it to, unless that has changed on its way.
+  std::optional<LaneId> place(const Work& work) {
+    BatchAssembly::Place place{work.id, work.epoch};
+    if (auto lane = lanes_.lane_of(place)) return lane;
+    if (!work.lane || ward_.aside().contains(*work.lane)) return std::nullopt;
+    LaneRooms::Need need{.blocks = work.blocks, .weights = work.weights};
+    return lanes_.assign_to(*work.lane, place, need) ? work.lane : std::nullopt;
+  }
+
+  /// Its session offers it to the queue again, where it keeps its order.
+  void send_back(const Work& work) {
+    life_.leases->remove(work.id, work.epoch);
+    caf::anon_send(work.session, HolderLost{work.id, work.epoch, model_->batcher.role});
+  }
+
+  /// An older epoch that waits for its trial would run for nobody. False: it is the same that
+  /// waits; it was given twice, as its giver was not sure.
   bool forget_older(const Work& work) {
-    const Work* known = waiting_.find(work.id);
     auto suspect = suspects_.find(work.id);
-    if (suspect != suspects_.end()) known = &suspect->second;
-    if (!known) return true;
-    if (known->epoch >= work.epoch) return false;
-    if (suspect == suspects_.end()) {
-      waiting_.remove(work.id);
-    } else {
-      suspects_.erase(suspect);
-      ward_.remove(work.id);
-    }
+    if (suspect == suspects_.end()) return true;
+    if (suspect->second.epoch >= work.epoch) return false;
+    suspects_.erase(suspect);
+    ward_.remove(work.id);
     return true;
   }
 
   void on_lane_up(const LaneUp& up) {
-    // Whatever the queue has given up, from now on it need not.
-    if (no_lane_is_left()) front_->tell(model_->queue.role, Pull{0});
     lost_.erase(up.lane);
     lanes_.lane_up(up.lane, up.credit, up.held, up.weights);
     ward_.lane_up(up.lane, up.on_trial);
@@ -132,52 +147,46 @@ class Batcher : public caf::event_based_actor {
     lanes_.set_gate(lane, {0.0, 0});
     ward_.lane_down(lane);
     publish_slots();
-    if (!final) return;
-    lost_.insert(lane);
-    if (!no_lane_is_left()) {
+    if (final) lost_.insert(lane);
+    if (no_lane_is_left()) {
+      give_up();
+    } else {
       end_orphans();
-      return;
     }
-    give_up();
-    front_->tell(model_->queue.role, NoLaneLeft{});
+    pull();
   }
 
   [[nodiscard]] bool no_lane_is_left() const { return lost_.size() >= model_->lanes.size(); }
 
   /// Nobody will ever take what waits here.
   void give_up() {
-    for (const auto& [work, passed] : waiting_)
-      fail(work);
     for (const auto& [id, work] : suspects_) {
       ward_.remove(id);
       fail(work);
     }
-    waiting_.clear();
     suspects_.clear();
     publish_waiting();
   }
 
+  /// No lane is on its way that might bring other weights than those that are up.
+  [[nodiscard]] bool all_are_known() const {
+    return lanes_.rooms().lanes().size() + lost_.size() >= model_->lanes.size();
+  }
+
   /// What has begun on weights that no lane runs any more cannot go on: others would continue it
-  /// with another text. While a lane is on its way, it may bring any.
+  /// with another text.
   void end_orphans() {
-    if (lanes_.lanes_up() + lost_.size() < model_->lanes.size()) return;
-    auto ended = [this](const Work& work) {
-      if (work.weights == 0 || lanes_.runs(work.weights)) return false;
-      fail(work, "the model's weights were replaced after it had begun");
-      return true;
-    };
-    for (auto next = waiting_.begin(); next != waiting_.end();) {
-      if (ended(next->work))
-        waiting_.take(next);
-      else
-        ++next;
-    }
+    if (!all_are_known()) return;
     std::erase_if(suspects_, [&](const auto& entry) {
-      return ended(entry.second) && (ward_.remove(entry.first), true);
+      const Work& work = entry.second;
+      if (work.weights == 0 || lanes_.rooms().runs(work.weights)) return false;
+      ward_.remove(entry.first);
+      fail(work, kWeightsReplaced);
+      return true;
     });
   }
 
-  void fail(const Work& work, const char* why = "no lane of the model is left") {
+  void fail(const Work& work, const char* why = kNoLaneLeft) {
     life_.leases->remove(work.id, work.epoch);
     caf::anon_send(work.session,
                    SequenceFailed{work.id, work.epoch, {ErrorCode::unavailable, why}});
@@ -189,6 +198,11 @@ class Batcher : public caf::event_based_actor {
       lanes_.release(released.lane, place);
       ward_.left(place.id);
     }
+    if (released.beyond_gate) {
+      // Until the breaker has said it again; or the same work might go round and round.
+      lanes_.set_gate(released.lane, {0.0, 0});
+      front_->tell(Front::breaker_role(released.lane), SayGate{released.lane});
+    }
     assign();
     pull();
   }
@@ -197,17 +211,10 @@ class Batcher : public caf::event_based_actor {
     for (SequenceId id : cleared.ids)
       ward_.cleared(id);
     assign();
+    pull();
   }
 
   void on_drop(const Drop& drop) {
-    const Work* found = waiting_.find(drop.id);
-    if (found && found->epoch <= drop.epoch) {
-      life_.leases->remove(drop.id, drop.epoch);
-      waiting_.remove(drop.id);
-      assign();  // what stood behind it may fit
-      pull();
-      return;
-    }
     auto suspect = suspects_.find(drop.id);
     if (suspect != suspects_.end() && suspect->second.epoch <= drop.epoch) {
       life_.leases->remove(drop.id, drop.epoch);
@@ -224,11 +231,9 @@ class Batcher : public caf::event_based_actor {
   void on_peer_up(const PeerUp& peer) {
     if (peer.role == model_->batcher.role && peer.incarnation == life_.number) {
       sweep(*life_.leases, model_->batcher.role, [this](SequenceId id) {
-        return suspects_.contains(id) || waiting_.contains(id);
+        return suspects_.contains(id);
       });
     } else if (peer.role == model_->queue.role) {
-      outstanding_ = 0;  // a new queue knows nothing of what was asked of the old one
-      if (no_lane_is_left()) front_->tell(model_->queue.role, NoLaneLeft{});
       pull();
     }
   }
@@ -243,8 +248,7 @@ class Batcher : public caf::event_based_actor {
     }
   }
 
-  /// Gives waiting work to lanes, suspects first. What fits nowhere has one lane kept for it
-  /// (admission/lane_reservations.h), and the line behind it goes on.
+  /// Gives suspects to the lane whose turn it is.
   void assign() {
     while (!assign_once()) {
     }
@@ -253,34 +257,17 @@ class Batcher : public caf::event_based_actor {
 
   /// False: places are free again, for something was not wanted any more.
   bool assign_once() {
-    if (waiting_.empty() && suspects_.empty()) return true;
+    if (suspects_.empty()) return true;
     end_orphans();
-    newest_ = front_->lanes.newest_weights(model_->name);
     std::map<LaneId, std::vector<Work>> by_lane;
-    bool all_given = try_suspects(by_lane);
-    LaneReservations reservations(ward_.aside());
-    for (auto next = waiting_.begin(); next != waiting_.end() && lanes_.free_slots() > 0;) {
-      const Work& work = next->work;
-      if (!work.is_wanted()) {
-        life_.leases->remove(work.id, work.epoch);
-        waiting_.take(next);
-        continue;
-      }
-      BatchAssembly::Need need = need_of(work);
-      std::set<LaneId> closed = reservations.closed_to(work.class_index);
-      auto lane = lanes_.assign({work.id, work.epoch}, need, closed);
-      if (lane) {
-        reservations.took(*lane);
-        Work taken = waiting_.take(next);
-        taken.blocks = need.blocks;
-        by_lane[*lane].push_back(std::move(taken));
-        continue;
-      }
-      if (auto wait_for = lanes_.soonest(need, closed))
-        reservations.keep(*wait_for, work.class_index, next->passed);
-      ++next;
-    }
-    for (auto& [lane, works] : by_lane) {
+    bool all_wanted = try_suspects(by_lane);
+    return give(by_lane) && all_wanted;
+  }
+
+  /// Gives work to the lanes on which it has its place. False: some of it was not wanted.
+  bool give(const std::map<LaneId, std::vector<Work>>& by_lane) {
+    bool all_given = true;
+    for (const auto& [lane, works] : by_lane) {
       auto kept = hand_over(front_->tree->registry(),
                             front_->executors.at(lane),
                             works,
@@ -300,10 +287,12 @@ class Batcher : public caf::event_based_actor {
   /// False: a suspect whose turn it was is not wanted any more.
   bool try_suspects(std::map<LaneId, std::vector<Work>>& by_lane) {
     if (ward_.waiting() == 0) return true;
-    std::uint64_t weights = need_of(suspects_.at(ward_.first())).weights;
+    std::uint64_t weights = need_of(suspects_.at(ward_.first()), lanes_.rooms(), newest()).weights;
     std::vector<Ward::Lane> lanes;
-    for (const BatchAssembly::Room& room : lanes_.rooms())
-      if (weights == 0 || weights == room.weights) lanes.push_back({room.id, room.held, room.free});
+    for (const LaneRooms::Lane& lane : lanes_.rooms().lanes()) {
+      bool runs_it = weights == 0 || weights == lane.weights;
+      if (runs_it && lane.gate.weight > 0.0) lanes.push_back({lane.id, lane.held, lane.room()});
+    }
     auto trial = ward_.next(lanes);
     if (!trial) return true;
     bool all_wanted = true;
@@ -318,7 +307,7 @@ class Batcher : public caf::event_based_actor {
         all_wanted = false;
         continue;
       }
-      BatchAssembly::Need need = need_of(work);
+      LaneRooms::Need need = need_of(work, lanes_.rooms(), newest());
       if (!lanes_.assign_to(trial->lane, {id, work.epoch}, need)) {
         // Not enough blocks beside the others of its cohort: with the next one.
         ward_.left(id);
@@ -332,52 +321,42 @@ class Batcher : public caf::event_based_actor {
     return all_wanted;
   }
 
-  BatchAssembly::Need need_of(const Work& work) const {
-    std::size_t emitted = work.emitted ? work.emitted->size() : 0;
-    std::size_t left = work.plan->max_tokens > emitted ? work.plan->max_tokens - emitted : 0;
-    // What has not begun runs on the newest weights; lanes with older ones finish what they have.
-    std::uint64_t weights = work.weights != 0 ? work.weights : newest_;
-    return {blocks(work), work.known_tokens(), left, work.avoid, weights};
-  }
+  [[nodiscard]] std::uint64_t newest() const { return front_->lanes.newest_weights(model_->name); }
 
-  /// KV blocks a sequence will probably need: what is known, and half of what it may still
-  /// generate. If more sequences grow beyond that than there are blocks, the engine preempts, so
-  /// this is no promise to keep.
-  std::uint32_t blocks(const Work& work) const {
-    std::size_t known = work.known_tokens();
-    std::size_t emitted = work.emitted ? work.emitted->size() : 0;
-    std::size_t left = work.plan->max_tokens > emitted ? work.plan->max_tokens - emitted : 0;
-    std::size_t needed = (known + left / 2 + kBlockTokens) / kBlockTokens;
-    return static_cast<std::uint32_t>(
-        std::min<std::size_t>(needed, std::max(1U, lanes_.blocks_max())));
-  }
-
-  /// Asks the queue for as much as there are free slots that nothing is on its way to.
+  /// Tells the queue what the lanes can take now.
   void pull() {
-    std::uint64_t expected = outstanding_ + waiting_.size() + ward_.waiting();
-    std::uint64_t free = lanes_.free_slots();
-    if (free <= expected) return;
     auto queue = front_->tree->registry().find(model_->queue.role);
     if (!queue) return;
-    caf::anon_send(queue->handle, Pull{static_cast<std::uint32_t>(free - expected)});
-    outstanding_ += free - expected;
+    if (queue->incarnation > asked_) {
+      asked_ = queue->incarnation;
+      batches_ = 0;
+    }
+    caf::anon_send(queue->handle,
+                   Pull{asked_,
+                        batches_,
+                        lanes_.rooms(),
+                        ward_.aside(),
+                        newest(),
+                        all_are_known(),
+                        no_lane_is_left()});
   }
 
   void publish_waiting() const {
-    model_->unplaced.store(waiting_.size() + suspects_.size(), std::memory_order_relaxed);
+    model_->unplaced.store(suspects_.size(), std::memory_order_relaxed);
   }
-  void publish_slots() { model_->slots.store(lanes_.slots_total(), std::memory_order_relaxed); }
+  void publish_slots() {
+    model_->slots.store(lanes_.rooms().slots_total(), std::memory_order_relaxed);
+  }
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
   Incarnation life_;
   BatchAssembly lanes_;
-  WorkLine waiting_;
   Ward ward_;                            ///< which suspect runs when
   std::map<SequenceId, Work> suspects_;  ///< those that wait for their trial
-  std::uint64_t outstanding_ = 0;        ///< asked of the queue and not arrived
   std::set<LaneId> lost_;                ///< lanes that nobody is to wait for
-  std::uint64_t newest_ = 0;             ///< weights of what begins now; 0: any
+  std::uint64_t asked_ = 0;              ///< the incarnation of the queue that gives
+  std::uint64_t batches_ = 0;            ///< of that one, that have come
 };
 
 }  // namespace

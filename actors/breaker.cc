@@ -77,6 +77,7 @@ class Breaker : public caf::event_based_actor {
           force_open({force.reason, until});
           act();
         },
+        [this](SayGate) { tell_gate(gate()); },
         [this](ResetBreaker) {
           breaker_.release(now());
           act();

@@ -14,8 +14,9 @@ namespace sluice {
 /// Plays `Front::breaker_role(lane)`. Hears LaneServes, LaneDied, LaneEvidence, LaneSuspect and
 /// LaneDraining from the lane's executor, ProbeDone from its prober, ForceOpen and ResetBreaker
 /// from operators. Tells executor and batcher a LaneGate at every change, and again to whoever of
-/// them is announced anew; the prober ProbeLane; the executor RestartWorker and QuarantineLane.
-/// Without a gate nothing passes, so a breaker that dies takes its lane along (rest_for_one).
+/// them is announced anew, and to a batcher that asks (SayGate); the prober ProbeLane; the executor
+/// RestartWorker and QuarantineLane. Without a gate nothing passes, so a breaker that dies takes
+/// its lane along (rest_for_one).
 caf::actor spawn_breaker(caf::actor_system& system,
                          std::shared_ptr<Front> front,
                          std::shared_ptr<ServedModel> model,

@@ -667,7 +667,8 @@ class Executor : public caf::event_based_actor {
       }
       if (!takes(work, known.has_value())) {
         // Given before it was known that the lane takes less: back to the session at once.
-        give_back(work);
+        life_.leases->remove(work.id, work.epoch);
+        if (!work.probe) tell_batcher(Released{status_.lane, {{work.id, work.epoch}}, true});
         caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
         continue;
       }

@@ -8,7 +8,6 @@
 // then the message.
 #pragma once
 
-#include "admission/batch_assembly.h"
 #include "admission/controller.h"
 #include "admission/quotas.h"
 #include "base/clock.h"
@@ -19,6 +18,8 @@
 #include "supervision/messages.h"
 #include "worker/link.h"
 
+#include "scheduling/batch_assembly.h"
+#include "scheduling/lane_rooms.h"
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/type_id.hpp>
@@ -26,6 +27,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,7 +54,11 @@ struct Work {
   std::int32_t priority = 0;
   TimePoint arrival;  ///< of the request; kept over epochs
   TimePoint deadline = TimePoint::max();
-  std::uint32_t blocks = 0;  ///< KV blocks reserved on its lane; set by the batcher
+  std::uint32_t tenant = UINT32_MAX;  ///< its number; that of nobody
+  std::uint32_t tenant_weight = 1;
+  // Set by the queue, or for suspects by the batcher.
+  std::optional<LaneId> lane;  ///< it is to run there
+  std::uint32_t blocks = 0;    ///< KV blocks reserved for it there
 
   /// False: its session has ended, or offers the sequence under a newer epoch. Whoever takes, holds
   /// or passes on such work lets go of it, without a word.
@@ -60,6 +66,11 @@ struct Work {
   /// Tokens whose keys and values it needs now.
   [[nodiscard]] std::size_t known_tokens() const {
     return plan->prompt.size() + (emitted ? emitted->size() : 0);
+  }
+  /// Tokens it may still generate.
+  [[nodiscard]] std::size_t tokens_left() const {
+    std::size_t has = emitted ? emitted->size() : 0;
+    return plan->max_tokens > has ? plan->max_tokens - has : 0;
   }
 };
 
@@ -133,12 +144,21 @@ struct Grant {
   Epoch epoch = 0;
   std::uint32_t granted = 0;
 };
-/// Batcher to queue: up to `count` more may come.
+/// Batcher to queue, whenever it changes: what the lanes can take now. The queue gives as much as
+/// fits, now or when it has it.
 struct Pull {
-  std::uint32_t count = 0;
+  std::uint64_t queue = 0;    ///< the incarnation that is asked
+  std::uint64_t batches = 0;  ///< of that one, which are counted in `rooms` already
+  LaneRooms rooms;
+  std::set<LaneId> aside;     ///< for suspects only
+  std::uint64_t newest = 0;   ///< weights of what begins now; 0: any
+  bool all_known = false;     ///< no lane is on its way that might bring other weights
+  bool none_is_left = false;  ///< no lane of the model is left, nor will one come
 };
-/// Queue to batcher.
+/// Queue to batcher: work for the lanes it names, and suspects, which find theirs in the ward.
 struct Batch {
+  std::uint64_t queue = 0;   ///< the incarnation that gives
+  std::uint64_t number = 0;  ///< 1, 2, ... of each
   std::vector<Work> works;
 };
 /// Batcher to executor.
@@ -164,6 +184,7 @@ struct LaneDown {
 struct Released {
   LaneId lane;
   std::vector<BatchAssembly::Place> places;
+  bool beyond_gate = false;  ///< the lane's breaker allows less than the batcher thinks
 };
 /// Executor to batcher: these got through their trial and run on as any other.
 struct Cleared {
@@ -176,8 +197,6 @@ struct LanePace {
   double step_base_us = 0;     ///< of a step with one row
   double step_per_row_us = 0;  ///< more for each further row
 };
-/// Batcher to queue: no lane of the model is left, nor will one come.
-struct NoLaneLeft {};
 
 // --- executor, queue → session -----------------------------------------------------------------
 
@@ -256,6 +275,10 @@ struct LaneGate {
   double weight = 0;          ///< [0, 1]; 0: no request of a user
   std::uint32_t permits = 0;  ///< sequences of users at once
   bool closed = false;        ///< the breaker is CLOSED
+};
+/// Batcher to breaker: say the gate again.
+struct SayGate {
+  LaneId lane;
 };
 /// Breaker to prober: run the golden prompt once under this permit.
 struct ProbeLane {
@@ -372,7 +395,6 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::LaneUp))
   CAF_ADD_TYPE_ID(sluice, (sluice::LaneDown))
   CAF_ADD_TYPE_ID(sluice, (sluice::Released))
-  CAF_ADD_TYPE_ID(sluice, (sluice::NoLaneLeft))
   CAF_ADD_TYPE_ID(sluice, (sluice::TokensArrived))
   CAF_ADD_TYPE_ID(sluice, (sluice::Running))
   CAF_ADD_TYPE_ID(sluice, (sluice::SequenceFailed))
@@ -405,6 +427,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::LaneDraining))
   CAF_ADD_TYPE_ID(sluice, (sluice::Grant))
   CAF_ADD_TYPE_ID(sluice, (sluice::StillPaused))
+  CAF_ADD_TYPE_ID(sluice, (sluice::SayGate))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -426,7 +449,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Assign)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneUp)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneDown)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Released)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::NoLaneLeft)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::TokensArrived)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Running)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::SequenceFailed)
@@ -458,3 +480,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ForceOpen)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ResetBreaker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneDraining)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Grant)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::SayGate)

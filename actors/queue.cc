@@ -2,18 +2,27 @@
 
 #include "actors/pulse.h"
 #include "actors/thrown.h"
-#include "admission/class_queue.h"
+#include "actors/work_need.h"
 #include "base/check.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
 
+#include "scheduling/lane_reservations.h"
+#include "scheduling/waiting_order.h"
 #include <caf/event_based_actor.hpp>
 
+#include <algorithm>
+#include <deque>
+#include <iterator>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
 namespace sluice {
 namespace {
+
+/// How many in order are tried that no lane has room for, before the rest has to wait as well.
+constexpr std::size_t kLooksMax = 32;
 
 class Queue : public caf::event_based_actor {
  public:
@@ -24,8 +33,7 @@ class Queue : public caf::event_based_actor {
       : caf::event_based_actor(config),
         front_(std::move(front)),
         model_(std::move(model)),
-        life_(std::move(life)),
-        order_(ClassQueue::Options{}) {}
+        life_(std::move(life)) {}
 
   const char* name() const override { return "sluice.queue"; }
 
@@ -36,11 +44,12 @@ class Queue : public caf::event_based_actor {
     front_->tree->registry().subscribe(model_->queue.role, self);
     front_->tree->registry().subscribe(model_->batcher.role, self);
     return {
-        [this](Enqueue& enqueue) { on_enqueue(std::move(enqueue.work)); },
-        [this](Pull pull) {
-          no_lane_left_ = false;
-          credit_ += pull.count;
-          feed();
+        [this](Enqueue& enqueue) {
+          on_enqueue(std::move(enqueue.work));
+          publish();
+        },
+        [this](Pull& pull) {
+          on_pull(pull);
           publish();
         },
         [this](const Drop& drop) {
@@ -48,10 +57,6 @@ class Queue : public caf::event_based_actor {
           publish();
         },
         answers_pulse(),
-        [this](NoLaneLeft) {
-          on_no_lane_left();
-          publish();
-        },
         [this](const PeerUp& peer) {
           if (peer.role == model_->queue.role && peer.incarnation == life_.number) {
             sweep(*life_.leases, model_->queue.role, [this](SequenceId id) {
@@ -60,8 +65,10 @@ class Queue : public caf::event_based_actor {
           }
         },
         [this](const PeerDown& peer) {
-          // A new batcher counts its lanes anew and asks again.
-          if (peer.role == model_->batcher.role) credit_ = 0;
+          // A new batcher counts its lanes anew and says what they can take.
+          if (peer.role != model_->batcher.role) return;
+          lanes_ = {};
+          given_.clear();
         },
     };
   }
@@ -72,6 +79,18 @@ class Queue : public caf::event_based_actor {
   }
 
  private:
+  /// Work that waits, and how often it was passed since no lane has room for it.
+  struct Waiting {
+    Work work;
+    std::uint32_t passed = 0;
+  };
+  /// A place that the batcher did not know of when it last spoke.
+  struct Given {
+    std::uint64_t batch = 0;
+    LaneId lane;
+    std::uint32_t blocks = 0;
+  };
+
   void on_enqueue(Work work) {
     FAULT_POINT("queue.enqueue");
     if (!life_.leases->holds(work.id, work.epoch)) return;
@@ -80,86 +99,179 @@ class Queue : public caf::event_based_actor {
       life_.leases->remove(work.id, work.epoch);
       return;
     }
-    if (no_lane_left_) {
-      fail(work, ErrorCode::unavailable, "no lane of the model is left");
-      return;
-    }
     auto known = works_.find(work.id);
     if (known != works_.end()) {
-      if (known->second.epoch >= work.epoch) return;
+      if (known->second.work.epoch >= work.epoch) return;
       order_.remove(work.id);
       works_.erase(known);
     }
-    ClassQueue::Item item;
+    if (lanes_.none_is_left) return fail(work, kNoLaneLeft);
+    if (is_orphan(work)) return fail(work, kWeightsReplaced);
+    if (work.suspicion > 0) {
+      // Suspects wait in the batcher's ward, which knows whose trial is next.
+      std::vector<Work> suspects{std::move(work)};
+      give(suspects);
+      return;
+    }
+    CHECK(order_.push(item_of(work)));
+    works_.emplace(work.id, Waiting{std::move(work)});
+    feed();
+  }
+
+  void on_pull(Pull& pull) {
+    if (pull.queue != life_.number) return;
+    lanes_ = std::move(pull);
+    while (!given_.empty() && given_.front().batch <= lanes_.batches)
+      given_.pop_front();
+    for (const Given& given : given_)
+      lanes_.rooms.take(given.lane, given.blocks);
+    if (lanes_.none_is_left) fail_if([](const Work&) { return true; }, kNoLaneLeft);
+    end_orphans();
+    feed();
+  }
+
+  [[nodiscard]] WaitingOrder::Item item_of(const Work& work) const {
+    // An output token costs twice what one of the prompt does: it takes a step of its own.
+    constexpr std::uint64_t kOutputTokens = 2;
+    WaitingOrder::Item item;
     item.id = work.id;
     item.class_index = work.class_index;
     item.resumed = work.resumed;
     item.priority = work.priority;
+    item.tenant = work.tenant;
+    item.tenant_weight = work.tenant_weight;
     item.arrival = work.arrival;
-    item.cost_tokens = work.known_tokens() + work.plan->max_tokens;
-    CHECK(order_.push(item));
-    works_.emplace(work.id, std::move(work));
-    feed();
-    publish();
+    item.cost = lanes_.rooms.lane_time(need_of(work, lanes_.rooms, lanes_.newest));
+    item.tokens = work.plan->prompt.size() + kOutputTokens * work.plan->max_tokens;
+    return item;
   }
 
-  /// Gives the batcher as much as it has asked for. What nobody wants any more does not count.
+  /// Gives in order what lanes have room for. What none has room for has one kept for it
+  /// (scheduling/lane_reservations.h) and waits on, and those behind it may have the others.
   void feed() {
-    for (;;) {
-      std::vector<Work> works;
-      while (credit_ > works.size() && !order_.empty()) {
-        auto id = order_.pop();
-        auto found = works_.find(*id);
-        CHECK(found != works_.end());
-        works.push_back(std::move(found->second));
-        works_.erase(found);
-      }
-      if (works.empty()) return;
-      auto kept = hand_over(
-          front_->tree->registry(), model_->batcher, works, [](const std::vector<Work>& given) {
-            return Batch{given};
-          });
-      credit_ -= works.size() - kept.size();
-      FAULT_POINT("queue.handed_over");
-      for (const Work& work : works)
+    LaneReservations reservations(lanes_.aside);
+    std::vector<WaitingOrder::Item> stay;
+    std::vector<Work> works;
+    while (is_open(reservations) && stay.size() < kLooksMax) {
+      auto item = order_.pop();
+      if (!item) break;
+      auto found = works_.find(item->id);
+      CHECK(found != works_.end());
+      Work& work = found->second.work;
+      if (!work.is_wanted()) {
+        order_.put_back(*item);
+        order_.remove(item->id);
         life_.leases->remove(work.id, work.epoch);
+        works_.erase(found);
+        continue;
+      }
+      LaneRooms::Need need = need_of(work, lanes_.rooms, lanes_.newest);
+      std::set<LaneId> closed = reservations.closed_to(work.class_index);
+      if (auto lane = lanes_.rooms.choose(need, closed)) {
+        lanes_.rooms.take(*lane, need.blocks);
+        reservations.took(*lane);
+        work.lane = lane;
+        work.blocks = need.blocks;
+        works.push_back(std::move(work));
+        works_.erase(found);
+        continue;
+      }
+      if (auto lane = lanes_.rooms.soonest(need, closed))
+        reservations.keep(*lane, work.class_index, found->second.passed);
+      stay.push_back(*item);
     }
+    for (const WaitingOrder::Item& item : stay)
+      order_.put_back(item);
+    if (!works.empty()) give(works);
+  }
+
+  /// Some lane has room and is not kept from the most urgent class.
+  [[nodiscard]] bool is_open(const LaneReservations& reservations) const {
+    std::set<LaneId> closed = reservations.closed_to(0);
+    const auto& lanes = lanes_.rooms.lanes();
+    return std::any_of(lanes.begin(), lanes.end(), [&](const LaneRooms::Lane& lane) {
+      return lane.room() > 0 && !closed.contains(lane.id);
+    });
+  }
+
+  void give(const std::vector<Work>& works) {
+    std::uint64_t number = ++batches_;
+    auto kept = hand_over(
+        front_->tree->registry(), model_->batcher, works, [&](const std::vector<Work>& given) {
+          return Batch{life_.number, number, given};
+        });
+    for (const Work& work : works)
+      if (work.lane) given_.push_back({number, *work.lane, work.blocks});
+    for (const Work& work : kept) {
+      // Nobody wants it any more, and nobody will say that its place is free.
+      auto given = std::find_if(given_.rbegin(), given_.rend(), [&](const Given& one) {
+        return work.lane == one.lane && work.blocks == one.blocks;
+      });
+      if (given == given_.rend()) continue;
+      lanes_.rooms.give_back(given->lane, given->blocks);
+      given_.erase(std::next(given).base());
+    }
+    FAULT_POINT("queue.handed_over");
+    for (const Work& work : works)
+      life_.leases->remove(work.id, work.epoch);
   }
 
   void on_drop(const Drop& drop) {
     auto found = works_.find(drop.id);
-    if (found != works_.end() && found->second.epoch <= drop.epoch) {
+    if (found != works_.end() && found->second.work.epoch <= drop.epoch) {
       order_.remove(drop.id);
       works_.erase(found);
       life_.leases->remove(drop.id, drop.epoch);
+      feed();  // what stood behind it may fit
     } else {
       front_->tell(model_->batcher.role, drop);
     }
   }
 
-  void on_no_lane_left() {
-    no_lane_left_ = true;
-    for (auto& [id, work] : works_) {
-      order_.remove(id);
-      fail(work, ErrorCode::unavailable, "no lane of the model is left");
-    }
-    works_.clear();
+  /// What has begun on weights that no lane runs any more cannot go on: others would continue it
+  /// with another text.
+  [[nodiscard]] bool is_orphan(const Work& work) const {
+    return work.weights != 0 && lanes_.all_known && !lanes_.rooms.runs(work.weights);
+  }
+
+  /// Looks at all that waits only when the lanes run other weights than before.
+  void end_orphans() {
+    std::set<std::uint64_t> weights;
+    if (lanes_.all_known)
+      for (const LaneRooms::Lane& lane : lanes_.rooms.lanes())
+        weights.insert(lane.weights);
+    if (std::exchange(weights_, weights) == weights_) return;
+    fail_if([this](const Work& work) { return is_orphan(work); }, kWeightsReplaced);
+  }
+
+  template <class Predicate>
+  void fail_if(Predicate fails, const char* why) {
+    std::erase_if(works_, [&](const auto& entry) {
+      const Work& work = entry.second.work;
+      if (!fails(work)) return false;
+      order_.remove(work.id);
+      fail(work, why);
+      return true;
+    });
   }
 
   void publish() const { model_->queued.store(works_.size(), std::memory_order_relaxed); }
 
-  void fail(const Work& work, ErrorCode code, const char* why) {
+  void fail(const Work& work, const char* why) {
     life_.leases->remove(work.id, work.epoch);
-    caf::anon_send(work.session, SequenceFailed{work.id, work.epoch, {code, why}});
+    caf::anon_send(work.session,
+                   SequenceFailed{work.id, work.epoch, {ErrorCode::unavailable, why}});
   }
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
   Incarnation life_;
-  ClassQueue order_;
-  std::unordered_map<SequenceId, Work> works_;
-  bool no_lane_left_ = false;
-  std::uint64_t credit_ = 0;  ///< how many more the batcher takes
+  WaitingOrder order_;
+  std::unordered_map<SequenceId, Waiting> works_;
+  Pull lanes_;                       ///< what they can take, less what was given since
+  std::deque<Given> given_;          ///< that the batcher had not counted
+  std::uint64_t batches_ = 0;        ///< given
+  std::set<std::uint64_t> weights_;  ///< that lanes run, while all are known
 };
 
 }  // namespace

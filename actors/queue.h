@@ -8,7 +8,8 @@
 
 namespace sluice {
 
-/// Receives Enqueue, Pull, Drop and NoLaneLeft; sends Batch to the batcher. Bounded by admission:
+/// Receives Enqueue, Pull and Drop; sends Batch to the batcher, never more than its lanes can take.
+/// All work of the model that waits for a lane waits here, in its order. Bounded by admission:
 /// what waits here has been let in.
 caf::actor spawn_queue(caf::actor_system& system,
                        std::shared_ptr<Front> front,

@@ -257,6 +257,10 @@ class Session : public caf::event_based_actor {
     work.priority = request_.priority;
     work.arrival = arrival_;
     work.deadline = deadline_;
+    if (tenant_) {
+      work.tenant = tenant_->number;
+      work.tenant_weight = tenant_->policy.weight;
+    }
     return work;
   }
 

@@ -17,6 +17,7 @@ struct TenantPolicy {
   PriorityClass max_class = PriorityClass::realtime;      ///< the best it may have
   bool may_prioritize = false;                            ///< inside its class
   bool core = false;                                      ///< may use what is kept for the core API
+  std::uint32_t weight = 1;                               ///< its share beside others of a class
   Rate requests = {};                                     ///< requests
   Rate tokens = {};                 ///< of prompts, and of answers at their longest until they end
   std::uint32_t in_flight_max = 0;  ///< requests inside at once; 0: no limit

@@ -26,8 +26,8 @@ constexpr std::size_t kKeysMax = 10'000;
 constexpr std::array<std::string_view, 2> kRootNames{"key", "tenant"};
 constexpr std::array<std::string_view, 1> kTenantNames{"name"};
 constexpr std::array<std::string_view, 3> kKeyNames{"id", "sha256", "tenant"};
-constexpr std::array<std::string_view, 8> kPolicyNames{
-    "class", "max_class", "scopes", "core", "rpm", "burst", "tpm", "max_inflight"};
+constexpr std::array<std::string_view, 9> kPolicyNames{
+    "class", "max_class", "scopes", "core", "weight", "rpm", "burst", "tpm", "max_inflight"};
 
 TenantPolicy read_policy(TomlTable& table, std::string name) {
   constexpr std::array<std::string_view, 1> kScopes{"priority"};
@@ -46,6 +46,7 @@ TenantPolicy read_policy(TomlTable& table, std::string name) {
                                to_string(policy.default_class)));
   policy.may_prioritize = !table.words("scopes", kScopes).empty();
   policy.core = table.flag("core").value_or(false);
+  policy.weight = static_cast<std::uint32_t>(table.number("weight", 1, 1000).value_or(1));
   auto requests = table.number("rpm", 1, kRateMax);
   auto burst = table.number("burst", 1, kRateMax);
   if (requests) policy.requests = {*requests, kMinute, burst.value_or(*requests)};

@@ -36,6 +36,7 @@ struct KeysFile {
 ///     max_class = "realtime"     # the best they may ask for
 ///     scopes = ["priority"]      # may use priorities below 0
 ///     core = true                # may use what is kept for the core API
+///     weight = 2                 # its share beside others of its class who wait, 1 to 1000
 ///     rpm = 600                  # requests a minute,
 ///     burst = 50                 # so many of them at once; without this a minute's
 ///     tpm = 100000               # tokens a minute, a minute's at once

@@ -26,6 +26,7 @@ const std::map<std::string, int, std::less<>> kFloors = {
     {"supervision", 2},
     {"net", 2},
     {"admission", 2},
+    {"scheduling", 2},
     {"trace", 2},
     {"kernels", 3},
     {"models", 4},

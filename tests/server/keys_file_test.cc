@@ -39,6 +39,7 @@ class = "batch"
 max_class = "realtime"
 scopes = ["priority"]
 core = true
+weight = 2
 rpm = 600
 burst = 50
 tpm = 100000
@@ -65,6 +66,7 @@ rpm = 60
                           .max_class = PriorityClass::realtime,
                           .may_prioritize = true,
                           .core = true,
+                          .weight = 2,
                           .requests = {600, minutes(1), 50},
                           .tokens = {100000, minutes(1), 100000},
                           .in_flight_max = 8}));
@@ -149,6 +151,7 @@ TEST(KeysFile, NamesLineColumnFieldAndReason) {
       {key("rpm = \"60\"\n"), "keys.toml:4:7: rpm: " + range + "1000000000000, got \"60\""},
       {key("burst = 5\n"), "keys.toml:4:9: burst: means something only beside rpm"},
       {key("tpm = -1\n"), "keys.toml:4:7: tpm: " + range},
+      {key("weight = 0\n"), "keys.toml:4:10: weight: " + range + "1000, got 0"},
       {key("max_inflight = 0\n"), "keys.toml:4:16: max_inflight: " + range + "1000000, got 0"},
       {key("class = \"urgent\"\n"),
        "keys.toml:4:9: class: expected one of realtime, batch, low, got \"urgent\""},

@@ -12,7 +12,7 @@ namespace sluice {
 /// Work that no lane has room for waits for one of them, and that lane is kept for it: smaller work
 /// behind it would go on taking the blocks that it needs. The other lanes go on, and so that a
 /// large request of a low class holds up nobody of a higher one, those may pass it, but only so
-/// many times. Made anew for each round of assigning. Pure; owner: the batcher actor.
+/// many times. Made anew for each round of assigning. Pure; owner: the queue actor.
 class LaneReservations {
  public:
   /// More urgent work that may pass one that waits for its lane.

@@ -1,0 +1,33 @@
+// What waiting work needs of a lane.
+#pragma once
+
+#include "actors/messages.h"
+#include "kernels/ops.h"
+
+#include "scheduling/lane_rooms.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice {
+
+/// What is said to whoever waits for a lane that will never come.
+inline constexpr const char* kNoLaneLeft = "no lane of the model is left";
+inline constexpr const char* kWeightsReplaced =
+    "the model's weights were replaced after it had begun";
+
+/// KV blocks count for what is known and half of what may still be generated. If more sequences
+/// grow beyond that than there are blocks, the engine preempts, so this is no promise to keep.
+///   newest  weights of what begins now; 0: any
+inline LaneRooms::Need need_of(const Work& work, const LaneRooms& rooms, std::uint64_t newest) {
+  std::size_t known = work.known_tokens();
+  std::size_t left = work.tokens_left();
+  std::size_t blocks = (known + left / 2 + kBlockTokens) / kBlockTokens;
+  blocks = std::min<std::size_t>(blocks, std::max(1U, rooms.blocks_max()));
+  // What has not begun runs on the newest weights; lanes with older ones finish what they have.
+  std::uint64_t weights = work.weights != 0 ? work.weights : newest;
+  return {static_cast<std::uint32_t>(blocks), known, left, work.avoid, weights};
+}
+
+}  // namespace sluice
