@@ -7,6 +7,7 @@
 
 #include <caf/event_based_actor.hpp>
 
+#include <algorithm>
 #include <deque>
 #include <unordered_map>
 #include <utility>
@@ -72,10 +73,10 @@ class Admission : public caf::event_based_actor {
     TimePoint now = front_->clock->now();
     if (front_->draining) controller_.drain();
     count_slots();
-    Decision decision = decide(submit, now);
+    auto model = front_->find_model(submit.model);
+    Decision decision = decide(submit, now, model ? forecast(submit, *model) : Forecast{});
     const Quotas::Claim& claim = submit.claim;
     front_->decisions.add({now, claim.tenant, claim.priority_class, claim.tokens, decision});
-    auto model = front_->find_model(submit.model);
     if (!decision.admitted() || !model) {
       front_->counters.refused += 1;
       life_.leases->remove(lease, submit.works.front().epoch);
@@ -90,22 +91,41 @@ class Admission : public caf::event_based_actor {
     life_.leases->accept(lease, submit.works.front().epoch);
     enter(submit.demand.request, submit.works.front().session, now);
     FAULT_POINT("admission.accepted");
+    bool rests = model->queued.load(std::memory_order_relaxed) == 0;
     for (Work& work : submit.works) {
-      hand_over(front_->tree->registry(),
-                model->queue,
-                {std::move(work)},
-                [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
+      work.counted = true;
+      model->waits.enter(work.class_index, work.tenant, work.cost, now, rests);
+      auto kept = hand_over(front_->tree->registry(),
+                            model->queue,
+                            {std::move(work)},
+                            [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
+      for (const Work& unwanted : kept)
+        model->waits.leave(unwanted.class_index, unwanted.tenant, unwanted.cost);
     }
   }
 
+  using Forecast = AdmissionController::Forecast;
+
+  /// Also says of each sequence what it will take of a lane.
+  static Forecast forecast(Submit& submit, const ServedModel& model) {
+    Forecast forecast;
+    for (Work& work : submit.works) {
+      work.cost = model.waits.cost(work.known_tokens(), work.expected);
+      forecast.cost = std::max(forecast.cost, work.cost);
+    }
+    const Work& first = submit.works.front();
+    forecast.wait = model.waits.wait(first.class_index, first.tenant);
+    return forecast;
+  }
+
   /// Checks all, then takes all: what is refused has cost nothing.
-  Decision decide(const Submit& submit, TimePoint now) {
+  Decision decide(const Submit& submit, TimePoint now, const Forecast& forecast) {
     const Quotas::Claim& claim = submit.claim;
     // One that is inside has been let in by an incarnation that did not live to say so.
     bool is_new = !front_->quotas->holds(claim.request);
     Decision decision = front_->quotas->check(claim, now);
     if (decision.admitted()) {
-      decision = controller_.submit(submit.demand, now);
+      decision = controller_.submit(submit.demand, now, forecast);
       if (!decision.admitted()) return decision;
       // Other limits may have come since.
       decision = front_->quotas->take(claim, now);

@@ -6,6 +6,7 @@
 #include "actors/model_weights.h"
 #include "admission/controller.h"
 #include "admission/decision_log.h"
+#include "admission/output_lengths.h"
 #include "admission/poison.h"
 #include "admission/quotas.h"
 #include "admission/retry_budget.h"
@@ -20,6 +21,7 @@
 #include "trace/event.h"
 #include "worker/link.h"
 
+#include "scheduling/wait_board.h"
 #include <caf/send.hpp>
 
 #include <algorithm>
@@ -46,6 +48,7 @@ struct ServedModel {
   Holder batcher;
   std::vector<LaneId> lanes;
   ModelWeights weights;  ///< that its lanes run
+  WaitBoard waits;       ///< for its lanes
   /// Sequences its lanes can run at once, as the batcher sees them.
   std::atomic<std::size_t> slots{0};
   /// Sequences that wait for one of those: in the queue, and in the batcher.
@@ -156,6 +159,7 @@ struct Front {
   FrontCounters counters;
   StartBucket start_bucket;
   std::unique_ptr<Quotas> quotas;         ///< what tenants may use; never null
+  OutputLengths lengths;                  ///< of answers that have ended
   DecisionLog decisions;                  ///< of admission, and of loops that refuse from the head
   PoisonList poison;                      ///< fingerprints of convicted requests
   RetryBudget retries;                    ///< of sequences that failed by themselves

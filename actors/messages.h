@@ -56,6 +56,9 @@ struct Work {
   TimePoint deadline = TimePoint::max();
   std::uint32_t tenant = UINT32_MAX;  ///< its number; that of nobody
   std::uint32_t tenant_weight = 1;
+  std::uint32_t expected = 0;  ///< tokens it will probably generate, in all
+  Duration cost{};             ///< of a lane's time, as it is counted among those that wait
+  bool counted = false;        ///< there, by admission; else the queue does it
   // Set by the queue, or for suspects by the batcher.
   std::optional<LaneId> lane;  ///< it is to run there
   std::uint32_t blocks = 0;    ///< KV blocks reserved for it there
@@ -66,6 +69,11 @@ struct Work {
   /// Tokens whose keys and values it needs now.
   [[nodiscard]] std::size_t known_tokens() const {
     return plan->prompt.size() + (emitted ? emitted->size() : 0);
+  }
+  /// Tokens it will probably still generate.
+  [[nodiscard]] std::size_t expected_left() const {
+    std::size_t has = emitted ? emitted->size() : 0;
+    return expected > has ? expected - has : 1;
   }
   /// Tokens it may still generate.
   [[nodiscard]] std::size_t tokens_left() const {

@@ -8,6 +8,7 @@
 #include "base/yield_point.h"
 
 #include "scheduling/lane_reservations.h"
+#include "scheduling/service_rate.h"
 #include "scheduling/waiting_order.h"
 #include <caf/event_based_actor.hpp>
 
@@ -59,6 +60,7 @@ class Queue : public caf::event_based_actor {
         answers_pulse(),
         [this](const PeerUp& peer) {
           if (peer.role == model_->queue.role && peer.incarnation == life_.number) {
+            count_anew();
             sweep(*life_.leases, model_->queue.role, [this](SequenceId id) {
               return works_.contains(id);
             });
@@ -75,6 +77,7 @@ class Queue : public caf::event_based_actor {
 
   void on_exit() override {
     works_.clear();
+    model_->waits.forget();
     publish();
   }
 
@@ -93,17 +96,24 @@ class Queue : public caf::event_based_actor {
 
   void on_enqueue(Work work) {
     FAULT_POINT("queue.enqueue");
-    if (!life_.leases->holds(work.id, work.epoch)) return;
+    bool counted = work.counted;
+    if (!life_.leases->holds(work.id, work.epoch)) return leaves(work, counted);
     YIELD_POINT("queue.held");
     if (!work.is_wanted()) {
       life_.leases->remove(work.id, work.epoch);
-      return;
+      return leaves(work, counted);
     }
     auto known = works_.find(work.id);
     if (known != works_.end()) {
-      if (known->second.work.epoch >= work.epoch) return;
+      if (known->second.work.epoch >= work.epoch) return leaves(work, counted);
       order_.remove(work.id);
+      leaves(known->second.work);
       works_.erase(known);
+    }
+    if (!counted) {
+      // It has not come through admission, for it had been let in before.
+      work.cost = model_->waits.cost(work.known_tokens(), work.expected_left());
+      model_->waits.enter(work.class_index, work.tenant, work.cost, front_->clock->now());
     }
     if (lanes_.none_is_left) return fail(work, kNoLaneLeft);
     if (is_orphan(work)) return fail(work, kWeightsReplaced);
@@ -125,6 +135,9 @@ class Queue : public caf::event_based_actor {
       given_.pop_front();
     for (const Given& given : given_)
       lanes_.rooms.take(given.lane, given.blocks);
+    double capacity = lanes_.rooms.capacity();
+    if (std::exchange(capacity_, capacity) != capacity) rate_.forget();
+    model_->waits.set_pace(lanes_.rooms.costs(), capacity > 0 ? rate_.per_second(capacity) : 0.0);
     if (lanes_.none_is_left) fail_if([](const Work&) { return true; }, kNoLaneLeft);
     end_orphans();
     feed();
@@ -141,8 +154,8 @@ class Queue : public caf::event_based_actor {
     item.tenant = work.tenant;
     item.tenant_weight = work.tenant_weight;
     item.arrival = work.arrival;
-    item.cost = lanes_.rooms.lane_time(need_of(work, lanes_.rooms, lanes_.newest));
-    item.tokens = work.plan->prompt.size() + kOutputTokens * work.plan->max_tokens;
+    item.cost = work.cost;
+    item.tokens = work.plan->prompt.size() + kOutputTokens * work.expected;
     return item;
   }
 
@@ -161,6 +174,7 @@ class Queue : public caf::event_based_actor {
       if (!work.is_wanted()) {
         order_.put_back(*item);
         order_.remove(item->id);
+        leaves(work);
         life_.leases->remove(work.id, work.epoch);
         works_.erase(found);
         continue;
@@ -182,7 +196,11 @@ class Queue : public caf::event_based_actor {
     }
     for (const WaitingOrder::Item& item : stay)
       order_.put_back(item);
-    if (!works.empty()) give(works);
+    if (works.empty()) return;
+    TimePoint now = front_->clock->now();
+    for (const Work& work : works)
+      rate_.served(work.cost, !order_.empty(), now);
+    give(works);
   }
 
   /// Some lane has room and is not kept from the most urgent class.
@@ -196,6 +214,8 @@ class Queue : public caf::event_based_actor {
 
   void give(const std::vector<Work>& works) {
     std::uint64_t number = ++batches_;
+    for (const Work& work : works)
+      leaves(work);
     auto kept = hand_over(
         front_->tree->registry(), model_->batcher, works, [&](const std::vector<Work>& given) {
           return Batch{life_.number, number, given};
@@ -220,6 +240,7 @@ class Queue : public caf::event_based_actor {
     auto found = works_.find(drop.id);
     if (found != works_.end() && found->second.work.epoch <= drop.epoch) {
       order_.remove(drop.id);
+      leaves(found->second.work);
       works_.erase(found);
       life_.leases->remove(drop.id, drop.epoch);
       feed();  // what stood behind it may fit
@@ -257,7 +278,21 @@ class Queue : public caf::event_based_actor {
 
   void publish() const { model_->queued.store(works_.size(), std::memory_order_relaxed); }
 
+  /// What was counted for an earlier incarnation may never have come here.
+  void count_anew() {
+    model_->waits.forget();
+    TimePoint now = front_->clock->now();
+    for (const auto& [id, waiting] : works_)
+      model_->waits.enter(waiting.work.class_index, waiting.work.tenant, waiting.work.cost, now);
+  }
+
+  /// It does not wait any more.
+  void leaves(const Work& work, bool counted = true) {
+    if (counted) model_->waits.leave(work.class_index, work.tenant, work.cost);
+  }
+
   void fail(const Work& work, const char* why) {
+    leaves(work);
     life_.leases->remove(work.id, work.epoch);
     caf::anon_send(work.session,
                    SequenceFailed{work.id, work.epoch, {ErrorCode::unavailable, why}});
@@ -272,6 +307,8 @@ class Queue : public caf::event_based_actor {
   std::deque<Given> given_;          ///< that the batcher had not counted
   std::uint64_t batches_ = 0;        ///< given
   std::set<std::uint64_t> weights_;  ///< that lanes run, while all are known
+  ServiceRate rate_;                 ///< at which what waits is worked off
+  double capacity_ = 0.0;            ///< of the lanes, when it was measured
 };
 
 }  // namespace

@@ -110,7 +110,11 @@ class Session : public caf::event_based_actor {
     for (SequenceState& sequence : sequences_) {
       YIELD_POINT("session.drop");
       end_retry(sequence);
-      if (!sequence.choice.finished()) drop(sequence, sequence.epoch);
+      if (!sequence.choice.finished()) {
+        drop(sequence, sequence.epoch);
+      } else if (outcome_ == trace::Outcome::completed) {
+        front_->lengths.add(kind(), static_cast<std::uint32_t>(emitted_by(sequence)));
+      }
     }
     if (weights_ != 0) model_->weights.release(weights_);
     if (submissions_ > 0) {
@@ -156,8 +160,11 @@ class Session : public caf::event_based_actor {
     number_ = RequestNumber{first};
     usage_.prompt_tokens = plan.prompt_tokens;
     deadline_ = arrival_ + request_.timeout.value_or(front_->options.request_timeout);
-    demand_ = {
-        number_, static_cast<std::uint32_t>(plan.plans.size()), plan.total_tokens_max, deadline_};
+    demand_ = {number_,
+               static_cast<std::uint32_t>(plan.plans.size()),
+               plan.total_tokens_max,
+               deadline_,
+               request_.priority_class};
     sequences_.reserve(plan.plans.size());
     for (std::size_t i = 0; i < plan.plans.size(); ++i) {
       Choice::Options options;
@@ -231,6 +238,10 @@ class Session : public caf::event_based_actor {
     return claim;
   }
 
+  [[nodiscard]] OutputLengths::Kind kind() const {
+    return {tenant_ ? tenant_->number : UINT32_MAX, model_->name, request_.fills_context};
+  }
+
   [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
 
   [[nodiscard]] Work work(SequenceState& sequence) {
@@ -261,6 +272,7 @@ class Session : public caf::event_based_actor {
       work.tenant = tenant_->number;
       work.tenant_weight = tenant_->policy.weight;
     }
+    work.expected = front_->lengths.expected(kind(), sequence.plan->max_tokens);
     return work;
   }
 

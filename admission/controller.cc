@@ -6,8 +6,19 @@
 #include <cmath>
 
 namespace sluice {
+namespace {
 
-Decision AdmissionController::submit(const Demand& demand, TimePoint now) {
+/// Seconds with one decimal.
+std::string tenths(Duration time) {
+  auto tenths = std::chrono::duration_cast<std::chrono::duration<std::int64_t, std::deci>>(time);
+  return std::to_string(tenths.count() / 10) + "." + std::to_string(tenths.count() % 10);
+}
+
+}  // namespace
+
+Decision AdmissionController::submit(const Demand& demand,
+                                     TimePoint now,
+                                     const Forecast& forecast) {
   if (inside_.contains(demand.request)) return {};
   if (draining_) return {Refusal::draining, "The server is shutting down.", 1};
   std::size_t sequences_max = options_.queue_capacity + slots_;
@@ -38,9 +49,41 @@ Decision AdmissionController::submit(const Demand& demand, TimePoint now) {
               retry_after_s()};
     }
   }
+  Decision decision = judge(demand, now, forecast);
+  if (!decision.admitted()) return decision;
   if (rate_since_ == TimePoint{}) rate_since_ = now;
   enter(demand);
   return {};
+}
+
+/// Who would wait too long is told so now: time on a lane is for those who still want the answer.
+Decision AdmissionController::judge(const Demand& demand,
+                                    TimePoint now,
+                                    const Forecast& forecast) const {
+  if (forecast.wait == Duration::zero()) return {};
+  using Seconds = std::chrono::duration<double>;
+  auto retry_after = [](Duration too_long) {
+    return static_cast<std::uint32_t>(std::clamp(std::ceil(Seconds(too_long).count()), 1.0, 60.0));
+  };
+  // Forecasts are wrong now and then; a fifth more is for that.
+  Duration wait = forecast.wait * 6 / 5;
+  Duration most = options_.wait_max[static_cast<std::size_t>(demand.priority_class)];
+  if (most > Duration::zero() && wait > most) {
+    std::string name(to_string(demand.priority_class));
+    return {Refusal::wait_too_long,
+            "The server is overloaded: a request of class " + name + " would wait about " +
+                tenths(wait) + " s for its turn, longer than the " + tenths(most) +
+                " s that it may.",
+            retry_after(wait - most)};
+  }
+  if (demand.deadline == TimePoint::max()) return {};
+  Duration left = std::max(Duration::zero(), demand.deadline - now);
+  Duration needed = wait + forecast.cost * 6 / 5;
+  if (needed <= left) return {};
+  return {Refusal::deadline_unreachable,
+          "The server is busy: the answer would take about " + tenths(needed) +
+              " s, and its deadline is in " + tenths(left) + " s. It was not started.",
+          retry_after(needed - left)};
 }
 
 void AdmissionController::restore(const Demand& demand, TimePoint now) {

@@ -4,7 +4,9 @@
 #include "admission/decision.h"
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/priority_class.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -20,6 +22,9 @@ class AdmissionController {
   struct Options {
     std::size_t queue_capacity = 1024;  ///< sequences that may wait beyond those the lanes can run
     std::uint64_t queue_tokens = 0;  ///< prompt and output tokens inside, all requests; 0: no limit
+    /// How long a request of a class may have to wait for a lane; zero: as long as it likes.
+    std::array<Duration, 3> wait_max{
+        std::chrono::milliseconds(500), std::chrono::seconds(30), std::chrono::seconds(120)};
   };
 
   /// What a request asks for.
@@ -28,13 +33,21 @@ class AdmissionController {
     std::uint32_t sequences = 1;
     std::uint64_t tokens = 0;  ///< prompt + max_tokens over its sequences
     TimePoint deadline = TimePoint::max();
+    PriorityClass priority_class = PriorityClass::realtime;
+  };
+
+  /// What is expected of it.
+  struct Forecast {
+    Duration wait{};  ///< until a lane takes it
+    Duration cost{};  ///< that the lane then needs
   };
 
   explicit AdmissionController(Options options) : options_(options) {}
 
   /// Reserves for a request, or says why not. Asking again for a request that is inside changes
   /// nothing (a session that registers again after a restart of the holder), even over the limits.
-  Decision submit(const Demand& demand, TimePoint now);
+  Decision submit(const Demand& demand, TimePoint now, const Forecast& forecast);
+  Decision submit(const Demand& demand, TimePoint now) { return submit(demand, now, {}); }
   /// Registers a request that was accepted before: never refused, for reservations of a lost
   /// holder.
   void restore(const Demand& demand, TimePoint now);
@@ -55,6 +68,7 @@ class AdmissionController {
 
  private:
   [[nodiscard]] std::uint32_t retry_after_s() const;
+  [[nodiscard]] Decision judge(const Demand& demand, TimePoint now, const Forecast& forecast) const;
   void enter(const Demand& demand);
 
   Options options_;

@@ -18,17 +18,21 @@ enum class Refusal : std::uint8_t {
   core_reserve,      ///< what is left of that is kept for others
   queue_full,        ///< too many sequences inside
   tokens_exhausted,  ///< too many tokens inside
+  wait_too_long,     ///< it would wait for a lane longer than anybody of its class should
+  deadline_unreachable,  ///< or so long that its deadline would pass
   too_large,         ///< more choices than would fit even if it were alone
   too_many_tokens,   ///< likewise, more tokens
 };
 
 /// Their names in answers, logs and metrics, in order.
-inline constexpr std::array<std::string_view, 8> kRefusalNames{"draining",
+inline constexpr std::array<std::string_view, 10> kRefusalNames{"draining",
                                                                "rate_limited",
                                                                "token_bucket",
                                                                "core_reserve",
                                                                "queue_full",
                                                                "tokens_exhausted",
+                                                               "wait_too_long",
+                                                               "deadline_unreachable",
                                                                "too_large",
                                                                "too_many_tokens"};
 inline constexpr std::size_t kRefusals = kRefusalNames.size();

@@ -351,7 +351,10 @@ ApiError refused(const Decision& decision) {
     case Refusal::core_reserve:
     case Refusal::queue_full:
     case Refusal::tokens_exhausted:
+    case Refusal::wait_too_long:
       return overloaded(decision.retry_after_s, decision.message);
+    case Refusal::deadline_unreachable:
+      return queue_timeout_predicted(decision.retry_after_s, decision.message);
     case Refusal::too_large:
       return invalid_value("n", decision.message);
     case Refusal::too_many_tokens:
@@ -360,12 +363,8 @@ ApiError refused(const Decision& decision) {
   return draining();
 }
 
-ApiError queue_timeout_predicted(std::uint32_t retry_after_s) {
-  return with_retry(make(429,
-                         "queue_timeout_predicted",
-                         "The request could not be answered before its deadline; it was not "
-                         "started. Please retry later."),
-                    retry_after_s);
+ApiError queue_timeout_predicted(std::uint32_t retry_after_s, std::string message) {
+  return with_retry(make(429, "queue_timeout_predicted", std::move(message)), retry_after_s);
 }
 
 ApiError internal_error(std::string_view request_id) {

@@ -86,7 +86,7 @@ ApiError rate_limit_exceeded(std::string message, std::uint32_t retry_after_s);
 ApiError overloaded(std::uint32_t retry_after_s, std::string message = {});
 /// What admission says to a request that it does not let in.
 ApiError refused(const Decision& decision);
-ApiError queue_timeout_predicted(std::uint32_t retry_after_s);
+ApiError queue_timeout_predicted(std::uint32_t retry_after_s, std::string message);
 
 // 500, 501, 505: a fault of ours, or what this server does not speak.
 ApiError internal_error(std::string_view request_id);

@@ -126,13 +126,17 @@ std::uint32_t LaneRooms::blocks_max() const {
   return blocks;
 }
 
-Duration LaneRooms::lane_time(const Need& need) const {
+WaitBoard::Costs LaneRooms::costs() const {
   Lane lane = lanes_.empty() ? Lane{} : lanes_.front();
   double beside = std::max(1U, lane.slots);
-  double us =
-      static_cast<double>(need.rows_now) * lane.pace.per_row_us +
-      static_cast<double>(need.tokens_left) * (lane.pace.base_us / beside + lane.pace.per_row_us);
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(us));
+  return {lane.pace.per_row_us, lane.pace.base_us / beside + lane.pace.per_row_us};
+}
+
+double LaneRooms::capacity() const {
+  double weights = 0.0;
+  for (const Lane& lane : lanes_)
+    weights += lane.gate.permits > 0 ? lane.gate.weight : 0.0;
+  return weights;
 }
 
 }  // namespace sluice

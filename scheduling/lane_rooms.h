@@ -1,8 +1,9 @@
 // What the lanes of one model can take now, as numbers, and which of them takes what.
 #pragma once
 
-#include "base/clock.h"
 #include "base/ids.h"
+
+#include "scheduling/wait_board.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -81,9 +82,11 @@ class LaneRooms {
   [[nodiscard]] std::uint32_t slots_total() const;
   /// The most blocks that one lane has in all: what needs more can never run.
   [[nodiscard]] std::uint32_t blocks_max() const;
-  /// The time of a lane that the sequence takes, its part of the steps of a full batch: of the
+  /// What a row of a prompt and a token of an answer take of a lane, with a full batch: of the
   /// first lane, for they are alike; of none, by the defaults.
-  [[nodiscard]] Duration lane_time(const Need& need) const;
+  [[nodiscard]] WaitBoard::Costs costs() const;
+  /// Lanes that take work, by their weights.
+  [[nodiscard]] double capacity() const;
 
  private:
   std::vector<Lane> lanes_;  // ascending ids

@@ -70,7 +70,7 @@ WaitingOrder::Item WaitingOrder::take_first(Class& waiting) {
   if (!item.resumed) {
     std::uint64_t counter = waiting.turns.begin()->first;
     waiting.least = std::max(waiting.least, counter);
-    set_counter(waiting, item.tenant, counter + units_of(item, item.tokens));
+    set_counter(waiting, item.tenant, counter + units_of(item));
   }
   remove(item.id);
   // Where nobody waits, nobody is behind.
@@ -90,13 +90,11 @@ void WaitingOrder::put_back(const Item& item) {
   if (!item.resumed) {
     Tenant& tenant = waiting.tenants[item.tenant];
     if (tenant.line.empty()) {
-      tenant.counter -= std::min(tenant.counter, units_of(item, item.tokens));
+      tenant.counter -= std::min(tenant.counter, units_of(item));
       waiting.turns.emplace(tenant.counter, item.tenant);
       tenant.idle = {};
     } else {
-      set_counter(waiting,
-                  item.tenant,
-                  tenant.counter - std::min(tenant.counter, units_of(item, item.tokens)));
+      set_counter(waiting, item.tenant, tenant.counter - std::min(tenant.counter, units_of(item)));
     }
   }
   place(item);
@@ -117,14 +115,6 @@ bool WaitingOrder::remove(SequenceId id) {
   --waiting.size;
   where_.erase(found);
   return true;
-}
-
-void WaitingOrder::refund(const Item& item, std::uint64_t tokens) {
-  Class& waiting = classes_[item.class_index];
-  auto found = waiting.tenants.find(item.tenant);
-  if (found == waiting.tenants.end()) return;
-  std::uint64_t counter = found->second.counter;
-  set_counter(waiting, item.tenant, counter - std::min(counter, units_of(item, tokens)));
 }
 
 /// The tenant waits again. Nobody saves up turns: it has had as much as those who waited meanwhile.
@@ -174,8 +164,8 @@ Duration WaitingOrder::cost_of(const Item& item) const {
   return item.resumed ? Duration{} : std::clamp(item.cost, Duration{}, options_.cost_max);
 }
 
-std::uint64_t WaitingOrder::units_of(const Item& item, std::uint64_t tokens) {
-  return tokens * kUnits / item.tenant_weight;
+std::uint64_t WaitingOrder::units_of(const Item& item) {
+  return item.tokens * kUnits / item.tenant_weight;
 }
 
 std::size_t WaitingOrder::tenants_known() const {

@@ -74,8 +74,6 @@ class WaitingOrder {
   void put_back(const Item& item);
   /// Takes an item out, wherever it stands. False: it does not wait here.
   bool remove(SequenceId id);
-  /// What was popped has used so many tokens less than were counted for it then.
-  void refund(const Item& item, std::uint64_t tokens);
 
   [[nodiscard]] bool contains(SequenceId id) const { return where_.contains(id); }
   [[nodiscard]] std::size_t size() const { return where_.size(); }
@@ -128,7 +126,7 @@ class WaitingOrder {
 
   [[nodiscard]] Key key_of(const Item& item) const;
   [[nodiscard]] Duration cost_of(const Item& item) const;
-  static std::uint64_t units_of(const Item& item, std::uint64_t tokens);
+  static std::uint64_t units_of(const Item& item);
   static const Item& first_of(const Class& waiting);
   void place(const Item& item);
   Item take_first(Class& waiting);

@@ -1,6 +1,7 @@
 #include "server/options.h"
 
 #include "base/fault_point.h"
+#include "base/priority_class.h"
 #include "client/hub_spec.h"
 #include "gpu/device.h"
 #include "kernels/cpu/cpu_features.h"
@@ -292,6 +293,15 @@ void add_serve(CLI::App& command, ServeOptions& options) {
             "max_tokens of text completions that name none; chats may fill the context");
   add_count(
       command, "--queue-capacity", options.queue_capacity, 0, 1'000'000, "Sequences that may wait");
+  for (std::size_t i = 0; i < options.max_wait_s.size(); ++i) {
+    std::string name(kPriorityClassNames[i]);
+    add_number(command,
+               "--max-wait-" + name,
+               options.max_wait_s[i],
+               0,
+               3600,
+               "Seconds that requests of class " + name + " may have to wait for a lane; 0: any");
+  }
   add_count(command,
             "--rate",
             options.rate,

@@ -6,6 +6,7 @@
 #include "client/chat.h"
 #include "client/pull.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -51,6 +52,8 @@ struct ServeOptions {
   std::size_t queue_capacity = 1024;
   std::uint64_t rate = 1000;  ///< requests a second, of all tenants; 0: no limit
   std::uint64_t burst = 5000;
+  /// Seconds that requests of a class may have to wait for a lane; 0: any.
+  std::array<double, 3> max_wait_s{0.5, 30.0, 120.0};
   double core_reserve = 0.30;  ///< of the burst
   double low_reserve = 0.50;
   std::size_t connections_max = 2048;

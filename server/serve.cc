@@ -285,6 +285,9 @@ class Server {
   std::optional<StartError> make_models() {
     Front::Options options;
     options.admission.queue_capacity = options_.queue_capacity;
+    for (std::size_t i = 0; i < options_.max_wait_s.size(); ++i)
+      options.admission.wait_max[i] = std::chrono::duration_cast<Duration>(
+          std::chrono::duration<double>(options_.max_wait_s[i]));
     options.quotas = {{options_.rate, std::chrono::seconds(1), options_.burst},
                       options_.core_reserve,
                       options_.low_reserve};

@@ -115,5 +115,41 @@ TEST(AdmissionController, TellsRefusedClientsToComeBackWhenTheQueueIsWorkedOff) 
   EXPECT_NEAR(decision.retry_after_s, 50, 3);
 }
 
+TEST(AdmissionController, RefusesWhoWouldWaitTooLong) {
+  AdmissionController controller({});
+  controller.set_slots(1);
+  using std::chrono::milliseconds;
+
+  EXPECT_TRUE(controller.submit(demand(1), kStart, {milliseconds(400), seconds(9)}).admitted());
+  Decision late = controller.submit(demand(2), kStart, {milliseconds(3000), seconds(9)});
+
+  ASSERT_EQ(late.refused, Refusal::wait_too_long);
+  EXPECT_EQ(late.message,
+            "The server is overloaded: a request of class realtime would wait about 3.6 s for its "
+            "turn, longer than the 0.5 s that it may.");
+  EXPECT_EQ(late.retry_after_s, 4U);
+  auto batch = demand(3);
+  batch.priority_class = PriorityClass::batch;
+  EXPECT_TRUE(controller.submit(batch, kStart, {seconds(20), seconds(9)}).admitted());
+  EXPECT_EQ(controller.submit(demand(4), kStart, {seconds(3599), {}}).retry_after_s, 60U);
+}
+
+TEST(AdmissionController, RefusesWhoCouldNotBeDoneInTime) {
+  AdmissionController controller({.wait_max = {}});
+  auto hurried = demand(1);
+  hurried.deadline = kStart + seconds(10);
+
+  Decision decision = controller.submit(hurried, kStart, {seconds(5), seconds(5)});
+
+  ASSERT_EQ(decision.refused, Refusal::deadline_unreachable);
+  EXPECT_EQ(decision.message,
+            "The server is busy: the answer would take about 12.0 s, and its deadline is in 10.0 "
+            "s. It was not started.");
+  EXPECT_EQ(decision.retry_after_s, 2U);
+  EXPECT_TRUE(controller.submit(hurried, kStart, {{}, seconds(60)}).admitted())
+      << "with nobody ahead it may try: how long it takes is a guess";
+  EXPECT_EQ(controller.requests(), 1U);
+}
+
 }  // namespace
 }  // namespace sluice

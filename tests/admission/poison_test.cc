@@ -1,6 +1,5 @@
 #include "admission/poison.h"
 
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -84,7 +84,7 @@ std::vector<Row> all_errors() {
        false,
        true},
       {errors::overloaded(3), 429, "overloaded", rate, nullptr, false, false, true},
-      {errors::queue_timeout_predicted(3),
+      {errors::queue_timeout_predicted(3, "It was not started."),
        429,
        "queue_timeout_predicted",
        rate,
@@ -225,11 +225,13 @@ TEST(Errors, SayWhatAdmissionSays) {
   for (Refusal why : {Refusal::token_bucket,
                       Refusal::core_reserve,
                       Refusal::queue_full,
-                      Refusal::tokens_exhausted}) {
+                      Refusal::tokens_exhausted,
+                      Refusal::wait_too_long}) {
     EXPECT_EQ(refused(why).code, "overloaded");
     EXPECT_EQ(refused(why).message, "A sentence.");
     EXPECT_EQ(refused(why).retry_after_s, 7U);
   }
+  EXPECT_EQ(refused(Refusal::deadline_unreachable).code, "queue_timeout_predicted");
   EXPECT_EQ(refused(Refusal::rate_limited).code, "rate_limit_exceeded");
   EXPECT_EQ(refused(Refusal::rate_limited).retry_after_s, 7U);
   EXPECT_EQ(refused(Refusal::draining).code, "draining");

@@ -53,18 +53,19 @@ TEST(LaneRooms, NameTheLaneToWaitFor) {
   EXPECT_EQ(rooms.soonest({.blocks = 25, .weights = 7}, {}), std::nullopt);
 }
 
-TEST(LaneRooms, TellWhatASequenceTakesOfALane) {
+TEST(LaneRooms, TellWhatRowsAndTokensTakeOfALane) {
   LaneRooms rooms;
-  EXPECT_EQ(rooms.lane_time({.rows_now = 100}), std::chrono::milliseconds(10));
+  EXPECT_EQ(rooms.capacity(), 0.0);
   rooms.put({.id = kFirst,
              .slots = 10,
              .blocks = 1,
              .blocks_free = 1,
+             .gate = {.weight = 0.5},
              .pace = {.base_us = 2000, .per_row_us = 50}});
 
-  // A prompt of 100 rows, and 10 tokens in steps of 2 ms that ten sequences share.
-  EXPECT_EQ(rooms.lane_time({.rows_now = 100, .tokens_left = 10}),
-            std::chrono::microseconds(100 * 50 + 10 * (200 + 50)));
+  EXPECT_EQ(rooms.costs().row_us, 50.0);
+  EXPECT_EQ(rooms.costs().token_us, 250.0) << "a step of 2 ms that ten share";
+  EXPECT_EQ(rooms.capacity(), 0.5);
 }
 
 }  // namespace

@@ -152,25 +152,6 @@ TEST(WaitingOrder, GivesNobodyCreditForIdleness) {
   EXPECT_NEAR(of_the_newcomer, 10, 1) << "turn and turn about, not first all that was missed";
 }
 
-TEST(WaitingOrder, GivesBackWhatATenantDidNotUse) {
-  WaitingOrder order;
-  for (std::uint64_t id = 0; id < 100; ++id) {
-    auto one = item(id, kBatch, static_cast<std::uint32_t>(id % 2));
-    one.tokens = id % 2 == 0 ? 100 : 10;
-    order.push(one);
-  }
-
-  // Tenant 0 asks for 100 each time and uses 10, as the other does.
-  std::array<int, 2> served{};
-  for (int i = 0; i < 40; ++i) {
-    auto next = order.pop();
-    ++served[next->tenant];
-    if (next->tenant == 0) order.refund(*next, 90);
-  }
-
-  EXPECT_NEAR(served[0], 20, 1);
-}
-
 TEST(WaitingOrder, PutsBackWhatWasNotGivenAsIfNothingHadHappened) {
   std::mt19937_64 random(5);
   WaitingOrder with;

@@ -124,6 +124,8 @@ class World::Recorder final : public trace::Sink {
   std::set<std::uint64_t> weights;                    ///< that lanes have served
   std::set<LaneId> quarantined;
   std::set<std::string> lost_models;  ///< without any lane, at some moment
+  /// Requests that were refused while others waited.
+  std::set<std::uint64_t> crowded;
   /// Clients that were convicted although they are harmless, and had bad luck enough for that.
   std::set<std::uint64_t> unlucky;
 
@@ -203,6 +205,10 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::Refused& refused) {
     mark(Mark::refused);
     waits_no_longer(refused.request);
+    // What has just ended may be counted until its queue hears of it.
+    constexpr Duration kHeard = 1s;
+    if (!waiting_.empty() || world_.clock_->now() - waited_at_ < kHeard)
+      crowded.insert(refused.request.value);
   }
   void note(const trace::Stopped& stopped) {
     running_.erase(stopped.sequence);
@@ -211,7 +217,7 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::Ended& ended) {
     for (std::uint64_t i = 0; i < world_.reference_.sequences(ended.request); ++i)
       ended_at_[SequenceId{ended.request.value + i}] = world_.clock_->now();
-    waits_no_longer(ended.request);
+    if (waits_no_longer(ended.request)) waited_at_ = world_.clock_->now();
     world_.environment_.after(
         kLetGo, Source::client, [this, request = ended.request] { expect_gone(request); });
     switch (ended.outcome) {
@@ -413,9 +419,12 @@ class World::Recorder final : public trace::Sink {
                             holder->role + ", 100 ms after its request ended");
   }
 
-  void waits_no_longer(RequestNumber request) {
+  /// True: some of it had waited.
+  bool waits_no_longer(RequestNumber request) {
+    std::size_t waited = 0;
     for (std::uint64_t i = 0; i < world_.reference_.sequences(request); ++i)
-      waiting_.erase(SequenceId{request.value + i});
+      waited += waiting_.erase(SequenceId{request.value + i});
+    return waited > 0;
   }
 
   void expect_given_up_later(const std::string& model) {
@@ -451,6 +460,7 @@ class World::Recorder final : public trace::Sink {
   std::map<std::string, std::uint32_t> restarts_;  ///< of the tree's children, by path
   std::map<SequenceId, TimePoint> ended_at_;       ///< their requests
   std::map<SequenceId, Epoch> epochs_;             ///< of the last offers
+  TimePoint waited_at_{};                          ///< when one of those last ended
   std::map<SequenceId, TimePoint> waiting_;        ///< offered then, and not started since
   std::map<std::string, TimePoint> forlorn_;       ///< models without a lane, since when
   std::map<SequenceId, std::uint32_t> granted_;
@@ -795,6 +805,11 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   const FaultSet& faults = plan_.faults;
   const AdmissionController::Options& door = plan_.front.admission;
   bool narrow = door.queue_tokens > 0 || door.queue_capacity < 10;
+  // It would have waited too long, and that takes somebody who waits.
+  bool crowded = client.number() && recorder_->crowded.contains(client.number()->value);
+  if (code == "queue_timeout_predicted") return crowded;
+  if (code == "overloaded" && crowded && plan_.front.admission.wait_max[0] > Duration::zero())
+    return true;
   // More than may be inside now, or ever; or a lane without memory, again and again.
   if (code == "overloaded")
     return narrow || faults.has(Fault::oom_always) || plan_.front.quotas.requests.is_limited();

@@ -202,6 +202,8 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   bool tight = plan.faults.has(Fault::retry_storm);
   plan.front.admission.queue_capacity = tight ? chance.between(0, 6) : 1024;
   if (chance.hit(0.2)) plan.front.admission.queue_tokens = chance.between(200, 600);
+  // Some let everybody wait as long as he likes.
+  if (chance.hit(0.5)) plan.front.admission.wait_max = {};
   // A worker may be stopped while it loads, and healing is not that patient by default.
   plan.front.load_timeout = 8s;
   plan.front.warm_up_timeout = 5s;

@@ -1,0 +1,74 @@
+#include "scheduling/wait_board.h"
+
+#include "scheduling/waiting_order.h"
+
+#include <algorithm>
+
+namespace sluice {
+
+Duration WaitBoard::cost(std::uint64_t rows, std::uint64_t tokens) const {
+  std::lock_guard lock(mutex_);
+  double us =
+      static_cast<double>(rows) * costs_.row_us + static_cast<double>(tokens) * costs_.token_us;
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(us));
+}
+
+void WaitBoard::enter(
+    std::size_t class_index, std::uint32_t tenant, Duration cost, TimePoint now, bool rests) {
+  constexpr Duration kOnItsWay = std::chrono::seconds(1);
+  std::lock_guard lock(mutex_);
+  if (rests && now - entered_ > kOnItsWay)
+    for (Tenants& tenants : waiting_)
+      tenants.clear();
+  entered_ = now;
+  if (cost > Duration::zero()) waiting_[class_index][tenant] += cost;
+}
+
+void WaitBoard::leave(std::size_t class_index, std::uint32_t tenant, Duration cost) {
+  std::lock_guard lock(mutex_);
+  auto found = waiting_[class_index].find(tenant);
+  if (found == waiting_[class_index].end()) return;
+  found->second -= cost;
+  if (found->second <= Duration::zero()) waiting_[class_index].erase(found);
+}
+
+void WaitBoard::forget() {
+  std::lock_guard lock(mutex_);
+  for (Tenants& tenants : waiting_)
+    tenants.clear();
+}
+
+void WaitBoard::set_pace(Costs costs, double per_second) {
+  std::lock_guard lock(mutex_);
+  costs_ = costs;
+  per_second_ = per_second;
+}
+
+Duration WaitBoard::wait(std::size_t class_index, std::uint32_t tenant) const {
+  static constexpr auto kWeights = WaitingOrder::Options{}.weights;
+  std::lock_guard lock(mutex_);
+  const Tenants& tenants = waiting_[class_index];
+  auto own = tenants.find(tenant);
+  if (own == tenants.end() || per_second_ <= 0.0) return Duration::zero();
+  Duration ahead{};
+  for (const auto& [other, cost] : tenants)
+    ahead += std::min(cost, own->second);
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < kClasses; ++i)
+    if (i == class_index || !waiting_[i].empty()) sum += kWeights[i];
+  double seconds =
+      std::chrono::duration<double>(ahead).count() * sum / (kWeights[class_index] * per_second_);
+  constexpr double kHour = 3600.0;
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(std::min(seconds, kHour)));
+}
+
+Duration WaitBoard::waiting(std::size_t class_index) const {
+  std::lock_guard lock(mutex_);
+  Duration sum{};
+  for (const auto& [tenant, cost] : waiting_[class_index])
+    sum += cost;
+  return sum;
+}
+
+}  // namespace sluice

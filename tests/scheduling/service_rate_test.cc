@@ -1,0 +1,40 @@
+#include "scheduling/service_rate.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+
+TEST(ServiceRate, IsThatOfTheLanesUntilItIsMeasured) {
+  ServiceRate rate;
+  for (int i = 0; i < 1000; ++i)
+    rate.served(milliseconds(50), false, TimePoint(milliseconds(10 * i)));
+
+  EXPECT_EQ(rate.per_second(2.0), 2.0) << "nothing waited";
+}
+
+TEST(ServiceRate, MeasuresWhileWorkWaits) {
+  ServiceRate rate;
+  // What is thought to take 50 ms leaves every 10 ms.
+  for (int i = 0; i < 1000; ++i)
+    rate.served(milliseconds(50), true, TimePoint(milliseconds(10 * i)));
+
+  EXPECT_NEAR(rate.per_second(2.0), 5.0, 0.01);
+  rate.forget();
+  EXPECT_EQ(rate.per_second(2.0), 2.0);
+}
+
+TEST(ServiceRate, FollowsAChangeWithinSeconds) {
+  ServiceRate rate;
+  for (int i = 0; i < 1000; ++i)
+    rate.served(milliseconds(50), true, TimePoint(milliseconds(10 * i)));
+  for (int i = 0; i < 300; ++i)
+    rate.served(milliseconds(50), true, TimePoint(milliseconds(10'000 + 20 * i)));
+
+  EXPECT_NEAR(rate.per_second(2.0), 2.5, 0.25);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,77 @@
+#include "scheduling/wait_board.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t kRealtime = 0;
+constexpr std::size_t kBatch = 1;
+constexpr std::size_t kLow = 2;
+const TimePoint kStart = TimePoint(seconds(1000));
+
+class WaitBoardTest : public ::testing::Test {
+ protected:
+  WaitBoardTest() { board.set_pace({100, 1000}, 2.0); }
+  void enter(std::size_t class_index, std::uint32_t tenant, Duration cost) {
+    board.enter(class_index, tenant, cost, kStart);
+  }
+
+  WaitBoard board;
+};
+
+TEST_F(WaitBoardTest, TellsWhatASequenceTakes) {
+  EXPECT_EQ(board.cost(50, 5), milliseconds(10));
+}
+
+TEST_F(WaitBoardTest, SaysHowLongWhatWaitsTakes) {
+  EXPECT_EQ(board.wait(kRealtime, 1), Duration::zero());
+  enter(kRealtime, 1, seconds(4));
+
+  EXPECT_EQ(board.wait(kRealtime, 1), seconds(2));
+  EXPECT_EQ(board.wait(kRealtime, 2), Duration::zero()) << "its turn is next";
+  board.leave(kRealtime, 1, seconds(3));
+  EXPECT_EQ(board.wait(kRealtime, 1), milliseconds(500));
+  board.leave(kRealtime, 1, seconds(1));
+  EXPECT_EQ(board.waiting(kRealtime), Duration::zero());
+}
+
+TEST_F(WaitBoardTest, CountsOfOtherTenantsAsMuchAsOfOnesOwn) {
+  enter(kBatch, 1, seconds(100));
+  enter(kBatch, 2, seconds(1));
+
+  EXPECT_EQ(board.wait(kBatch, 2), seconds(1)) << "its own, and one of the other's, in two lanes";
+  EXPECT_EQ(board.wait(kBatch, 1), milliseconds(50'500));
+}
+
+TEST_F(WaitBoardTest, CountsOtherClassesByTheirWeights) {
+  enter(kRealtime, 1, seconds(8));
+  enter(kLow, 1, seconds(1));
+
+  EXPECT_EQ(board.wait(kRealtime, 1), milliseconds(4500));
+  EXPECT_EQ(board.wait(kLow, 1), milliseconds(4500)) << "one ninth of the lanes is its own";
+}
+
+TEST_F(WaitBoardTest, ForeseesNothingWhileNoLaneTakesWork) {
+  enter(kRealtime, 1, seconds(8));
+  board.set_pace({100, 1000}, 0.0);
+
+  EXPECT_EQ(board.wait(kRealtime, 1), Duration::zero());
+}
+
+TEST_F(WaitBoardTest, ForgetsWhatWasLostOnItsWay) {
+  enter(kRealtime, 1, seconds(8));
+
+  board.enter(kRealtime, 2, seconds(1), kStart + milliseconds(900), true);
+  EXPECT_EQ(board.waiting(kRealtime), seconds(9)) << "it may still be on its way";
+  board.enter(kRealtime, 2, seconds(1), kStart + milliseconds(2000), true);
+  EXPECT_EQ(board.waiting(kRealtime), seconds(1));
+  board.leave(kRealtime, 1, seconds(8));
+  EXPECT_EQ(board.waiting(kRealtime), seconds(1));
+}
+
+}  // namespace
+}  // namespace sluice
