@@ -9,7 +9,8 @@
 namespace sluice {
 namespace {
 
-bool before(const Sequence* a, const Sequence* b) {
+/// The order of who may be a victim.
+bool outranks(const Sequence* a, const Sequence* b) {
   return std::tie(a->urgency, a->arrival) < std::tie(b->urgency, b->arrival);
 }
 
@@ -29,6 +30,14 @@ std::int32_t blocks_missing(const Sequence& sequence) {
   return std::max(0, blocks_known(sequence) - std::max(held(sequence), given));
 }
 
+/// Rows of logits that the next `rows` rows need.
+std::int32_t logits_of(const Sequence& sequence, std::int32_t rows) {
+  std::int32_t logits = 0;
+  for (std::int32_t row = 0; row < rows; ++row)
+    logits += sequence.wants_logits(sequence.computed + row);
+  return logits;
+}
+
 /// How many blocks of its prompt stay because of it, beyond those that stay anyhow.
 std::int32_t newly_kept(const Sequence& sequence) {
   if (!sequence.shared) return 0;
@@ -39,7 +48,10 @@ std::int32_t newly_kept(const Sequence& sequence) {
 }  // namespace
 
 Scheduler::Scheduler(Options options, BlockPool& pool)
-    : options_(options), pool_(pool), prompts_(pool) {
+    : options_(options),
+      pool_(pool),
+      prompts_(pool),
+      prefills_({.chunk = options.prefill_chunk, .overtaking_steps = options.overtaking_steps}) {
   CHECK(options.step_rows_max >= 1 && options.prefill_chunk >= 1 && options.logit_rows_max >= 1);
 }
 
@@ -47,9 +59,10 @@ void Scheduler::add(Sequence& sequence) {
   CHECK(sequence.rows_wanted() > 0 && sequence.computed == 0 && sequence.blocks.empty());
   CHECK(blocks_for(sequence.computed_limit()) <= pool_.total());
   sequence.arrival = ++arrivals_;
+  sequence.arrival_step = step_;
   sequence.progressed_step = step_;
   prompts_.join(sequence);
-  order_.insert(std::upper_bound(order_.begin(), order_.end(), &sequence, before), &sequence);
+  order_.insert(std::upper_bound(order_.begin(), order_.end(), &sequence, outranks), &sequence);
   // The first in order needs a row even when all others decode.
   auto count = static_cast<std::int32_t>(order_.size());
   CHECK(count <= options_.step_rows_max && count <= options_.logit_rows_max);
@@ -68,7 +81,7 @@ void Scheduler::resume(Sequence& sequence) {
   if (!std::exchange(sequence.paused, false)) return;
   CHECK(std::erase(paused_, &sequence) == 1);
   sequence.progressed_step = step_;  // it did not starve
-  order_.insert(std::upper_bound(order_.begin(), order_.end(), &sequence, before), &sequence);
+  order_.insert(std::upper_bound(order_.begin(), order_.end(), &sequence, outranks), &sequence);
 }
 
 void Scheduler::remove(Sequence& sequence) {
@@ -118,17 +131,24 @@ void Scheduler::advance() {
 void Scheduler::limit(std::int32_t rows) {
   CHECK(rows >= 1);
   if (picked_.empty()) return;
+  const Sequence* first = picked_.front();
   std::int32_t left = rows - 1;  // the first has its row
+  ClassRows wanted{};
   for (Sequence* sequence : picked_) {
-    if (sequence == picked_.front() || sequence->rows > 1) continue;
-    sequence->rows = std::min(sequence->rows, left);
-    left -= sequence->rows;
+    if (sequence->rows > 1) {
+      wanted[class_of(*sequence)] += sequence->rows - (sequence == first);
+    } else if (sequence != first) {
+      sequence->rows = std::min(sequence->rows, left);
+      left -= sequence->rows;
+    }
   }
-  for (Sequence* sequence : picked_) {
-    bool first = sequence == picked_.front();
-    if (!first && sequence->rows <= 1) continue;
-    sequence->rows = std::min(sequence->rows, left + first);
-    left -= sequence->rows - first;
+  ClassRows shares = prefills_.share(left, wanted);
+  for (Sequence* sequence : prefills_.line()) {
+    if (sequence->rows <= 1) continue;
+    std::int32_t& share = shares[class_of(*sequence)];
+    std::int32_t more = std::min(share, sequence->rows - (sequence == first));
+    sequence->rows = more + (sequence == first);
+    share -= more;
   }
   for (Sequence* sequence : picked_)
     trim(*sequence);
@@ -172,7 +192,7 @@ void Scheduler::promote_starved() {
       promoted = true;
     }
   }
-  if (promoted) std::sort(order_.begin(), order_.end(), before);
+  if (promoted) std::sort(order_.begin(), order_.end(), outranks);
 }
 
 void Scheduler::pick_decodes() {
@@ -184,46 +204,77 @@ void Scheduler::pick_decodes() {
 }
 
 void Scheduler::pick_prefills() {
-  std::int32_t rows_left = options_.step_rows_max;
-  std::int32_t logits_left = options_.logit_rows_max;
+  Budget left{options_.step_rows_max, options_.logit_rows_max};
   for (const Sequence* sequence : order_) {
-    rows_left -= sequence->rows;
-    logits_left -= sequence->rows;
+    left.rows -= sequence->rows;
+    left.logits -= sequence->rows;
   }
-  bool queue_blocked = false;
+  prefills_.line_up(order_);
+  const std::vector<Sequence*>& line = prefills_.line();
+  if (line.empty()) return;
+  leave_lost_leaders();
   room_.reset();
-  for (Sequence* sequence : order_) {
-    if (sequence->rows > 0) continue;
-    bool first = sequence == order_.front();
-    if (sequence->blocks.empty() && !first) {
-      bool may_run = rows_left > 0 || is_led(*sequence);
-      queue_blocked = queue_blocked || !may_run || !start(*sequence);
-      if (queue_blocked) {
-        sequence->follows = false;
+  ClassRows shares = prefills_.share(left.rows, prefills_.wanted());
+  // The first in order may take blocks from everybody. So it has what comes to it at its place in
+  // line, and at least a row, before anybody has rows that would be taken away.
+  Sequence& first = *order_.front();
+  if (first.rows == 0) {
+    std::int32_t& share = shares[class_of(first)];  // its class is the first in line
+    std::int32_t rows = share;
+    for (auto other = line.begin(); *other != &first; ++other)
+      rows -= prefills_.wanted(**other);
+    take(first);
+    first.follows = false;
+    share -= extend(first, std::max(rows, 1), left, Reach::everybody);
+  }
+  serve_line(shares, left, Reach::less_urgent);
+  // What some could not use goes to whoever can, the more urgent first. Nobody is a victim any
+  // more: it may have rows, or lead others.
+  if (left.rows > 0) serve_line({left.rows, left.rows, left.rows}, left, Reach::nobody);
+}
+
+/// Of those who followed somebody that is gone the first goes on by itself. Known before anybody
+/// starts, so that the blocks it needs now are counted, though it may stand further behind in line.
+void Scheduler::leave_lost_leaders() {
+  auto leads = [](const Sequence& s) {
+    s.shared->ahead = std::max(s.shared->ahead, s.computed + 1);
+  };
+  for (const Sequence* sequence : prefills_.line())
+    if (sequence->shared && !sequence->follows) leads(*sequence);
+  for (Sequence* sequence : prefills_.line()) {
+    if (!sequence->follows || is_led(*sequence)) continue;
+    sequence->follows = false;
+    leads(*sequence);
+  }
+  for (const Sequence* sequence : prefills_.line())
+    if (sequence->shared) sequence->shared->ahead = 0;
+}
+
+/// Goes along the line once, and gives each class up to its share of rows.
+void Scheduler::serve_line(ClassRows shares, Budget& left, Reach reach) {
+  bool lacks_room = false;               // for somebody: nobody behind it starts
+  const Sequence* lacks_rows = nullptr;  // the last that found none; nobody of its class passes it
+  for (Sequence* sequence : prefills_.line()) {
+    std::int32_t& share = shares[class_of(*sequence)];
+    std::int32_t rows = std::clamp(share, 0, left.rows);
+    if (sequence->rows == 0 && !sequence->blocks.empty()) {
+      keep_up(*sequence);
+    } else if (sequence->rows == 0 && !(sequence->follows && reach == Reach::nobody)) {
+      sequence->follows = false;
+      if (lacks_room || (lacks_rows != nullptr && lacks_rows->urgency == sequence->urgency))
+        continue;
+      if (rows == 0 && !is_led(*sequence)) {
+        lacks_rows = sequence;
         continue;
       }
-    } else {
-      std::int32_t spare = pool_.free() - blocks_missing(*sequence);
-      take(*sequence);
-      sequence->follows = is_led(*sequence);  // never the first: before it nobody has got rows
-      spare = pool_.free() - blocks_missing(*sequence) - spare;
-      if (room_) *room_ += spare - newly_kept(*sequence);
+      lacks_room = !start(*sequence, reach);
+      if (lacks_room) continue;
     }
-    if (sequence->follows || rows_left == 0) continue;
-    std::int32_t chunk = chunk_for(*sequence, rows_left, logits_left);
-    Reach reach = first ? Reach::everybody : Reach::less_urgent;
-    if (!reserve(*sequence, sequence->computed + chunk, reach)) {
-      // What fits is computed; the rest comes when blocks are free.
-      std::int32_t room = (held(*sequence) + pool_.free()) * kBlockTokens - sequence->computed;
-      chunk = std::min(chunk, room);
-      if (!reserve(*sequence, sequence->computed + chunk, reach)) continue;
-    }
-    sequence->rows = chunk;
-    rows_left -= chunk;
-    if (sequence->shared)
-      sequence->shared->ahead = std::max(sequence->shared->ahead, sequence->computed + chunk);
-    for (std::int32_t row = 0; row < chunk; ++row)
-      logits_left -= sequence->wants_logits(sequence->computed + row);
+    if (sequence->follows) continue;
+    share -= extend(*sequence, rows, left, reach);
+    if (sequence->shared && sequence->rows > 0)
+      sequence->shared->ahead =
+          std::max(sequence->shared->ahead, sequence->computed + sequence->rows);
   }
 }
 
@@ -231,15 +282,16 @@ void Scheduler::pick_prefills() {
 /// there. False: there is no room yet.
 ///
 /// It starts when all its known tokens find room beside what the running ones still need for
-/// theirs, and one block more for each of those: else it would be preempted at once.
-bool Scheduler::start(Sequence& sequence) {
+/// theirs, and one block more for each of those: else it would be preempted at once. It is also why
+/// prompts that others pass while they are half done can all be finished.
+bool Scheduler::start(Sequence& sequence, Reach reach) {
   if (!room_) room_ = count_room(sequence, false);
   // First of all, so that they stay when those who have computed them give theirs up.
   prompts_.take(sequence);
   sequence.follows = is_led(sequence);
   std::int32_t missing = blocks_missing(sequence);
   *room_ -= newly_kept(sequence);
-  if (*room_ < missing && count_room(sequence, true) >= missing) {
+  if (reach != Reach::nobody && *room_ < missing && count_room(sequence, true) >= missing) {
     while (*room_ < missing) {
       Sequence* victim = find_victim(sequence, Reach::less_urgent);
       if (victim == nullptr) break;
@@ -256,14 +308,24 @@ bool Scheduler::start(Sequence& sequence) {
   return true;
 }
 
+/// A sequence that runs takes what others have computed of its prompt.
+void Scheduler::keep_up(Sequence& sequence) {
+  std::int32_t spare = pool_.free() - blocks_missing(sequence);
+  take(sequence);
+  sequence.follows = is_led(sequence);
+  spare = pool_.free() - blocks_missing(sequence) - spare;
+  if (room_) *room_ += spare - newly_kept(sequence);
+}
+
 /// Blocks that `starting` may count on: what is free or would be given up, without what the others
-/// need who run. Those before it who follow run, too, whether they hold a block yet or not.
+/// need who run. Those in line before it who follow run, too, whether they hold a block or not.
 std::int32_t Scheduler::count_room(const Sequence& starting, bool without_less_urgent) const {
   auto visit_others = [&](auto&& visit) {
     for (const Sequence* other : paused_)
       visit(*other, true);
     for (const Sequence* other : order_) {
-      bool runs = !other->blocks.empty() || (other->follows && before(other, &starting));
+      bool runs =
+          !other->blocks.empty() || (other->follows && PrefillOrder::before(other, &starting));
       if (other == &starting || !runs) continue;
       bool spared = other->urgency <= starting.urgency ||
                     other->preemptions >= options_.preemptions_max || other == order_.front();
@@ -293,7 +355,25 @@ std::int32_t Scheduler::count_room(const Sequence& starting, bool without_less_u
   return room;
 }
 
-/// The rows of the next chunk: within `rows`, and needing no more than `logits` rows of logits, nor
+/// Gives a sequence up to `rows` rows more, as far as blocks can be had. Returns how many.
+std::int32_t Scheduler::extend(Sequence& sequence, std::int32_t rows, Budget& left, Reach reach) {
+  if (rows == 0) return 0;
+  std::int32_t had = sequence.rows;
+  std::int32_t had_logits = logits_of(sequence, had);
+  std::int32_t chunk = chunk_for(sequence, had + rows, had_logits + left.logits);
+  if (!reserve(sequence, sequence.computed + chunk, reach)) {
+    // What fits is computed; the rest comes when blocks are free.
+    std::int32_t room = (held(sequence) + pool_.free()) * kBlockTokens - sequence.computed;
+    chunk = std::min(chunk, room);
+    if (!reserve(sequence, sequence.computed + chunk, reach)) return 0;
+  }
+  sequence.rows = chunk;
+  left.rows -= chunk - had;
+  left.logits -= logits_of(sequence, chunk) - had_logits;
+  return chunk - had;
+}
+
+/// The rows of a chunk: at most `rows`, and needing no more than `logits` rows of logits, nor
 /// giving more results than were granted.
 std::int32_t Scheduler::chunk_for(const Sequence& sequence,
                                   std::int32_t rows,
@@ -344,8 +424,9 @@ Sequence* Scheduler::find_victim(const Sequence& wanting, Reach reach) const {
   Sequence* best = nullptr;
   for (Sequence* sequence : order_) {
     if (sequence->blocks.empty() || sequence == order_.front()) continue;
-    bool in_reach = reach == Reach::everybody || (sequence->urgency > wanting.urgency &&
-                                                  sequence->preemptions < options_.preemptions_max);
+    bool in_reach = reach == Reach::everybody ||
+                    (reach == Reach::less_urgent && sequence->urgency > wanting.urgency &&
+                     sequence->preemptions < options_.preemptions_max);
     if (in_reach && (best == nullptr || is_better_victim(*sequence, *best))) best = sequence;
   }
   return best;

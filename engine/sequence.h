@@ -43,6 +43,8 @@ struct Sequence {
 
   std::uint8_t urgency = 0;              ///< as given; the scheduler lowers it when it starves
   std::uint64_t arrival = 0;             ///< place in the order of arrivals; kept when preempted
+  std::uint64_t arrival_step = 0;        ///< the scheduler's step in which it was added
+  std::int64_t prefill_key = 0;          ///< place in this step's line, if it prefills
   std::int32_t computed = 0;             ///< tokens whose keys and values are in the blocks
   std::int32_t rows = 0;                 ///< rows of the step that is being made
   std::vector<std::int32_t> blocks;      ///< block table; covers `computed + rows` tokens, no more

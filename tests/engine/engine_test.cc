@@ -179,6 +179,25 @@ TEST_F(EngineTest, RunsSequencesSideBySide) {
   EXPECT_EQ(engine->stats().steps, 10U);
 }
 
+TEST_F(EngineTest, AnswersAShortPromptBehindFortyOfAThousandTokensInItsFirstStep) {
+  auto model = std::make_unique<ScriptedModel>(kVocabulary, 1100, script);
+  engine = *Engine::create(std::move(model), {}, clock);
+  for (std::uint64_t id = 1; id <= 40; ++id) {
+    std::vector<TokenId> document = prompt(1000);
+    document[0] = static_cast<TokenId>(id);  // no two are equal
+    ASSERT_TRUE(engine->add(start(id, std::move(document), 4)));
+  }
+  for (int i = 0; i < 12; ++i)
+    step();
+  ASSERT_TRUE(engine->add(start(99, prompt(3), 4)));
+  step();
+
+  EXPECT_EQ(said[99].tokens.size(), 1U);
+  EXPECT_EQ(result.rows, 256);
+  run();
+  EXPECT_EQ(said[99].tokens, greedy(prompt(3), 4));
+}
+
 TEST_F(EngineTest, ReportsLogProbabilitiesOfGeneratedTokens) {
   auto sequence = start(1, prompt(5), 3);
   sequence.plan.logprobs = 2;

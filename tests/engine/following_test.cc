@@ -14,6 +14,8 @@ namespace {
 using Bench = testing::SchedulerBench;
 
 constexpr TokenId kText = 7;
+/// Steps after which a sequence passes nobody, however short it is.
+constexpr std::uint64_t kTooLate = 1000;
 
 Scheduler::Options small() {
   return {.step_rows_max = 64, .prefill_chunk = 16, .logit_rows_max = 64, .patience_steps = 100};
@@ -206,6 +208,7 @@ TEST(Following, IsNotOvertakenByOneThatWaitsForBlocks) {
   bench.add(90, 4, 1, kText);
   Sequence& follower = bench.add(90, 4, 1, kText);
   Sequence& large = bench.add(30, 4);
+  large.arrival_step += kTooLate;
 
   bench.scheduler.pick();
 
@@ -219,6 +222,7 @@ TEST(Following, OvertakesNobodyWhoWaitsForBlocks) {
   bench.step();
   Sequence& waits = bench.add(90, 4);
   Sequence& later = bench.add(90, 4, 1, kText);
+  later.arrival_step += kTooLate;
 
   bench.step();
 
@@ -403,6 +407,7 @@ TEST(Following, KeepsItsPlaceWhenRoomIsMadeForOthers) {
   Sequence& leader = bench.add(90, 8, 1, kText);
   Sequence& follower = bench.add(90, 8, 1, kText);
   Sequence& late = bench.add(47, 8, 1);
+  late.arrival_step += kTooLate;
 
   bench.scheduler.pick();
 
@@ -531,7 +536,8 @@ TEST(Following, KeepsItsBooksThroughARandomTrace) {
     Bench bench({.step_rows_max = between(24, 64),
                  .prefill_chunk = between(1, 40),
                  .logit_rows_max = 40,
-                 .patience_steps = 100},
+                 .patience_steps = 100,
+                 .overtaking_steps = static_cast<std::uint32_t>(between(1, 150))},
                 between(12, 30));
     auto any = [&]() -> Sequence& {
       auto chosen = bench.live.begin();
