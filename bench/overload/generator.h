@@ -36,6 +36,7 @@ struct GeneratorOptions {
   std::uint64_t seed = 1;
   Duration duration = std::chrono::seconds(10);  ///< of the arrivals
   Duration drain = std::chrono::seconds(10);     ///< then requests may take so long to end
+  std::size_t skip_s = 0;                        ///< seconds at the beginning that sums leave out
   std::size_t connections_max = 1000;
   std::size_t requests_max = 200'000;  ///< that have not ended; further ones are dropped
 };

@@ -68,6 +68,8 @@ void add_options(CLI::App& app, Arguments& arguments, GeneratorOptions& options)
   app.add_option("--duration", arguments.duration, "Seconds of arrivals")
       ->check(CLI::Range(0.1, 86'400.0))
       ->capture_default_str();
+  app.add_option("--skip", options.skip_s, "Seconds at the beginning that sums leave out")
+      ->capture_default_str();
   app.add_option("--drain", arguments.drain, "Seconds that requests may take to end after them")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();

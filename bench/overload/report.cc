@@ -46,23 +46,27 @@ json::object cell_json(const Cell& cell, const ReasonTable& reasons) {
   return object;
 }
 
+Cell sum_of_kind(const Generator& generator, std::size_t kind) {
+  return generator.statistics().of_kind(kind, generator.options().skip_s);
+}
+
 /// The sums of the kinds that have the same name.
 template <class Name>
 json::object sums_by(const Generator& generator, Name name) {
   std::map<std::string, Cell> sums;
   const auto& kinds = generator.options().kinds;
   for (std::size_t i = 0; i < kinds.size(); ++i)
-    sums[name(kinds[i])].add(generator.statistics().of_kind(i));
+    sums[name(kinds[i])].add(sum_of_kind(generator, i));
   json::object object;
   for (const auto& [key, cell] : sums)
     object[key] = cell_json(cell, generator.statistics().reasons);
   return object;
 }
 
-Cell sum_of_all(const Statistics& statistics) {
+Cell sum_of_all(const Generator& generator) {
   Cell all;
-  for (std::size_t i = 0; i < statistics.kinds(); ++i)
-    all.add(statistics.of_kind(i));
+  for (std::size_t i = 0; i < generator.statistics().kinds(); ++i)
+    all.add(sum_of_kind(generator, i));
   return all;
 }
 
@@ -108,7 +112,7 @@ std::string report_json(const Generator& generator, Duration cpu) {
   const GeneratorOptions& options = generator.options();
   json::array kinds;
   for (std::size_t i = 0; i < statistics.kinds(); ++i) {
-    json::object kind = cell_json(statistics.of_kind(i), statistics.reasons);
+    json::object kind = cell_json(sum_of_kind(generator, i), statistics.reasons);
     kind["tenant"] = options.kinds[i].tenant;
     kind["class"] = options.kinds[i].priority_class;
     kind["objective_ms"] = ms(options.kinds[i].objective);
@@ -130,11 +134,12 @@ std::string report_json(const Generator& generator, Duration cpu) {
   auto priority_class = [](const ClientKind& kind) { return kind.priority_class; };
   json::object run{{"seed", options.seed},
                    {"duration_s", seconds(options.duration)},
+                   {"skip_s", options.skip_s},
                    {"connections", generator.connections_opened()},
                    {"cpu_s", seconds(cpu)},
                    {"lateness", quantiles(generator.lateness())}};
   json::object report{{"run", std::move(run)},
-                      {"total", cell_json(sum_of_all(statistics), statistics.reasons)},
+                      {"total", cell_json(sum_of_all(generator), statistics.reasons)},
                       {"kinds", std::move(kinds)},
                       {"tenants", sums_by(generator, tenant)},
                       {"classes", sums_by(generator, priority_class)},
@@ -165,8 +170,8 @@ std::string report_table(const Generator& generator, Duration cpu, bool each_sec
       append_row(out, fmt::format("second {}", second), statistics.of_second(second));
   if (kinds.size() > 1)
     for (std::size_t i = 0; i < kinds.size(); ++i)
-      append_row(out, kinds[i].tenant + " " + kinds[i].priority_class, statistics.of_kind(i));
-  Cell all = sum_of_all(statistics);
+      append_row(out, kinds[i].tenant + " " + kinds[i].priority_class, sum_of_kind(generator, i));
+  Cell all = sum_of_all(generator);
   append_row(out, "all", all);
   for (std::size_t i = 0; i < statistics.reasons.names().size(); ++i)
     if (all.reasons[i] > 0)

@@ -46,9 +46,9 @@ Cell Statistics::of_second(std::size_t second) const {
   return sum;
 }
 
-Cell Statistics::of_kind(std::size_t kind) const {
+Cell Statistics::of_kind(std::size_t kind, std::size_t skip) const {
   Cell sum;
-  for (std::size_t second = 0; second < seconds_; ++second)
+  for (std::size_t second = skip; second < seconds_; ++second)
     sum.add(cell(second, kind));
   return sum;
 }

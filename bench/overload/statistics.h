@@ -78,9 +78,10 @@ class Statistics {
   }
   [[nodiscard]] std::size_t seconds() const { return seconds_; }
   [[nodiscard]] std::size_t kinds() const { return kinds_; }
-  /// All kinds of one second, all seconds of one kind.
+  /// All kinds of one second.
   [[nodiscard]] Cell of_second(std::size_t second) const;
-  [[nodiscard]] Cell of_kind(std::size_t kind) const;
+  /// One kind in all seconds but the first `skip`.
+  [[nodiscard]] Cell of_kind(std::size_t kind, std::size_t skip = 0) const;
 
   ReasonTable reasons;
 

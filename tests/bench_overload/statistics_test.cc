@@ -20,6 +20,15 @@ TEST(Statistics, AddUpBySecondAndByKind) {
   EXPECT_EQ(statistics.of_kind(1).offered, 4U);
 }
 
+TEST(Statistics, LeaveOutTheBeginning) {
+  Statistics statistics(3, 1);
+  for (int second = 0; second < 3; ++second)
+    statistics.at(std::chrono::seconds(second), 0).offered = 1;
+
+  EXPECT_EQ(statistics.of_kind(0, 1).offered, 2U);
+  EXPECT_EQ(statistics.of_kind(0, 9).offered, 0U);
+}
+
 TEST(Statistics, PutWhatComesLateIntoTheLastSecond) {
   Statistics statistics(3, 1);
 

@@ -1,0 +1,129 @@
+"""One run of the overload laboratory: a fresh server, the load generator beside it, what both have used."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.dont_write_bytecode = True
+import sluice_server  # noqa: E402  (its path stands above)
+
+TICKS_PER_SECOND = 100
+LATE_MS = 50  # a generator whose p99 is later than this was not given the processor: its run says little about the server
+CONNECTIONS = 16_000  # of the generator: every client that waits has one
+# The generator stands for clients of many addresses.
+ALL_OF_ONE_ADDRESS = ("--max-connections", 18_000, "--max-connections-per-address", 18_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """A server as its options make it: a curve in the figures."""
+
+    name: str
+    title: str
+    options: tuple
+
+
+CONFIGURATIONS = {
+    configuration.name: configuration
+    for configuration in (
+        Configuration("admission", "admission, as it is by default", ()),
+        Configuration("fifo", "queue without a bound", ("--rate", 0, "--queue-capacity", 1_000_000)),
+        Configuration("bounded", "queue of 64", ("--rate", 0, "--queue-capacity", 64)),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """What is served and asked for. A step takes `step_ms`, in which the worker's processor rests: so what is scarce is the
+    model, as with a real one, and the machine is free to show what the front does."""
+
+    step_ms: int = 10
+    sequences: int = 32
+    tokens: int = 8
+    objective_ms: int = 500
+    patience_ms: int = 2000
+
+    def server_options(self):
+        fault = f"slow({self.step_ms}ms)@step>0"
+        return ("--model", "hash=hash", "--max-sequences", self.sequences, "--worker-fault", fault)
+
+    def requests_per_second(self):
+        """What the model could answer if nothing else took time."""
+        return 1000 * self.sequences / (self.step_ms * self.tokens)
+
+    def client(self, **further):
+        fields = {"max_tokens": self.tokens, "objective_ms": self.objective_ms, "patience_ms": self.patience_ms}
+        return ",".join(f"{name}={value}" for name, value in (fields | further).items())
+
+
+class Laboratory:
+    """Starts servers and generators. Raises the process' own limit of descriptors, for its children inherit it."""
+
+    def __init__(self, binary, generator, workload, seed):
+        self.binary, self.generator, self.workload, self.seed = binary, generator, workload, seed
+        self.disturbed = 0  # runs
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    @contextlib.contextmanager
+    def server(self, configuration):
+        options = (*self.workload.server_options(), *ALL_OF_ONE_ADDRESS, *configuration.options)
+        with sluice_server.serve(*options, binary=self.binary) as server:
+            yield server
+
+    def offer(self, server, clients, *options, seed=0):
+        """One run of the generator: its figures, with "cpu_percent" of front, worker and generator, of one core each."""
+        pids = {"front": server.pid, "worker": server.worker_pids()[0]}
+        before = {name: sluice_server.cpu_ticks(pid) for name, pid in pids.items()}
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            command = [self.generator, f"{server.http[0]}:{server.http[1]}", "--json", file.name]
+            command += ["--connections", CONNECTIONS, "--seed", self.seed + seed, *options]
+            for client in clients:
+                command += ["--client", client]
+            subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+            figures = json.load(file)
+        duration = figures["run"]["duration_s"]
+        cpu = {name: (sluice_server.cpu_ticks(pid) - before[name]) / TICKS_PER_SECOND for name, pid in pids.items()}
+        cpu["generator"] = figures["run"]["cpu_s"]
+        figures["cpu_percent"] = {name: 100 * used / duration for name, used in cpu.items()}
+        return figures
+
+    def run(self, configuration, clients, *options, seed=0):
+        """The same on a fresh server: what one run leaves behind is not the next one's. A run that was disturbed by others on
+        this machine is made again, three times in all, and the last one is taken as it is."""
+        for _ in range(3):
+            with self.server(configuration) as server:
+                figures = self.offer(server, clients, *options, seed=seed)
+            late = p99(figures["run"]["lateness"])
+            if late <= LATE_MS:
+                break
+            self.disturbed += 1
+            print(f"disturbed: the generator was late by {late:.0f} ms", flush=True)
+        return figures
+
+
+def in_turns(rounds, loads):
+    """(round, load) in an order that goes up and down: the machine may remember what was before."""
+    for number in range(rounds):
+        for load in loads if number % 2 == 0 else reversed(loads):
+            yield number, load
+
+
+def median(values):
+    """The median of those that are there; None if none is."""
+    found = [value for value in values if value is not None]
+    return statistics.median(found) if found else None
+
+
+def p99(quantiles):
+    """In ms; None of nothing."""
+    return quantiles and quantiles["p99_ms"]
