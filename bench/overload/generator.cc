@@ -273,7 +273,8 @@ void Generator::on_open(Connection& connection) {
 }
 
 void Generator::on_first_token(Connection& connection) {
-  const Request& request = requests_[request_of_[connection.number()]];
+  Request& request = requests_[request_of_[connection.number()]];
+  if (std::exchange(request.had_token, true)) return;
   Duration took = now() - request.intended;
   statistics_.at(request.intended, request.kind).first_token.record(took);
 }

@@ -65,6 +65,7 @@ class Generator final : private ConnectionUser {
   struct Request {
     enum class State : std::uint8_t { waits_for_connection, on_connection, waits_to_retry };
     State state = State::waits_for_connection;
+    bool had_token = false;  ///< an attempt's stream has begun
     Duration intended{};
     Duration attempt_at{};  ///< when this attempt was meant to be sent
     std::uint64_t number = 0;
