@@ -22,6 +22,14 @@ CONNECTIONS = 16_000  # of the generator: every client that waits has one
 ALL_OF_ONE_ADDRESS = ("--max-connections", 18_000, "--max-connections-per-address", 18_000)
 
 
+def used_cpu(server):
+    """Seconds of processor time of the front and of its workers, those included that have been replaced."""
+    stat = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    ended = int(stat[13]) + int(stat[14])
+    workers = ended + sum(map(sluice_server.cpu_ticks, server.worker_pids()))
+    return {"front": sluice_server.cpu_ticks(server.pid) / TICKS_PER_SECOND, "worker": workers / TICKS_PER_SECOND}
+
+
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """A server as its options make it: a curve in the figures."""
@@ -34,7 +42,7 @@ class Configuration:
 CONFIGURATIONS = {
     configuration.name: configuration
     for configuration in (
-        Configuration("admission", "admission, as it is by default", ()),
+        Configuration("admission", "admission by default", ()),
         Configuration("fifo", "queue without a bound", ("--rate", 0, "--queue-capacity", 1_000_000)),
         Configuration("bounded", "queue of 64", ("--rate", 0, "--queue-capacity", 64)),
     )
@@ -82,8 +90,7 @@ class Laboratory:
 
     def offer(self, server, clients, *options, seed=0):
         """One run of the generator: its figures, with "cpu_percent" of front, worker and generator, of one core each."""
-        pids = {"front": server.pid, "worker": server.worker_pids()[0]}
-        before = {name: sluice_server.cpu_ticks(pid) for name, pid in pids.items()}
+        before = used_cpu(server)
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             command = [self.generator, f"{server.http[0]}:{server.http[1]}", "--json", file.name]
             command += ["--connections", CONNECTIONS, "--seed", self.seed + seed, *options]
@@ -92,9 +99,13 @@ class Laboratory:
             subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
             figures = json.load(file)
         duration = figures["run"]["duration_s"]
-        cpu = {name: (sluice_server.cpu_ticks(pid) - before[name]) / TICKS_PER_SECOND for name, pid in pids.items()}
+        cpu = {name: used - before[name] for name, used in used_cpu(server).items()}
         cpu["generator"] = figures["run"]["cpu_s"]
         figures["cpu_percent"] = {name: 100 * used / duration for name, used in cpu.items()}
+        figures["restarts"] = server.restarts()
+        if figures["restarts"]:
+            print(f"the worker was replaced {figures['restarts']} times:")
+            print("\n".join(line for line in server.log_text().splitlines() if "lane 0" in line)[-2000:], flush=True)
         return figures
 
     def run(self, configuration, clients, *options, seed=0):

@@ -6,7 +6,7 @@ Without a name, all of them. The model is `hash` with slow steps, so its device 
 goodput by a ramp and then offers multiples of it; the others change the load while they run:
 
     step     from the peak to ten times of it: how long until the p99 of what is answered is within the objective again
-    storm    clients that try again at once: how long after a peak of the load until the goodput is back
+    storm    clients that try again and again: how long after a peak of the load until the goodput is back
     square   half the peak and four times of it, in turn
 
 Figures are medians over the rounds; configurations take turns. Percent of processor time are of one core.
@@ -17,10 +17,10 @@ import json
 import pathlib
 import sys
 
+import draw
 from laboratory import CONFIGURATIONS, ROOT, Laboratory, Workload, in_turns, median, p99
 
 SCENARIOS = ("curve", "step", "storm", "square")
-LOADS = (1, 2, 4, 6, 10)
 SKIP_SECONDS = 3  # until queues and buckets are as they stay
 
 
@@ -63,22 +63,22 @@ def medians(points):
     return {name: median([each[name] for each in points]) for name in points[0]}
 
 
-def curve(laboratory, configurations, peak, rounds, seconds):
+def curve(laboratory, configurations, peak, rounds, seconds, loads):
     """{configuration: {load: point}}, and a line for each."""
-    runs = {(name, load): [] for name in configurations for load in LOADS}
+    runs = {(name, load): [] for name in configurations for load in loads}
     measured = seconds - SKIP_SECONDS
-    for number, load in in_turns(rounds, LOADS):
+    for number, load in in_turns(rounds, loads):
         for name in configurations if number % 2 == 0 else reversed(configurations):
             options = ("--rate", load * peak, "--duration", seconds, "--skip", SKIP_SECONDS)
             figures = laboratory.run(CONFIGURATIONS[name], [laboratory.workload.client()], *options, seed=number)
             runs[name, load].append(point(figures, measured))
             found = runs[name, load][-1]
-            print(f"round {number + 1}: {name} at {load}x: {found['good']:.0f} of {found['offered']:.0f}/s good", flush=True)
-    points = {name: {load: medians(runs[name, load]) for load in LOADS} for name in configurations}
+            print(f"round {number + 1}: {name} at {load:g}x: {found['good']:.0f} of {found['offered']:.0f}/s good", flush=True)
+    points = {name: {load: medians(runs[name, load]) for load in loads} for name in configurations}
     heads = ("good/s", "of peak", "p50 ms", "p99 ms", "refused/s", "p99 ms", "timeout/s", "lost/s", "front%", "worker%", "gen%", "late ms")
     print(f"\n{'':<10} {'load':>4} {'offered':>8} " + " ".join(f"{head:>9}" for head in heads))
     for name in configurations:
-        for load in LOADS:
+        for load in loads:
             found = points[name][load]
             columns = (
                 shown(found["good"]), shown(found["good"] / peak, 2), shown(found["p50_ms"]), shown(found["p99_ms"]),
@@ -86,7 +86,7 @@ def curve(laboratory, configurations, peak, rounds, seconds):
                 shown(found["front_cpu_percent"]), shown(found["worker_cpu_percent"]),
                 shown(found["generator_cpu_percent"]), shown(found["lateness_p99_ms"], 1),
             )  # fmt: skip
-            print(f"{name:<10} {load:>3}x {shown(found['offered']):>8} " + " ".join(f"{column:>9}" for column in columns))
+            print(f"{name:<10} {load:>3g}x {shown(found['offered']):>8} " + " ".join(f"{column:>9}" for column in columns))
     return points
 
 
@@ -139,11 +139,12 @@ def step(laboratory, configurations, peak, rounds, seconds):
 
 
 def storm(laboratory, configurations, peak, rounds, seconds):
-    """Below the peak, but for five seconds; every client tries again until its patience ends."""
+    """Below the peak, but for five seconds; every client tries again until its patience ends. With shorter delays or more
+    patience some thousand clients ask more often than this machine can say no, and the generator falls behind with the server."""
     at, until = 5, 10
-    options = ("--arrivals", "step", "--rate", 0.8 * peak, "--factor", 4, "--at", at, "--until", until, "--duration", until + 3 * seconds)
+    options = ("--arrivals", "step", "--rate", 0.8 * peak, "--factor", 3, "--at", at, "--until", until, "--duration", until + 3 * seconds)
     workload = laboratory.workload
-    clients = [workload.client(retry="storm", retry_delay_ms=20, attempt_ms=workload.objective_ms, patience_ms=10_000)]
+    clients = [workload.client(retry="storm", retry_delay_ms=250, attempt_ms=workload.objective_ms, patience_ms=5000)]
     found = over_time(
         laboratory, configurations, rounds, clients, options,
         lambda lines: seconds_until(lines, until, lambda line: line["good"] >= 0.9 * line["offered"]),
@@ -173,9 +174,11 @@ def main():
     parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10, help="of a point of the curve; other runs take longer")
+    parser.add_argument("--loads", default="0.8,1,2,4,6,10", help="of the curve, by the peak; default: %(default)s")
     parser.add_argument("--peak", type=float, help="requests a second, instead of a ramp")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there too")
+    parser.add_argument("--draw", type=pathlib.Path, metavar="FOLDER", help="draw them into it, as docs/overload has them")
     arguments = parser.parse_args()
     scenarios = arguments.scenarios or SCENARIOS
     configurations = arguments.configurations.split(",")
@@ -194,10 +197,13 @@ def main():
     figures = {"peak": peak, "titles": {name: CONFIGURATIONS[name].title for name in configurations}}
     figures["objective_ms"] = laboratory.workload.objective_ms
     for name in scenarios:
-        figures[name] = globals()[name](laboratory, configurations, peak, arguments.rounds, arguments.seconds)
+        more = (list(map(float, arguments.loads.split(","))),) if name == "curve" else ()
+        figures[name] = globals()[name](laboratory, configurations, peak, arguments.rounds, arguments.seconds, *more)
     print(f"\nruns that others on this machine disturbed: {laboratory.disturbed}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if arguments.draw:
+        print("drawn:", *draw.draw(figures, arguments.draw))
 
 
 if __name__ == "__main__":
