@@ -120,8 +120,9 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   /// After the gate, before the body is read (and before 100 Continue): an answer refuses the
-  /// request; the body is then dropped and the connection lingers and closes unless there is no
-  /// body. Routing, keys, media type, length.
+  /// request and is sent at once. A short body is read away, and the connection goes on behind it;
+  /// it lingers and closes if the body is long or still to be invited. Routing, keys, media type,
+  /// length.
   virtual std::optional<HttpResponse> on_head(const HttpRequest& request) = 0;
   /// The whole request. Answered through the exchange, now or later.
   virtual void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;

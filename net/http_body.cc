@@ -20,6 +20,21 @@ void make_room(std::string& body, std::size_t more, const HttpRequest& request) 
   body.swap(larger);
 }
 
+HttpBody::Step step_of(const HttpParser::BodyStep& read, std::size_t bytes_max) {
+  HttpBody::Step step{read.consumed, read.state == HttpParser::Body::done, std::nullopt};
+  if (read.state == HttpParser::Body::too_large) {
+    step.fault =
+        HttpFault{413,
+                  "request_too_large",
+                  "the request's body is larger than " + std::to_string(bytes_max) + " bytes",
+                  ""};
+  } else if (read.state == HttpParser::Body::malformed) {
+    step.fault =
+        HttpFault{400, "invalid_header", "the chunks of the request's body are malformed", ""};
+  }
+  return step;
+}
+
 }  // namespace
 
 HttpFault HttpBody::no_memory() {
@@ -47,24 +62,27 @@ std::optional<HttpFault> HttpBody::begin(const HttpRequest& request,
   return std::nullopt;
 }
 
+void HttpBody::begin_unwanted(TimePoint now) {
+  begun_ = now;
+  arrived_ = 0;
+}
+
+HttpBody::Step HttpBody::drop(std::string_view bytes, HttpParser& parser) {
+  const HttpParser::BodyStep read = parser.parse_body(bytes, nullptr, kDroppedBytesMax);
+  arrived_ += read.consumed;
+  return step_of(read, kDroppedBytesMax);
+}
+
 HttpBody::Step HttpBody::feed(std::string_view bytes,
                               HttpParser& parser,
                               HttpRequest& request,
                               const HttpOptions& options) {
   make_room(request.body, bytes.size(), request);
-  const HttpParser::BodyStep read = parser.parse_body(bytes, request.body, options.body_bytes_max);
+  const HttpParser::BodyStep read = parser.parse_body(bytes, &request.body, options.body_bytes_max);
   arrived_ += read.consumed;
-  Step step{read.consumed, read.state == HttpParser::Body::done, std::nullopt};
-  if (read.state == HttpParser::Body::too_large) {
-    step.fault = HttpFault{
-        413,
-        "request_too_large",
-        "the request's body is larger than " + std::to_string(options.body_bytes_max) + " bytes",
-        ""};
-  } else if (read.state == HttpParser::Body::malformed) {
-    step.fault =
-        HttpFault{400, "invalid_header", "the chunks of the request's body are malformed", ""};
-  } else if (share_ && !share_->resize(request.body.capacity())) {
+  Step step = step_of(read, options.body_bytes_max);
+  if (step.fault) return step;
+  if (share_ && !share_->resize(request.body.capacity())) {
     step.fault = no_memory();
   } else if (step.done && share_) {
     share_->complete();

@@ -17,6 +17,9 @@ namespace sluice {
 /// do not name the request.
 class HttpBody {
  public:
+  /// An unwanted body up to this size costs less to read than its client's next connection.
+  static constexpr std::size_t kDroppedBytesMax = std::size_t{64} << 10;
+
   struct Step {
     std::size_t consumed = 0;  ///< the rest must be given again, with more behind it
     bool done = false;
@@ -36,6 +39,12 @@ class HttpBody {
             HttpParser& parser,
             HttpRequest& request,
             const HttpOptions& options);
+  /// The body of a request that has been refused is about to be read away. Nothing of it is kept,
+  /// so it takes no memory.
+  void begin_unwanted(TimePoint now);
+  /// Drops what `bytes` hold of it. The fault says that it is malformed, or longer than is worth
+  /// reading.
+  Step drop(std::string_view bytes, HttpParser& parser);
   /// When it is too slow.
   [[nodiscard]] TimePoint deadline(const HttpOptions& options) const;
   /// Nothing more is read of it: its memory returns, unless the request has it.

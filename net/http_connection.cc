@@ -113,6 +113,7 @@ void HttpConnection::on_bytes(std::string_view bytes) {
     case State::idle:
     case State::head:
     case State::body:
+    case State::unwanted:
       return consume(bytes);
     case State::running:
     case State::flushing:
@@ -136,6 +137,7 @@ std::size_t HttpConnection::read_bytes_max() const {
 
 void HttpConnection::on_end(bool clean) {
   reading_ = false;  // libuv stops by itself
+  if (state_ == State::unwanted && clean) return give_up_body();
   if (state_ == State::flushing && clean) {
     // The answer is complete; a client that only shut its side may still read it.
     close_after_ = true;
@@ -240,6 +242,10 @@ std::size_t HttpConnection::parse(std::string_view bytes) {
         dispatch();
         break;
       }
+      case State::unwanted:
+        used += drop_body(rest);
+        if (state_ == State::unwanted) return used;
+        break;
       case State::running:
       case State::flushing:
         return used;
@@ -298,10 +304,40 @@ void HttpConnection::dispatch() {
 
 // ---- Answering
 
+/// A client that is refused comes back, and another connection would cost both sides more than the
+/// rest of this request. Who has announced much goes, and so does who waits to be invited: whether
+/// its body follows nobody can tell (RFC 9110, section 10.1.1).
 void HttpConnection::refuse_request(HttpResponse response) {
-  // The body of a refused request is not worth reading; where there is none the connection stays.
-  if (request_->has_body) linger_after_ = close_after_ = true;
-  answer(std::move(response));
+  if (!request_->has_body) return answer(std::move(response));
+  const bool is_short = request_->content_length.value_or(0) <= HttpBody::kDroppedBytesMax;
+  if (close_after_ || response.close || !is_short || request_->expects_continue) {
+    linger_after_ = close_after_ = true;
+    return answer(std::move(response));
+  }
+  append_answer(response);
+  request_.reset();
+  body_.begin_unwanted(now());
+  state_ = State::unwanted;
+}
+
+/// Reads the body of a refused request away. What has come with the head is dropped before the
+/// answer is sent, the rest behind it.
+std::size_t HttpConnection::drop_body(std::string_view bytes) {
+  const HttpBody::Step step = body_.drop(bytes, *parser_);
+  if (step.fault) {
+    give_up_body();
+  } else if (step.done) {
+    finish_answer();
+  } else {
+    flush();
+  }
+  return step.consumed;
+}
+
+/// Where the next request would begin cannot be told any more.
+void HttpConnection::give_up_body() {
+  linger_after_ = close_after_ = true;
+  finish_answer();
 }
 
 /// A fault of the request whose head has been read, or of one that has none yet.
@@ -339,6 +375,11 @@ void HttpConnection::respond(HttpResponse response) {
 
 void HttpConnection::answer(HttpResponse response) {
   if (response.close || home_->draining()) close_after_ = true;
+  append_answer(response);
+  finish_answer();
+}
+
+void HttpConnection::append_answer(const HttpResponse& response) {
   const bool no_length = response.status == 204;
   const bool no_body = head_request_ || no_length || response.status == 304;
   home_->heads().append(
@@ -349,7 +390,6 @@ void HttpConnection::answer(HttpResponse response) {
        .close = close_after_},
       std::time(nullptr));
   if (!no_body) out_.append(response.body);
-  finish_answer();
 }
 
 void HttpConnection::begin_stream(HttpResponse head) {
@@ -553,6 +593,7 @@ void HttpConnection::close_socket(bool reset) {
 }
 
 void HttpConnection::close_if_idle() {
+  if (state_ == State::unwanted) return give_up_body();
   if (state_ != State::idle || !in_.empty()) return;
   if (served_) return close();
   // A moment is enough for the first request of a new connection.
@@ -590,6 +631,9 @@ void HttpConnection::check_deadlines(TimePoint now) {
       return;
     case State::body:
       if (body_.deadline(options()) <= now) timed_out("the request's body did not arrive in time");
+      return;
+    case State::unwanted:
+      if (body_.deadline(options()) <= now) give_up_body();
       return;
     case State::lingering:
       if (deadline_ <= now) close();

@@ -61,6 +61,7 @@ class HttpConnection final : public RoundTask {
     idle,       ///< no byte of a request yet
     head,       ///< a head has begun
     body,       ///< a body is being read
+    unwanted,   ///< the request is refused and answered, its body is read away
     running,    ///< a handler has the request
     flushing,   ///< the answer is complete, not all of it is sent
     lingering,  ///< our side is shut; what still arrives is dropped, so that the answer is read
@@ -87,10 +88,13 @@ class HttpConnection final : public RoundTask {
 
   // Answering.
   void refuse_request(HttpResponse response);
+  std::size_t drop_body(std::string_view bytes);
+  void give_up_body();
   [[nodiscard]] HttpFault of_request(HttpFault fault) const;
   void give_way();
   void fail(const HttpFault& fault);
   void answer(HttpResponse response);
+  void append_answer(const HttpResponse& response);
   void finish_answer();
   void answer_sent();
   void queue_flush();

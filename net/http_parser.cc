@@ -38,7 +38,7 @@ class Parser final : public http::basic_parser<true> {
   }
 
   HttpRequest* request = nullptr;  ///< while the head is parsed
-  std::string* body = nullptr;     ///< while the body is parsed
+  std::string* body = nullptr;     ///< while the body is parsed; null: it is dropped
   std::string_view target;
   bool limited = false;
 
@@ -57,7 +57,7 @@ class Parser final : public http::basic_parser<true> {
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
   std::size_t on_body_impl(string_view part, error_code&) override {
-    body->append(part.data(), part.size());
+    if (body != nullptr) body->append(part.data(), part.size());
     return part.size();
   }
   void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
@@ -130,7 +130,7 @@ bool HttpParser::parse_head(std::string_view head,
 }
 
 HttpParser::BodyStep HttpParser::parse_body(std::string_view bytes,
-                                            std::string& body,
+                                            std::string* body,
                                             std::size_t bytes_max) {
   Parser& parser = *impl_->parser;
   BodyStep step;
@@ -147,7 +147,7 @@ HttpParser::BodyStep HttpParser::parse_body(std::string_view bytes,
     const std::size_t sound = impl_->checked + impl_->chunks->end();
     bytes = bytes.substr(0, framed == ChunkGate::State::malformed ? sound - 1 : sound);
   }
-  parser.body = &body;
+  parser.body = body;
   if (!parser.limited) {  // once: the parser counts what chunks announce from here
     parser.limited = true;
     parser.body_limit(bytes_max);

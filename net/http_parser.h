@@ -29,8 +29,9 @@ class HttpParser {
                   const HttpFraming& framing,
                   HttpRequest& request,
                   HttpFault& fault);
-  /// Appends what `bytes` hold of the body to `body`; `bytes_max` bounds the whole of it.
-  BodyStep parse_body(std::string_view bytes, std::string& body, std::size_t bytes_max);
+  /// Appends what `bytes` hold of the body to `body`, or drops it if that is null; `bytes_max`
+  /// bounds the whole of it.
+  BodyStep parse_body(std::string_view bytes, std::string* body, std::size_t bytes_max);
   /// After the head: the client wants the connection kept.
   [[nodiscard]] bool keep_alive() const;
 

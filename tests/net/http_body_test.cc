@@ -197,6 +197,23 @@ TEST_F(HttpBodyTest, ReturnsWhenItIsTooSlow) {
   expect_shares(0);
 }
 
+TEST_F(HttpBodyTest, TakesNoMemoryWhenItsRequestIsRefused) {
+  server.handler.head = [](const HttpRequest&) {
+    HttpResponse response;
+    response.status = 401;
+    return response;
+  };
+  server.start();
+  auto client = server.connect();
+
+  for (int i = 0; i < 2; ++i) {
+    client.send(post("Content-Length: 50000\r\n", std::string(50'000, 'x')));
+    EXPECT_EQ(client.receive_response().status, 401);
+  }
+
+  EXPECT_EQ(memory->opened.size(), 0U);
+}
+
 TEST_F(HttpBodyTest, CountsWhatWaitsBehindARunningRequest) {
   auto client = connect_behind_a_request();
   auto first = running.take();

@@ -58,7 +58,7 @@ Reading read(const std::string& bytes, std::size_t slice, const HttpOptions& opt
         if (!in_body) finish();
         continue;
       }
-      const auto step = parser.parse_body(held, request.body, options.body_bytes_max);
+      const auto step = parser.parse_body(held, &request.body, options.body_bytes_max);
       held.erase(0, step.consumed);
       if (step.state == HttpParser::Body::malformed) return fault(400, "invalid_header");
       if (step.state == HttpParser::Body::too_large) return fault(413, "request_too_large");
