@@ -3,6 +3,8 @@
 #include "actors/intake.h"
 #include "actors/operator.h"
 #include "actors/probes.h"
+#include "api/allowance_fields.h"
+#include "api/amended_exchange.h"
 #include "api/errors.h"
 #include "api/head_check.h"
 #include "api/router.h"
@@ -37,9 +39,11 @@ class Gateway final : public HttpHandler {
     const auto& pass = std::get<HeadPass>(checked);
     const RouteMatch& match = pass.match;
     if (!match.rule || !match.rule->generates || match.options) return std::nullopt;
-    if (front_->draining) return to_response(errors::draining(), request_id(request));
-    if (auto refused = refuse(pass.client)) return to_response(*refused, request_id(request));
-    return std::nullopt;
+    auto refused = front_->draining ? std::optional(errors::draining()) : refuse(pass.client);
+    if (!refused) return std::nullopt;
+    HttpResponse response = to_response(*refused, request_id(request));
+    if (has_rates(pass.client)) tell_allowances(*front_, *pass.client.tenant, response);
+    return response;
   }
 
   void on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
@@ -55,6 +59,13 @@ class Gateway final : public HttpHandler {
       return;
     }
     Route route = pass.match.rule->route;
+    if (pass.match.rule->generates && has_rates(pass.client)) {
+      exchange = std::make_shared<AmendedExchange>(
+          std::move(exchange),
+          [front = front_, tenant = pass.client.tenant](HttpResponse& response) {
+            tell_allowances(*front, *tenant, response);
+          });
+    }
     if (pass.match.rule->body == BodyUse::json) {
       intake_->take(route,
                     std::move(request),
@@ -86,6 +97,17 @@ class Gateway final : public HttpHandler {
     front_->counters.refused += 1;
     front_->decisions.add({now, client.tenant, least.priority_class, 0, decision});
     return errors::refused(decision);
+  }
+
+  static bool has_rates(const Client& client) {
+    if (!client.tenant) return false;
+    const TenantPolicy& policy = client.tenant->policy;
+    return policy.requests.is_limited() || policy.tokens.is_limited();
+  }
+
+  /// As of the moment when the answer begins: its own claim is still taken whole.
+  static void tell_allowances(const Front& front, const Tenant& tenant, HttpResponse& response) {
+    append_allowances(response.headers, front.quotas->allowances(tenant, front.clock->now()));
   }
 
   [[nodiscard]] std::string request_id(const HttpRequest& request) const {

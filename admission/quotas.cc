@@ -178,6 +178,16 @@ std::vector<Quotas::Standing> Quotas::standings(TimePoint now) const {
   return standings;
 }
 
+Allowances Quotas::allowances(const Tenant& tenant, TimePoint now) const {
+  if (!tenant.account) return {};
+  const auto of = [&](const TokenBucket& bucket) -> std::optional<Allowance> {
+    if (!bucket.rate().is_limited()) return std::nullopt;
+    return Allowance{bucket.rate().burst, bucket.level(now), bucket.until_full(now)};
+  };
+  std::lock_guard lock(mutex_);
+  return {of(tenant.account->requests), of(tenant.account->tokens)};
+}
+
 std::uint64_t Quotas::shared_left(TimePoint now) const {
   std::lock_guard lock(mutex_);
   return shared_.level(now);

@@ -1,6 +1,7 @@
 // How much of the server a tenant may use, and how much all of them together.
 #pragma once
 
+#include "admission/allowance.h"
 #include "admission/decision.h"
 #include "admission/tenant.h"
 #include "base/clock.h"
@@ -74,6 +75,8 @@ class Quotas {
   };
   /// By name.
   [[nodiscard]] std::vector<Standing> standings(TimePoint now) const;
+  /// What is left of the limits of one tenant, whichever reading it is of.
+  [[nodiscard]] Allowances allowances(const Tenant& tenant, TimePoint now) const;
   /// What is left in the bucket of all.
   [[nodiscard]] std::uint64_t shared_left(TimePoint now) const;
   /// Claims inside.

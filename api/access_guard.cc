@@ -1,5 +1,6 @@
 #include "api/access_guard.h"
 
+#include "api/amended_exchange.h"
 #include "api/errors.h"
 #include "api/openai.h"
 #include "net/ascii.h"
@@ -12,7 +13,9 @@ namespace sluice {
 namespace {
 
 constexpr std::string_view kExposed =
-    "x-request-id, retry-after, retry-after-ms, x-should-retry, x-sluice-ignored-params";
+    "x-request-id, retry-after, retry-after-ms, x-should-retry, x-sluice-ignored-params, "
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
 /// Lets a page of `origin` (a value of Access-Control-Allow-Origin) read the response.
 void open_to(HttpResponse& response, const std::string& origin) {
@@ -43,34 +46,6 @@ HttpResponse preflight_answer(const HttpRequest& request,
   return response;
 }
 
-/// An exchange whose answer a page may read.
-class OpenedExchange final : public HttpExchange {
- public:
-  OpenedExchange(std::shared_ptr<HttpExchange> inner, std::string origin)
-      : inner_(std::move(inner)), origin_(std::move(origin)) {}
-
-  void respond(HttpResponse response) override {
-    open_to(response, origin_);
-    inner_->respond(std::move(response));
-  }
-  void begin_stream(HttpResponse head) override {
-    open_to(head, origin_);
-    inner_->begin_stream(std::move(head));
-  }
-  void write(std::string piece) override { inner_->write(std::move(piece)); }
-  void end_stream(std::string piece) override { inner_->end_stream(std::move(piece)); }
-  void abort() override { inner_->abort(); }
-  [[nodiscard]] std::size_t unsent_bytes() const override { return inner_->unsent_bytes(); }
-  void on_gone(std::function<void()> gone) override { inner_->on_gone(std::move(gone)); }
-  void on_writable(std::function<void()> writable) override {
-    inner_->on_writable(std::move(writable));
-  }
-
- private:
-  std::shared_ptr<HttpExchange> inner_;
-  std::string origin_;
-};
-
 }  // namespace
 
 std::optional<HttpResponse> AccessGuard::on_head(const HttpRequest& request) {
@@ -87,7 +62,9 @@ std::optional<HttpResponse> AccessGuard::on_head(const HttpRequest& request) {
 void AccessGuard::on_request(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
   if (const auto field = request.header("origin")) {
     if (std::string origin = policy_.allowed_origin(*field); !origin.empty())
-      exchange = std::make_shared<OpenedExchange>(std::move(exchange), std::move(origin));
+      exchange = std::make_shared<AmendedExchange>(
+          std::move(exchange),
+          [origin = std::move(origin)](HttpResponse& response) { open_to(response, origin); });
   }
   inner_.on_request(std::move(request), std::move(exchange));
 }

@@ -66,6 +66,25 @@ TEST_F(QuotasTest, ReserveTokensAndGiveBackWhatWasNotUsed) {
   EXPECT_EQ(take(tenant, kStart, 1).refused, Refusal::rate_limited);
 }
 
+TEST_F(QuotasTest, TellATenantWhatIsLeftOfItsLimits) {
+  auto tenant =
+      enroll({.name = "a", .requests = {60, minutes(1), 5}, .tokens = {600, minutes(1), 600}});
+  ASSERT_TRUE(take(tenant, kStart, 100).admitted());
+
+  Allowances left = quotas_->allowances(*tenant, kStart);
+  ASSERT_TRUE(left.requests && left.tokens);
+  EXPECT_EQ(left.requests->limit, 5U);
+  EXPECT_EQ(left.requests->left, 4U);
+  EXPECT_EQ(left.requests->until_full, seconds(1));
+  EXPECT_EQ(left.tokens->limit, 600U);
+  EXPECT_EQ(left.tokens->left, 500U);
+  EXPECT_EQ(left.tokens->until_full, seconds(10));
+
+  auto unlimited = enroll({.name = "b"});
+  left = quotas_->allowances(*unlimited, kStart);
+  EXPECT_FALSE(left.requests || left.tokens);
+}
+
 TEST_F(QuotasTest, SayThatARequestNeverFits) {
   auto tenant = enroll({.name = "a", .tokens = {100, minutes(1), 100}});
   Decision decision = take(tenant, kStart, 101);

@@ -72,6 +72,36 @@ def test_tokens_are_reserved_and_what_is_not_used_comes_back(start):
     server.stop()
 
 
+def test_answers_tell_what_is_left_of_a_tenants_limits(start):
+    server = start(
+        key("a", "sk-a", "rpm = 1", "burst = 2", "tpm = 60000"),
+        key("b", "sk-b", "rpm = 60"),
+        key("c", "sk-c", "max_inflight = 8"),
+    )
+
+    def in_seconds(text):
+        minutes, _, rest = text.rpartition("m")
+        return 60 * int(minutes or 0) + int(rest.removesuffix("s"))
+
+    def told(answer):
+        return {name.removeprefix("x-ratelimit-"): value for name, value in answer.headers if "x-ratelimit-" in name}
+
+    one, stream, refused = ask(server, "sk-a"), ask(server, "sk-a", stream=True), ask(server, "sk-a")
+    assert [answer.status for answer in (one, stream, refused)] == [200, 200, 429]
+    for answer, left, minutes in ((one, "1", 1), (stream, "0", 2), (refused, "0", 2)):
+        fields = told(answer)
+        assert len(fields) == 6
+        assert (fields["limit-requests"], fields["remaining-requests"]) == ("2", left)
+        assert minutes * 60 - 30 < in_seconds(fields["reset-requests"]) <= minutes * 60
+        assert fields["limit-tokens"] == "60000"
+        assert 59_000 < int(fields["remaining-tokens"]) <= 60_000
+        assert fields["reset-tokens"].endswith("s")
+    assert sorted(told(ask(server, "sk-b"))) == ["limit-requests", "remaining-requests", "reset-requests"]
+    assert told(ask(server, "sk-c")) == {}
+    assert told(exchange(server.http, head("GET", "/v1/models", "Authorization: Bearer sk-a"))) == {}
+    server.stop()
+
+
 def test_what_must_be_refused_is_refused_before_its_body_comes(start):
     server = start(key("a", "sk-a", "rpm = 1"))
 
