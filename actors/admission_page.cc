@@ -2,6 +2,8 @@
 
 #include "actors/json_page.h"
 
+#include <chrono>
+#include <cmath>
 #include <cstddef>
 
 namespace sluice {
@@ -66,10 +68,27 @@ void write_decision(ObjectWriter& object, const DecisionLog::Entry& entry, TimeP
   if (decision.retry_after_s > 0) object.number("retry_after_s", decision.retry_after_s);
 }
 
+/// Times are those of a lane, in microseconds.
+void write_model(ObjectWriter& object, const std::shared_ptr<ServedModel>& model) {
+  auto us = [](Duration time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+  };
+  WaitBoard::Costs costs = model->waits.costs();
+  object.text("model", model->name);
+  object.number("queued", model->queued.load());
+  object.number("row_us", std::llround(costs.row_us));
+  object.number("token_us", std::llround(costs.token_us));
+  object.number("done_us_per_second", std::llround(1e6 * model->waits.per_second()));
+  ObjectWriter waiting(object.member("waiting_us"));
+  for (std::size_t i = 0; i < kPriorityClassNames.size(); ++i)
+    waiting.number(kPriorityClassNames[i], us(model->waits.waiting(i)));
+}
+
 void write_page(std::string& page, const Front& front, TimePoint now) {
   ObjectWriter object(page);
   write_shared(object.member("shared"), front, now);
   object.number("inside", front.quotas->inside());
+  write_array(object.member("models"), front.models, write_model);
   write_array(object.member("tenants"), front.quotas->standings(now), write_tenant);
   write_counts(object.member("counts"), front.decisions.counts());
   write_array(object.member("last"),

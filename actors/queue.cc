@@ -13,6 +13,7 @@
 #include <caf/event_based_actor.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <iterator>
 #include <set>
@@ -135,9 +136,7 @@ class Queue : public caf::event_based_actor {
       given_.pop_front();
     for (const Given& given : given_)
       lanes_.rooms.take(given.lane, given.blocks);
-    double capacity = lanes_.rooms.capacity();
-    if (std::exchange(capacity_, capacity) != capacity) rate_.forget();
-    model_->waits.set_pace(lanes_.rooms.costs(), capacity > 0 ? rate_.per_second(capacity) : 0.0);
+    measure_anew();
     if (lanes_.none_is_left) fail_if([](const Work&) { return true; }, kNoLaneLeft);
     end_orphans();
     feed();
@@ -278,6 +277,35 @@ class Queue : public caf::event_based_actor {
 
   void publish() const { model_->queued.store(works_.size(), std::memory_order_relaxed); }
 
+  /// Says how fast what waits is worked off. What lanes seem to need changes with every step; only
+  /// when it has changed for good is everything counted by it.
+  void measure_anew() {
+    double capacity = lanes_.rooms.capacity();
+    if (std::exchange(capacity_, capacity) != capacity) rate_.forget();
+    WaitBoard::Costs costs = lanes_.rooms.costs();
+    auto differ = [](double a, double b) { return std::abs(a - b) > 0.2 * std::max(a, b); };
+    bool changed = differ(costs.row_us, costs_.row_us) || differ(costs.token_us, costs_.token_us);
+    if (changed) costs_ = costs;
+    double rate = capacity > 0 ? rate_.per_second(capacity) : 0.0;
+    model_->waits.set_pace(costs_, rate);
+    if (!changed) return;
+    Duration before{};
+    Duration after{};
+    for (auto& [id, waiting] : works_) {
+      Work& work = waiting.work;
+      before += work.cost;
+      work.cost = model_->waits.cost(work.known_tokens(), work.expected_left());
+      after += work.cost;
+    }
+    if (before > Duration::zero()) {
+      rate_.rescale(static_cast<double>(after.count()) / static_cast<double>(before.count()));
+    } else {
+      rate_.forget();
+    }
+    model_->waits.set_pace(costs_, capacity > 0 ? rate_.per_second(capacity) : 0.0);
+    count_anew();
+  }
+
   /// What was counted for an earlier incarnation may never have come here.
   void count_anew() {
     model_->waits.forget();
@@ -307,7 +335,8 @@ class Queue : public caf::event_based_actor {
   std::deque<Given> given_;          ///< that the batcher had not counted
   std::uint64_t batches_ = 0;        ///< given
   std::set<std::uint64_t> weights_;  ///< that lanes run, while all are known
-  ServiceRate rate_;                 ///< at which what waits is worked off
+  WaitBoard::Costs costs_;           ///< by which what waits is counted
+  ServiceRate rate_;                 ///< at which it is worked off
   double capacity_ = 0.0;            ///< of the lanes, when it was measured
 };
 

@@ -42,6 +42,11 @@ class ServiceRate {
   /// Of a lane's time, what is done in a second.
   ///   lanes  that take work: what is taken for it while nothing has been measured
   [[nodiscard]] double per_second(double lanes) const { return rate_ > 0.0 ? rate_ : lanes; }
+  /// From now on the same work costs `factor` of what it did.
+  void rescale(double factor) {
+    rate_ *= factor;
+    since_.reset();
+  }
   /// The lanes have changed: what was measured means nothing now.
   void forget() {
     since_.reset();
@@ -51,7 +56,7 @@ class ServiceRate {
  private:
   static constexpr std::uint32_t kCountMin = 16;
   static constexpr Duration kTimeMin = std::chrono::milliseconds(100);
-  static constexpr std::chrono::duration<double> kMemory{2.0};
+  static constexpr std::chrono::duration<double> kMemory{1.0};
 
   std::optional<TimePoint> since_;  ///< work has waited all the time from then on
   Duration cost_{};

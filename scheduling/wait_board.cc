@@ -63,6 +63,16 @@ Duration WaitBoard::wait(std::size_t class_index, std::uint32_t tenant) const {
       std::chrono::duration<double>(std::min(seconds, kHour)));
 }
 
+WaitBoard::Costs WaitBoard::costs() const {
+  std::lock_guard lock(mutex_);
+  return costs_;
+}
+
+double WaitBoard::per_second() const {
+  std::lock_guard lock(mutex_);
+  return per_second_;
+}
+
 Duration WaitBoard::waiting(std::size_t class_index) const {
   std::lock_guard lock(mutex_);
   Duration sum{};

@@ -50,6 +50,8 @@ class WaitBoard {
   [[nodiscard]] Duration wait(std::size_t class_index, std::uint32_t tenant) const;
   /// All that waits, of a class.
   [[nodiscard]] Duration waiting(std::size_t class_index) const;
+  [[nodiscard]] Costs costs() const;
+  [[nodiscard]] double per_second() const;
 
  private:
   using Tenants = std::unordered_map<std::uint32_t, Duration>;  ///< none of zero

@@ -39,12 +39,14 @@ class Configuration:
     options: tuple
 
 
+# Nobody is refused for what he asks, only for want of a place in the queue.
+NO_FORESIGHT = ("--rate", 0, "--max-wait-realtime", 0, "--max-wait-batch", 0, "--max-wait-low", 0)
 CONFIGURATIONS = {
     configuration.name: configuration
     for configuration in (
         Configuration("admission", "admission by default", ()),
-        Configuration("fifo", "queue without a bound", ("--rate", 0, "--queue-capacity", 1_000_000)),
-        Configuration("bounded", "queue of 64", ("--rate", 0, "--queue-capacity", 64)),
+        Configuration("fifo", "queue without a bound", (*NO_FORESIGHT, "--queue-capacity", 1_000_000)),
+        Configuration("bounded", "queue of 64", (*NO_FORESIGHT, "--queue-capacity", 64)),
     )
 }
 
@@ -57,7 +59,7 @@ class Workload:
     step_ms: int = 10
     sequences: int = 32
     tokens: int = 8
-    objective_ms: int = 500
+    objective_ms: int = 600  # half a second until its turn, as admission promises class realtime, and the work
     patience_ms: int = 2000
 
     def server_options(self):

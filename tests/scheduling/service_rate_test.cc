@@ -22,6 +22,8 @@ TEST(ServiceRate, MeasuresWhileWorkWaits) {
     rate.served(milliseconds(50), true, TimePoint(milliseconds(10 * i)));
 
   EXPECT_NEAR(rate.per_second(2.0), 5.0, 0.01);
+  rate.rescale(0.5);
+  EXPECT_NEAR(rate.per_second(2.0), 2.5, 0.01) << "the same work counts half";
   rate.forget();
   EXPECT_EQ(rate.per_second(2.0), 2.0);
 }
