@@ -149,9 +149,9 @@ def main():
         before = None
         if arguments.before:
             sluice_server.BINARY = arguments.before
-            before = stack.enter_context(sluice_server.serve(*options, *without_rate(arguments.before)))
+            before = stack.enter_context(sluice_server.serve(*options, *without_rate(arguments.before), patient=False))
             sluice_server.BINARY = arguments.binary
-        server = stack.enter_context(sluice_server.serve(*options, *without_rate(arguments.binary)))
+        server = stack.enter_context(sluice_server.serve(*options, *without_rate(arguments.binary), patient=False))
         figures = measure_requests(server, before, arguments.rounds, arguments.seconds, arguments.connections)
         figures["idle_cpu_percent"] = measure_idle_cpu(server, arguments.idle_seconds)
     # A fresh server: the load above has already grown the heap of the other one.

@@ -114,6 +114,7 @@ def draw(figures, folder):
         "square": "Goodput while the load is half the peak and four times of it, in turn",
     }
     svgs |= {name: over_time(figures, name, title) for name, title in titles.items() if name in figures}
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     for name, svg in svgs.items():
         (pathlib.Path(folder) / f"{name}.svg").write_text(svg)
     return [f"{name}.svg" for name in svgs]

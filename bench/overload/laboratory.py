@@ -87,7 +87,7 @@ class Laboratory:
     @contextlib.contextmanager
     def server(self, configuration):
         options = (*self.workload.server_options(), *ALL_OF_ONE_ADDRESS, *configuration.options)
-        with sluice_server.serve(*options, binary=self.binary) as server:
+        with sluice_server.serve(*options, binary=self.binary, patient=False) as server:
             yield server
 
     def offer(self, server, clients, *options, seed=0):

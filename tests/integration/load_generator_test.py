@@ -89,7 +89,7 @@ def test_who_finds_no_connection_free_waits_and_is_counted(generate):
 
 
 def test_what_has_not_ended_with_the_run_is_unfinished_and_what_is_too_much_is_dropped(generate):
-    with serve(*SLOW) as server:
+    with serve(*SLOW, "--request-timeout", "3600s") as server:
         figures = generate(
             server, "--arrivals", "burst", "--burst", 50, "--period", 0.5, "--duration", 0.9, "--requests", 40,
             "--client", "max_tokens=1000,patience_ms=0", drain=0,

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import http.client
+import json
 
 import pytest
 
@@ -60,7 +61,8 @@ def test_a_request_for_more_choices_than_the_server_can_ever_hold_is_a_bad_reque
 def test_a_stream_that_waits_in_the_queue_sends_its_head_and_comments():
     """Fifteen real seconds: balancers cut connections that are silent for a minute."""
     occupied = dict(LONG, max_tokens=1000, n=16)
-    with serve("--max-sequences", 1, "--queue-capacity", 10_000) as server, contextlib.ExitStack() as clients:
+    options = ("--max-sequences", 1, "--queue-capacity", 10_000, "--request-timeout", "3600s")
+    with serve(*options) as server, contextlib.ExitStack() as clients:
         for _ in range(60):
             clients.enter_context(Wire(server.http)).send(post(occupied))
         wait_until(lambda: server.state()["requests"]["accepted"] == 60, "all places are taken")
@@ -102,9 +104,36 @@ def test_requests_that_run_out_of_time_end_in_504_and_leave_nothing_behind(timeo
 
         answers = in_parallel(jobs)
 
-        for answer in answers:
+        late = [answer for answer in answers if answer.status == 504]
+        for answer in late:
             error = assert_error(answer, 504, "deadline_exceeded", "timeout_error")
             assert error["param"] in ("queue", "generation")
             assert answer.header("x-should-retry") == "false"
+        for answer in answers:
+            if answer not in late:  # for others waited already
+                error = assert_error(answer, 429, "queue_timeout_predicted", "rate_limit_error")
+                assert "its deadline is in" in error["message"]
         server.wait_idle()
-        assert server.state()["requests"]["deadline"] == 12
+        assert server.state()["requests"]["deadline"] == len(late) > 0
+
+
+def test_who_would_wait_too_long_is_told_so_at_once():
+    with serve("--max-sequences", 1, "--max-wait-realtime", 1) as server, contextlib.ExitStack() as clients:
+        for seed in range(3):  # from one to the next it is known how long they take
+            complete(server, **LONG | {"seed": seed})
+        expected = complete(server, **LONG)["choices"]
+        waiting = [clients.enter_context(Wire(server.http, 120)) for _ in range(60)]
+        for wire in waiting:
+            wire.send(post(LONG))
+        answers = [wire.response() for wire in waiting]
+
+        refused = [answer for answer in answers if answer.status != 200]
+        assert 1 <= len(refused) < len(answers), [answer.status for answer in answers]
+        for answer in refused:
+            error = assert_error(answer, 429, "overloaded", "rate_limit_error")
+            assert "class realtime would wait about" in error["message"]
+            assert 1 <= int(answer.header("retry-after")) <= 60
+        assert all(answer.json()["choices"] == expected for answer in answers if answer.status == 200)
+        server.wait_idle()
+        page = json.loads(request(server.management, "GET", "/admin/v1/admission")[2])
+        assert [sum(model["waiting_us"].values()) for model in page["models"]] == [0]
