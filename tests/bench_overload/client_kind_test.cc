@@ -1,6 +1,7 @@
 #include "bench/overload/client_kind.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <fstream>
@@ -9,7 +10,7 @@ namespace sluice::overload {
 namespace {
 
 std::string file_with(const std::string& text) {
-  std::string path = testing::TempDir() + "/mix.toml";
+  std::string path = testing::TempDir() + "/" + std::to_string(::getpid()) + "-mix.toml";
   std::ofstream(path) << text;
   return path;
 }

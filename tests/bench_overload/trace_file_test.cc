@@ -1,6 +1,7 @@
 #include "bench/overload/trace_file.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -16,7 +17,7 @@ std::vector<ClientKind> two_kinds() {
 }
 
 std::string file_with(const std::string& text) {
-  std::string path = testing::TempDir() + "/arrivals.csv";
+  std::string path = testing::TempDir() + "/" + std::to_string(::getpid()) + "-arrivals.csv";
   std::ofstream(path) << text;
   return path;
 }
