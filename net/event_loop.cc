@@ -15,6 +15,8 @@ namespace sluice {
 namespace {
 
 constexpr std::uint64_t kHeartbeatMs = 500;
+constexpr std::uint64_t kNanosecondsPerMs = 1'000'000;
+constexpr double kNanosecondsPerSecond = 1e9;
 /// Posts and round tasks that bring further ones are served this often before the loop looks at
 /// its sockets again.
 constexpr int kPassesMax = 8;
@@ -112,8 +114,12 @@ Result<std::unique_ptr<EventLoop::Impl>> EventLoop::Impl::start(const std::strin
   uv_check_start(&impl->round_end_,
                  [](uv_check_t* handle) { static_cast<Impl*>(handle->loop->data)->end_round(); });
   uv_timer_start(
-      &impl->heartbeat_, [](uv_timer_t*) {}, kHeartbeatMs, kHeartbeatMs);
+      &impl->heartbeat_,
+      [](uv_timer_t* timer) { static_cast<Impl*>(timer->loop->data)->on_heartbeat(); },
+      kHeartbeatMs,
+      kHeartbeatMs);
   impl->last_turn_ms_ = uv_now(&impl->uv_);
+  impl->heartbeat_due_ns_ = (uv_now(&impl->uv_) + kHeartbeatMs) * kNanosecondsPerMs;
 
   // Signals belong to the process' own thread; a write to a closed socket must not raise one here.
   sigset_t all;
@@ -188,6 +194,28 @@ void EventLoop::Impl::end_round() {
   }
 }
 
+/// libuv has armed the timer again already, for so much after the time of this round.
+void EventLoop::Impl::on_heartbeat() {
+  const std::uint64_t now = uv_hrtime();
+  const std::uint64_t due =
+      std::exchange(heartbeat_due_ns_, (uv_now(&uv_) + kHeartbeatMs) * kNanosecondsPerMs);
+  const std::uint64_t late = now - std::min(now, due);
+  const double seconds = static_cast<double>(late) / kNanosecondsPerSecond;
+  const auto bound = std::lower_bound(LoopLag::kBounds.begin(), LoopLag::kBounds.end(), seconds);
+  lag_counts_[static_cast<std::size_t>(bound - LoopLag::kBounds.begin())].fetch_add(
+      1, std::memory_order_relaxed);
+  lag_ns_.fetch_add(late, std::memory_order_relaxed);
+}
+
+LoopLag EventLoop::Impl::lag() const {
+  LoopLag lag;
+  for (std::size_t i = 0; i < lag.counts.size(); ++i)
+    lag.counts[i] = lag_counts_[i].load(std::memory_order_relaxed);
+  lag.sum_seconds =
+      static_cast<double>(lag_ns_.load(std::memory_order_relaxed)) / kNanosecondsPerSecond;
+  return lag;
+}
+
 void EventLoop::Impl::at_round_end(RoundTask* task) {
   tasks_.push_back(task);
   if (!mailbox_->in_round_) uv_async_send(&wake_up_);
@@ -252,6 +280,10 @@ TimePoint EventLoop::now() const {
 
 TimePoint EventLoop::last_turn() const {
   return impl_->last_turn();
+}
+
+LoopLag EventLoop::lag() const {
+  return impl_->lag();
 }
 
 }  // namespace sluice

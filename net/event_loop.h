@@ -4,11 +4,24 @@
 #include "base/clock.h"
 #include "base/result.h"
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
 namespace sluice {
+
+/// How late a loop has done what was due, since its start: a timer of its own tells, twice a
+/// second.
+struct LoopLag {
+  /// Upper bounds, in seconds; one more counts what was later than all of them.
+  static constexpr std::array kBounds{.0005, .001, .005, .01, .05, .1, .5, 1.};
+
+  std::array<std::uint64_t, kBounds.size() + 1> counts{};
+  double sum_seconds = 0;
+};
 
 /// Owns a thread that runs a libuv loop. Everything that lives on the loop is touched on its thread
 /// only.
@@ -40,6 +53,7 @@ class EventLoop {
   /// When the loop last turned (it turns at least every 500 ms when idle). Any thread: for
   /// liveness.
   [[nodiscard]] TimePoint last_turn() const;
+  [[nodiscard]] LoopLag lag() const;  ///< Any thread.
 
   class Impl;
   [[nodiscard]] Impl& impl() { return *impl_; }  ///< For net's own bodies.

@@ -93,6 +93,8 @@ void HttpConnection::start_reading() {
       [](uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
         auto* connection = static_cast<HttpConnection*>(stream->data);
         if (size > 0) {
+          connection->home_->shared().bytes_in.fetch_add(static_cast<std::uint64_t>(size),
+                                                         std::memory_order_relaxed);
           connection->on_bytes({buffer->base, static_cast<std::size_t>(size)});
         } else if (size < 0) {
           connection->on_end(size == UV_EOF);
@@ -494,6 +496,7 @@ void HttpConnection::flush() {
     const int taken = uv_try_write(stream(&socket_), &buffer, 1);
     if (taken < 0 && taken != UV_EAGAIN) return close();
     const std::size_t size = taken > 0 ? static_cast<std::size_t>(taken) : 0;
+    home_->shared().bytes_out.fetch_add(size, std::memory_order_relaxed);
     if (size == out_.size()) {
       out_.clear();
       if (out_.capacity() > kKeptBytes) release(out_);
@@ -525,6 +528,7 @@ void HttpConnection::on_sent(int status) {
   if (state_ == State::closed) return;
   if (status != 0) return close();
   sent_ += slice_;
+  home_->shared().bytes_out.fetch_add(slice_, std::memory_order_relaxed);
   if (sent_ < sending_.size()) {
     send_slice();
     return note_progress();

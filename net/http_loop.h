@@ -40,6 +40,8 @@ struct HttpListenerState {
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> refused{0};
   std::atomic<std::size_t> idle{0};  ///< connections that wait for their next request
+  std::atomic<std::uint64_t> bytes_in{0};
+  std::atomic<std::uint64_t> bytes_out{0};
   /// All loops of the listener, to be reached from each of them. Set before the first connection.
   std::vector<std::pair<std::shared_ptr<LoopMailbox>, std::weak_ptr<HttpLoop>>> loops;
 

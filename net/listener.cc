@@ -82,7 +82,12 @@ class Listener final : public HttpListener {
   [[nodiscard]] ListenAddress address() const override { return address_; }
 
   [[nodiscard]] ListenerStats stats() const override {
-    return {shared_->connections.load(), shared_->accepted.load(), shared_->refused.load()};
+    return {shared_->connections.load(),
+            shared_->accepted.load(),
+            shared_->refused.load(),
+            shared_->idle.load(),
+            shared_->bytes_in.load(),
+            shared_->bytes_out.load()};
   }
 
   void drain() override {
@@ -114,6 +119,16 @@ class Listener final : public HttpListener {
 };
 
 }  // namespace
+
+ListenerStats& ListenerStats::operator+=(const ListenerStats& other) {
+  connections += other.connections;
+  accepted += other.accepted;
+  refused += other.refused;
+  idle += other.idle;
+  bytes_in += other.bytes_in;
+  bytes_out += other.bytes_out;
+  return *this;
+}
 
 Result<std::unique_ptr<HttpListener>> HttpListener::open(const ListenAddress& address,
                                                          const std::vector<EventLoop*>& loops,

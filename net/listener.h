@@ -31,7 +31,12 @@ void separate_families(std::vector<ListenAddress>& addresses);
 struct ListenerStats {
   std::size_t connections = 0;  ///< open now
   std::uint64_t accepted = 0;
-  std::uint64_t refused = 0;  ///< over a limit
+  std::uint64_t refused = 0;    ///< over a limit
+  std::size_t idle = 0;         ///< of `connections`: they wait for a request
+  std::uint64_t bytes_in = 0;   ///< read from clients
+  std::uint64_t bytes_out = 0;  ///< taken by the system for clients
+
+  ListenerStats& operator+=(const ListenerStats& other);
 };
 
 /// One port, served by one listening socket a loop (SO_REUSEPORT); a connection belongs to the loop

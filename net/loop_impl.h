@@ -60,6 +60,7 @@ class EventLoop::Impl {
   [[nodiscard]] TimePoint last_turn() const {
     return TimePoint(std::chrono::milliseconds(last_turn_ms_.load(std::memory_order_relaxed)));
   }
+  [[nodiscard]] LoopLag lag() const;
   [[nodiscard]] char* read_buffer() { return read_buffer_.get(); }
 
   /// On the loop's thread. The task must live until it ran; it is run once however often it is
@@ -74,6 +75,7 @@ class EventLoop::Impl {
   Impl();
   void run(const std::string& name);
   void end_round();
+  void on_heartbeat();
   void stop();
 
   uv_loop_t uv_{};
@@ -91,6 +93,9 @@ class EventLoop::Impl {
   bool stopping_ = false;
   bool stopped_ = false;
   std::atomic<std::uint64_t> last_turn_ms_{0};
+  std::uint64_t heartbeat_due_ns_ = 0;
+  std::array<std::atomic<std::uint64_t>, LoopLag::kBounds.size() + 1> lag_counts_{};
+  std::atomic<std::uint64_t> lag_ns_{0};  ///< of all heartbeats together
   std::thread thread_;
 };
 

@@ -133,6 +133,27 @@ TEST(EventLoop, TurnsWhileItIsIdleSoThatLivenessCanBeSeen) {
   EXPECT_GT(loop->last_turn(), before);
 }
 
+TEST(EventLoop, CountsHowLateItIsWhenItIsHeldUp) {
+  auto loop = start();
+  const SystemClock clock;
+  const auto deadline = clock.now() + std::chrono::seconds(20);
+  auto late = [&loop] {
+    const LoopLag lag = loop->lag();
+    return std::pair(lag.counts[6] + lag.counts[7] + lag.counts[8], lag.sum_seconds);
+  };
+
+  loop->post([&clock, end = clock.now() + milliseconds(800)] {
+    while (clock.now() < end)
+      std::this_thread::yield();
+  });
+  while (late().first == 0 && clock.now() < deadline)
+    std::this_thread::yield();
+
+  EXPECT_EQ(LoopLag::kBounds[5], .1);
+  EXPECT_GE(late().first, 1U);
+  EXPECT_GT(late().second, .1);
+}
+
 TEST(EventLoop, StopsWithTimersArmedAndDropsLaterWork) {
   auto loop = start();
   Box<int> ran;

@@ -75,6 +75,25 @@ TEST(HttpConnection, StaysOpenFromRequestToRequest) {
   EXPECT_EQ(server.listener().stats().accepted, 1U);
 }
 
+TEST(HttpConnection, CountsTheBytesOfBothWaysAndWhoIsIdle) {
+  HttpServer server;
+  server.start();
+  auto client = server.connect();
+  const SystemClock clock;
+  const auto deadline = clock.now() + std::chrono::seconds(20);
+
+  client.send(kGet);
+  const std::size_t body = client.receive_response().body.size();
+  // The client may have its answer before the loop hears that the system has taken it.
+  while (server.listener().stats().bytes_out == 0 && clock.now() < deadline)
+    std::this_thread::yield();
+
+  const ListenerStats stats = server.listener().stats();
+  EXPECT_EQ(stats.idle, 1U);
+  EXPECT_EQ(stats.bytes_in, std::string_view(kGet).size());
+  EXPECT_GT(stats.bytes_out, body + 100) << "the head counts, too";
+}
+
 TEST(HttpConnection, ReadsARequestThatArrivesByteByByte) {
   HttpServer server;
   server.start();
