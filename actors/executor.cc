@@ -254,6 +254,7 @@ class Executor : public caf::event_based_actor {
     status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
     status_.restarts += again ? 1 : 0;
+    status_.restarts_by_cause[static_cast<std::size_t>(cause)] += again ? 1 : 0;
     publish();  // before anybody hears of it and asks
     tell_breaker(LaneDied{status_.lane, worker_, why, verdict.kind});
     YIELD_POINT("executor.worker_gone");
@@ -484,8 +485,8 @@ class Executor : public caf::event_based_actor {
     note_weights(ready);
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
     credit_ = {ready.slots, ready.blocks};
-    status_.take(ready);
     TimePoint now = front_->clock->now();
+    status_.take(ready, now);
     restarts_.healthy(now);
     vocabulary_ = ready.vocabulary;
     step_times_.begin_worker();

@@ -36,7 +36,10 @@ void LaneBoard::update_breaker(LaneId lane, const BreakerStatus& breaker, TimePo
   std::lock_guard guard(mutex_);
   BreakerStatus& known = lanes_[lane].breaker;
   auto shut_since = known.shut_since;
+  auto entered = known.entered;
+  if (known.state != breaker.state) entered[static_cast<std::size_t>(breaker.state)] += 1;
   known = breaker;
+  known.entered = entered;
   if (breaker.weight <= 0) known.shut_since = shut_since.value_or(now);
 }
 

@@ -1,20 +1,12 @@
 // What the end of a worker means: for its lane, for its breaker, and for what ran in it.
 #pragma once
 
+#include "actors/lane_status.h"
 #include "actors/messages.h"
 
 #include <cstdint>
 
 namespace sluice {
-
-/// Why a worker ends.
-enum class EndCause : std::uint8_t {
-  inside,    ///< maybe by something that ran in it: a crash, a hang
-  link,      ///< what it said was damaged, or it did not start: no request can cause that
-  outside,   ///< somebody's signal, to end it or to stop it
-  planned,   ///< we were asked to replace it, by somebody whom the lane failed
-  recycled,  ///< we replace it, and the lane has not failed anybody
-};
 
 /// The judgement of one end.
 struct EndVerdict {

@@ -22,14 +22,17 @@ std::string_view to_string(LaneStatus::State state) {
   return "unknown";
 }
 
-void LaneStatus::take(const wire::Ready& ready) {
+void LaneStatus::take(const wire::Ready& ready, TimePoint now) {
   state = State::ready;
+  ready_since = now;
+  load_time = now - started;
   load_failed = false;
   phase.clear();
   level = ready.level;
   weights = ready.fingerprint;
   slots = ready.slots;
   blocks = blocks_free = ready.blocks;
+  block_tokens = ready.block_tokens;
 }
 
 void LaneStatus::take(const wire::Heartbeat& beat) {

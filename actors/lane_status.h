@@ -7,6 +7,8 @@
 #include "supervision/quarantine.h"
 #include "worker/protocol.h"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +18,17 @@ namespace sluice {
 
 /// The supervisor's path of a lane's actors.
 std::string lane_path(LaneId lane);
+
+/// Why a worker ends.
+enum class EndCause : std::uint8_t {
+  inside,    ///< maybe by something that ran in it: a crash, a hang
+  link,      ///< what it said was damaged, or it did not start: no request can cause that
+  outside,   ///< somebody's signal, to end it or to stop it
+  planned,   ///< we were asked to replace it, by somebody whom the lane failed
+  recycled,  ///< we replace it, and the lane has not failed anybody
+};
+inline constexpr std::array<std::string_view, 5> kEndCauseNames{
+    "inside", "link", "outside", "planned", "recycled"};
 
 /// What an operator has told a breaker: nothing passes.
 struct BreakerHold {
@@ -34,6 +47,8 @@ struct BreakerStatus {
   std::optional<BreakerHold> held;      ///< by an operator; the breaker's next life keeps to it
   TimePoint since;                      ///< when the state was entered
   std::optional<TimePoint> shut_since;  ///< when the weight became 0; kept by the board
+  /// How often each state was entered; kept by the board, as the breaker has several lives.
+  std::array<std::uint64_t, CircuitBreaker::kStates> entered{};
 };
 
 /// How one lane is.
@@ -47,14 +62,19 @@ struct LaneStatus {
   std::int64_t pid = 0;
   std::uint64_t incarnation = 0;  ///< workers started so far
   std::uint64_t restarts = 0;     ///< workers lost and replaced
-  std::string last_exit;          ///< why the last worker ended
-  std::string doubt;              ///< what the watchdog suspects it of; empty: nothing
-  bool load_failed = false;       ///< the last worker said itself that it cannot load the model
-  std::string level;              ///< which kernels compute
-  std::uint64_t weights = 0;      ///< fingerprint of what the last worker that was ready runs
-  TimePoint started;              ///< when the last worker was
+  /// The same by EndCause.
+  std::array<std::uint64_t, kEndCauseNames.size()> restarts_by_cause{};
+  std::string last_exit;      ///< why the last worker ended
+  std::string doubt;          ///< what the watchdog suspects it of; empty: nothing
+  bool load_failed = false;   ///< the last worker said itself that it cannot load the model
+  std::string level;          ///< which kernels compute
+  std::uint64_t weights = 0;  ///< fingerprint of what the last worker that was ready runs
+  TimePoint started;          ///< when the last worker was
+  TimePoint ready_since;      ///< when a worker was ready last; zero: none ever
+  Duration load_time{};       ///< what that one took from its start
   std::uint32_t slots = 0;
   std::uint32_t blocks = 0;
+  std::uint32_t block_tokens = 0;
   std::uint32_t running = 0;  ///< by the worker's own account
   std::uint32_t waiting = 0;
   std::uint32_t paused = 0;  ///< sequences whose readers are behind
@@ -75,7 +95,7 @@ struct LaneStatus {
   BreakerStatus breaker;  ///< written by `update_breaker` alone
 
   /// What its worker says of itself: at the beginning, and with every heartbeat.
-  void take(const wire::Ready& ready);
+  void take(const wire::Ready& ready, TimePoint now);
   void take(const wire::Heartbeat& beat);
   /// It has no worker any more.
   ///   why  it ended

@@ -54,6 +54,7 @@ class ByteBudget : public std::enable_shared_from_this<ByteBudget> {
 
   /// The most a single request can ever have.
   [[nodiscard]] std::uint64_t largest() const { return limit_of(options_.small + 1); }
+  [[nodiscard]] std::uint64_t total() const { return options_.total; }
   [[nodiscard]] std::uint64_t used() const;
   /// Requests that were refused for want of room, and bodies that had to give way.
   [[nodiscard]] std::uint64_t refused() const;

@@ -23,7 +23,7 @@ void LogSink::sink_it_(const spdlog::details::log_msg& message) {
     std::string gap =
         fmt::format("{}[{} lines were dropped: nobody read the log]\n", cut_ ? "\n" : "", dropped_);
     if (!write(gap)) {
-      ++dropped_;
+      drop();
       return;
     }
     dropped_ = 0;
@@ -32,7 +32,12 @@ void LogSink::sink_it_(const spdlog::details::log_msg& message) {
   // What files and clients say may stand in it.
   std::string text = shown_text({line.data(), line.size()});
   if (!below_.empty()) text = std::string(kClearLine) + text + below_;
-  if (!write(text)) ++dropped_;
+  if (!write(text)) drop();
+}
+
+void LogSink::drop() {
+  ++dropped_;
+  dropped_in_all_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void LogSink::keep_below(std::string_view line) {

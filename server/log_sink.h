@@ -3,6 +3,7 @@
 
 #include <spdlog/sinks/base_sink.h>
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -23,15 +24,23 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
   /// line ends, and no longer than the terminal is wide.
   void keep_below(std::string_view line);
 
+  /// Lines that were dropped so far. Waits for nobody.
+  [[nodiscard]] std::uint64_t dropped() const {
+    return dropped_in_all_.load(std::memory_order_relaxed);
+  }
+
  private:
   void sink_it_(const spdlog::details::log_msg& message) override;
   void flush_() override {}
   bool write(std::string_view text);
 
   int descriptor_;
+  void drop();
+
   std::uint64_t dropped_ = 0;  ///< since a line was taken
-  bool cut_ = false;           ///< the last line was not taken whole
-  std::string below_;          ///< the line that is kept below
+  std::atomic<std::uint64_t> dropped_in_all_{0};
+  bool cut_ = false;   ///< the last line was not taken whole
+  std::string below_;  ///< the line that is kept below
 };
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include "base/random.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -50,6 +51,7 @@ struct CircuitBreakerOptions {
 class CircuitBreaker {
  public:
   enum class State : std::uint8_t { closed, open, probing, ramping, forced_open };
+  static constexpr std::size_t kStates = 5;
   /// Why a worker is gone.
   enum class Down : std::uint8_t {
     fatal,    ///< exit, hang, sticky error, broken link: the lane's own fault

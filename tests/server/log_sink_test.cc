@@ -75,6 +75,7 @@ TEST_F(LogSinkTest, DropsWhatNobodyReadsAndSaysHowMuch) {
   std::string kept = read();
   std::size_t lines = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), '\n'));
   EXPECT_LT(lines, 500U);
+  EXPECT_EQ(sink->dropped(), 500 - lines);
 
   logger->info("read again");
 
