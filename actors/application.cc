@@ -4,6 +4,7 @@
 #include "actors/batcher.h"
 #include "actors/breaker.h"
 #include "actors/executor.h"
+#include "actors/front_metrics.h"
 #include "actors/messages.h"
 #include "actors/prober.h"
 #include "actors/pulse.h"
@@ -83,6 +84,7 @@ std::shared_ptr<Front> make_front(Front::Options options,
   };
   front->options = std::move(options);
   front->clock = std::move(clock);
+  front->metrics = std::make_shared<FrontMetrics>(front->clock);
   front->random = random;
   front->launcher = std::move(launcher);
   front->tree = std::make_shared<Tree>(std::move(random), log);
@@ -133,6 +135,7 @@ void add_model(Front& front,
                const WorkerSpec& spec) {
   // The tables stand under the paths that make_tree gives these actors.
   std::string place = "root/scheduling/model." + model->name;
+  model->metrics = &front.metrics->add_model(model->name);
   model->queue = {"queue." + model->name, front.tree->leases(place + "/queue")};
   model->batcher = {"batcher." + model->name, front.tree->leases(place + "/batcher")};
   for (std::uint32_t i = 0; i < lanes; ++i) {

@@ -38,6 +38,9 @@
 
 namespace sluice {
 
+class FrontMetrics;
+struct ModelMetrics;
+
 /// A model the front serves. Immutable but for the atomics.
 struct ServedModel {
   std::string name;  ///< its public name
@@ -56,6 +59,7 @@ struct ServedModel {
   std::atomic<std::size_t> unplaced{0};
   /// Tokens that the KV cache of the lane that became ready last can hold; 0: not known yet.
   std::atomic<std::uint64_t> kv_tokens{0};
+  ModelMetrics* metrics = nullptr;  ///< from `add_model` on never null
 
   /// Somebody waits for a place on a lane.
   [[nodiscard]] bool is_waited_for() const { return queued > 0 || unplaced > 0; }
@@ -157,6 +161,7 @@ struct Front {
   LaneBoard lanes;
   PulseMark pulse;
   FrontCounters counters;
+  std::shared_ptr<FrontMetrics> metrics;  ///< never null
   StartBucket start_bucket;
   std::unique_ptr<Quotas> quotas;         ///< what tenants may use; never null
   OutputLengths lengths;                  ///< of answers that have ended

@@ -1,6 +1,8 @@
 #include "actors/gateway.h"
 
+#include "actors/front_metrics.h"
 #include "actors/intake.h"
+#include "actors/metrics_page.h"
 #include "actors/operator.h"
 #include "actors/probes.h"
 #include "api/allowance_fields.h"
@@ -10,6 +12,8 @@
 #include "api/router.h"
 #include "api/status_bodies.h"
 #include "base/utf8.h"
+
+#include <caf/actor_system.hpp>
 
 #include <utility>
 #include <variant>
@@ -22,10 +26,12 @@ class Gateway final : public HttpHandler {
  public:
   ///   intake  null on a listener where nothing is generated
   Gateway(Listener listener,
+          const caf::actor_system& system,
           std::shared_ptr<Front> front,
           std::shared_ptr<const GatewayOptions> options,
           std::unique_ptr<Intake> intake)
       : listener_(listener),
+        system_(system),
         front_(std::move(front)),
         options_(std::move(options)),
         intake_(std::move(intake)),
@@ -34,13 +40,16 @@ class Gateway final : public HttpHandler {
 
   std::optional<HttpResponse> on_head(const HttpRequest& request) override {
     auto checked = check(request);
-    if (auto* error = std::get_if<ApiError>(&checked))
+    if (auto* error = std::get_if<ApiError>(&checked)) {
+      count_refusal(request, rule_of(request), *error);
       return to_response(*error, request_id(request));
+    }
     const auto& pass = std::get<HeadPass>(checked);
     const RouteMatch& match = pass.match;
     if (!match.rule || !match.rule->generates || match.options) return std::nullopt;
     auto refused = front_->draining ? std::optional(errors::draining()) : refuse(pass.client);
     if (!refused) return std::nullopt;
+    count_refusal(request, match.rule, *refused);
     HttpResponse response = to_response(*refused, request_id(request));
     if (has_rates(pass.client)) tell_allowances(*front_, *pass.client.tenant, response);
     return response;
@@ -50,12 +59,16 @@ class Gateway final : public HttpHandler {
     auto checked = check(request);
     std::string id = request_id(request);
     if (auto* error = std::get_if<ApiError>(&checked)) {
+      count_refusal(request, rule_of(request), *error);
       exchange->respond(to_response(*error, id));
       return;
     }
     auto& pass = std::get<HeadPass>(checked);
+    RequestMeter meter(*front_->metrics, pass.match.rule, request.method, request.received);
     if (pass.match.options || !pass.match.rule) {
-      exchange->respond(options_response(pass.match, id));
+      HttpResponse response = options_response(pass.match, id);
+      meter.end({response.status, EndReason::stop});
+      exchange->respond(std::move(response));
       return;
     }
     Route route = pass.match.rule->route;
@@ -71,13 +84,17 @@ class Gateway final : public HttpHandler {
                     std::move(request),
                     std::move(pass.client.tenant),
                     std::move(id),
-                    std::move(exchange));
+                    std::move(exchange),
+                    std::move(meter));
     } else {
-      exchange->respond(answer(route, pass.match.id, request.body, id));
+      HttpResponse response = answer(route, pass.match.id, request.body, id);
+      meter.end({response.status, EndReason::stop});
+      exchange->respond(std::move(response));
     }
   }
 
   HttpResponse on_fault(const HttpFault& fault) override {
+    front_->metrics->count_fault(listener_, fault.code);
     return to_response(fault, choose_request_id(fault.request_id, *front_->random));
   }
 
@@ -85,6 +102,20 @@ class Gateway final : public HttpHandler {
   [[nodiscard]] std::variant<HeadPass, ApiError> check(const HttpRequest& request) const {
     const auto& keys = listener_ == Listener::data ? options_->keys : options_->admin_keys;
     return check_head(listener_, request, *keys->get(), options_->body_bytes_max);
+  }
+
+  /// Of a request that failed the check, which may have been for want of a route.
+  [[nodiscard]] const RouteRule* rule_of(const HttpRequest& request) const {
+    auto route = find_route(listener_, request.method, request.path);
+    const auto* match = std::get_if<RouteMatch>(&route);
+    return match ? match->rule : nullptr;
+  }
+
+  void count_refusal(const HttpRequest& request,
+                     const RouteRule* rule,
+                     const ApiError& error) const {
+    RequestMeter(*front_->metrics, rule, request.method, request.received)
+        .end(RequestEnd::of(error));
   }
 
   /// What is refused whatever the body says costs nobody a look at it.
@@ -130,6 +161,8 @@ class Gateway final : public HttpHandler {
         return probes_.ready(id);
       case Route::version:
         return probes_.version(id);
+      case Route::metrics:
+        return metrics_response(*front_, *options_, system_.metrics(), id);
       case Route::workers:
         return probes_.workers(id);
       case Route::breakers:
@@ -178,6 +211,7 @@ class Gateway final : public HttpHandler {
   }
 
   Listener listener_;
+  const caf::actor_system& system_;
   std::shared_ptr<Front> front_;
   std::shared_ptr<const GatewayOptions> options_;
   std::unique_ptr<Intake> intake_;
@@ -193,13 +227,15 @@ std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           WorkPool& pool) {
   auto intake = std::make_unique<Intake>(system, front, options->limits, pool);
   return std::make_unique<Gateway>(
-      Listener::data, std::move(front), std::move(options), std::move(intake));
+      Listener::data, system, std::move(front), std::move(options), std::move(intake));
 }
 
 std::unique_ptr<HttpHandler> make_management_gateway(
-    std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options) {
+    caf::actor_system& system,
+    std::shared_ptr<Front> front,
+    std::shared_ptr<const GatewayOptions> options) {
   return std::make_unique<Gateway>(
-      Listener::management, std::move(front), std::move(options), nullptr);
+      Listener::management, system, std::move(front), std::move(options), nullptr);
 }
 
 }  // namespace sluice

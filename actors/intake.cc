@@ -44,13 +44,15 @@ std::size_t text_bytes(const std::vector<Prompt>& prompts) {
 
 /// One request on its way to a session.
 struct Intake::Pending {
-  explicit Pending(Front& its_front) : front(its_front) {}
+  Pending(Front& its_front, RequestMeter its_meter)
+      : front(its_front), meter(std::move(its_meter)) {}
   Pending(Pending&&) = default;
   ~Pending() {
     if (in_background()) front.counters.reading -= 1;
   }
 
   Front& front;
+  RequestMeter meter;
   Route route = Route::completions;
   HttpRequest http;
   std::shared_ptr<const Tenant> tenant;
@@ -64,15 +66,23 @@ struct Intake::Pending {
 
   [[nodiscard]] bool in_background() const { return gone != nullptr; }
   [[nodiscard]] bool is_forgotten() const { return gone && *gone; }
-  void refuse(const ApiError& error) const { exchange->respond(to_response(error, id)); }
+  void refuse(const ApiError& error) {
+    meter.end(RequestEnd::of(error));
+    exchange->respond(to_response(error, id));
+  }
+  void answer(std::string body) {
+    meter.end({});
+    exchange->respond(json_response(200, std::move(body), id));
+  }
 };
 
 void Intake::take(Route route,
                   HttpRequest request,
                   std::shared_ptr<const Tenant> tenant,
                   std::string id,
-                  std::shared_ptr<HttpExchange> exchange) {
-  Pending pending(*front_);
+                  std::shared_ptr<HttpExchange> exchange,
+                  RequestMeter meter) {
+  Pending pending(*front_, std::move(meter));
   pending.arrival = front_->clock->now();
   pending.route = route;
   pending.http = std::move(request);
@@ -125,6 +135,7 @@ void Intake::read_generation(Pending& pending) const {
     return;
   }
   pending.request = std::get<OpenAiRequest>(std::move(parsed));
+  front_->metrics->count_ignored(pending.request.form.ignored_params);
   if (is_refused(pending)) return;
   std::size_t bytes = text_bytes(pending.request.prompts);
   if (bytes <= kTokenizedAtOnce) {
@@ -147,6 +158,7 @@ bool Intake::find_model(Pending& pending, const std::optional<std::string>& name
 bool Intake::is_refused(Pending& pending) const {
   if (!find_model(pending, pending.request.model)) return true;
   const ServedModel& model = *pending.model;
+  pending.meter.read(*model.metrics, pending.request.priority_class);
   if (front_->lanes.ready(model.name) > 0) return false;
   if (front_->lanes.all_quarantined(model.name)) {
     Duration wait = front_->lanes.until_trial(model.name, front_->clock->now());
@@ -198,7 +210,8 @@ void Intake::start(Pending& pending, std::optional<GenerationPlan> plan) const {
                  std::move(plan),
                  std::move(pending.http.memory),
                  pending.arrival,
-                 std::move(pending.tenant)},
+                 std::move(pending.tenant),
+                 std::move(pending.meter)},
                 std::move(answer));
 }
 
@@ -234,7 +247,7 @@ void Intake::tokenize(Pending& pending) const {
     return;
   }
   const auto& tokens = std::get<TokenizedPrompt>(tokenized).tokens;
-  pending.exchange->respond(json_response(200, tokenize_body(tokens, model.context()), pending.id));
+  pending.answer(tokenize_body(tokens, model.context()));
 }
 
 void Intake::detokenize(Pending& pending) const {
@@ -251,8 +264,7 @@ void Intake::detokenize(Pending& pending) const {
     pending.refuse(*error);
     return;
   }
-  std::string text = card.tokenizer->decode(request.tokens, false);
-  pending.exchange->respond(json_response(200, detokenize_body(text), pending.id));
+  pending.answer(detokenize_body(card.tokenizer->decode(request.tokens, false)));
 }
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/front.h"
+#include "actors/front_metrics.h"
 #include "actors/generation_plan.h"
 #include "api/keys.h"
 #include "api/openai.h"
@@ -31,11 +32,13 @@ class Intake {
   ///   route   that of a completion, a chat, tokenize or detokenize
   ///   tenant  who asks; null: nobody who is known
   ///   id      of the request, as its answer names it
+  ///   meter   of the request
   void take(Route route,
             HttpRequest request,
             std::shared_ptr<const Tenant> tenant,
             std::string id,
-            std::shared_ptr<HttpExchange> exchange);
+            std::shared_ptr<HttpExchange> exchange,
+            RequestMeter meter = {});
 
  private:
   struct Pending;

@@ -1,5 +1,6 @@
 #include "actors/pulse.h"
 
+#include "actors/front_metrics.h"
 #include "actors/thrown.h"
 
 #include <caf/event_based_actor.hpp>
@@ -64,10 +65,12 @@ class Pulse : public caf::event_based_actor {
     bool waiting = false;     ///< for its answer
     bool stuck = false;
     TimePoint since;  ///< when it was asked
+    Histogram* answers = nullptr;
   };
 
   void add(std::string role) {
     Target target;
+    target.answers = &front_->metrics->actor_answers(role.substr(0, role.find('.')));
     target.role = std::move(role);
     targets_.push_back(std::move(target));
   }
@@ -106,6 +109,7 @@ class Pulse : public caf::event_based_actor {
     if (!target.waiting || target.asked != pong.number) return;
     TimePoint now = front_->clock->now();
     front_->pulse.waited(now - target.since, now);
+    target.answers->observe(std::chrono::duration<double>(now - target.since).count());
     if (target.stuck)
       spdlog::warn("{} answers again, after {} ms", target.role, age(target, front_->clock->now()));
     settle(target);

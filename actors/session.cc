@@ -1,6 +1,7 @@
 #include "actors/session.h"
 
 #include "actors/hand_over.h"
+#include "actors/session_meter.h"
 #include "actors/stream_credit.h"
 #include "admission/poison.h"
 #include "api/answer_writer.h"
@@ -41,6 +42,7 @@ struct SequenceState {
   TimePoint failed_at = {};          ///< last, by itself
   std::string failure = {};          ///< why
   std::optional<LaneId> avoid = {};  ///< where it failed last
+  SessionMeter::OfChoice measured = {};
 };
 
 class Session : public caf::event_based_actor {
@@ -58,7 +60,13 @@ class Session : public caf::event_based_actor {
         plan_(std::move(start.plan)),
         memory_(std::move(start.memory)),
         answer_(std::move(answer)),
-        arrival_(start.arrival) {
+        arrival_(start.arrival),
+        meter_(*front_->metrics,
+               *model_->metrics,
+               request_.priority_class,
+               request_.stream,
+               arrival_,
+               std::move(start.meter)) {
     front_->counters.sessions += 1;
     // A handler that throws ends this session, and on_exit gives the client its one answer.
     set_exception_handler([this](std::exception_ptr& thrown) -> caf::error {
@@ -106,8 +114,9 @@ class Session : public caf::event_based_actor {
       front_->record(trace::Settled{number_, used_tokens()});
       front_->quotas->settle(number_, used_tokens());
     }
-    if (!answer_->ended()) answer_->error(errors::internal_error(request_.request_id));
+    if (!answer_->ended()) tell_error(errors::internal_error(request_.request_id));
     for (SequenceState& sequence : sequences_) {
+      meter_.move(sequence.measured, SessionMeter::Place::nowhere);
       YIELD_POINT("session.drop");
       end_retry(sequence);
       if (!sequence.choice.finished()) {
@@ -138,7 +147,7 @@ class Session : public caf::event_based_actor {
       auto planned = plan_generation(
           request_, model_->card, model_->context(), model_->default_max_tokens, *front_->random);
       if (auto* error = std::get_if<ApiError>(&planned)) {
-        answer_->error(*error);
+        tell_error(*error);
         return false;
       }
       plan_ = std::get<GenerationPlan>(std::move(planned));
@@ -147,13 +156,12 @@ class Session : public caf::event_based_actor {
     const GenerationPlan plan = *std::exchange(plan_, std::nullopt);
     std::vector<Prompt>().swap(request_.prompts);
     if (memory_ && !memory_->resize(plan.bytes())) {
-      answer_->error(
-          errors::overloaded(1, "The prompts of other requests fill the memory there is."));
+      tell_error(errors::overloaded(1, "The prompts of other requests fill the memory there is."));
       return false;
     }
     if (is_refused_as_poison(plan)) {
       front_->counters.poisoned += 1;
-      answer_->error(errors::poison_request());
+      tell_error(errors::poison_request());
       return false;
     }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
@@ -196,6 +204,7 @@ class Session : public caf::event_based_actor {
           caf::anon_send(session, ClientWritable{});
       });
     }
+    meter_.begin(sequences_.size(), plan.plans.front()->max_tokens, plan.prompt_tokens);
     submit();
     return true;
   }
@@ -218,6 +227,7 @@ class Session : public caf::event_based_actor {
       Epoch replaces = why == trace::Why::first ? 0 : sequence.epoch - 1;
       front_->record(trace::Offered{number_, sequence.id, sequence.epoch, why, replaces});
       record_grant(sequence);
+      meter_.move(sequence.measured, SessionMeter::Place::waiting);
       submit.works.push_back(work(sequence));
     }
     std::vector<Work> lease_only(1);
@@ -292,6 +302,7 @@ class Session : public caf::event_based_actor {
     }
     sequence->lane = running.lane;
     entered_ = true;
+    meter_.move(sequence->measured, SessionMeter::Place::running);
     tell_grant(*sequence);
     watch_pause(*sequence);
   }
@@ -325,6 +336,7 @@ class Session : public caf::event_based_actor {
     // Tokens behind a stop string are not taken and do not count.
     const std::vector<TokenId>& emitted = sequence->choice.emitted();
     usage_.completion_tokens += emitted.size() - output.first_index;
+    meter_.take(sequence->measured, emitted.size() - output.first_index);
     if (front_->trace) {
       front_->record(trace::Emitted{
           sequence->id,
@@ -334,13 +346,18 @@ class Session : public caf::event_based_actor {
           sequence->choice.finished()});
     }
     end_retry(*sequence);
-    if (sequence->choice.finished()) sequence->fence->close();
+    if (sequence->choice.finished()) {
+      sequence->fence->close();
+      meter_.move(sequence->measured, SessionMeter::Place::nowhere);
+      if (has_delta && delta_.finish_reason == "length") meter_.reach_length();
+    }
     if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
     if (has_delta) answer_->delta(delta_, usage_, all_finished());
     if (all_finished()) {
       complete();
     } else {
       grant_more(*sequence);
+      if (is_paused(*sequence)) meter_.paused();
       watch_pause(*sequence);
     }
   }
@@ -366,9 +383,14 @@ class Session : public caf::event_based_actor {
       offer_again(sequence, {number_, sequence.id, 0, trace::Why::reader_back});
   }
 
-  /// It pauses when it has given what it was granted. Its place on the lane is not for ever.
+  /// It has given what it was granted.
+  [[nodiscard]] bool is_paused(const SequenceState& sequence) const {
+    return credit_ && !sequence.choice.finished() && reported(sequence) >= sequence.granted;
+  }
+
+  /// Its place on the lane is not for ever.
   void watch_pause(const SequenceState& sequence) {
-    if (!credit_ || sequence.choice.finished() || reported(sequence) < sequence.granted) return;
+    if (!is_paused(sequence)) return;
     delayed_send(this,
                  front_->options.pause_patience,
                  StillPaused{sequence.id, sequence.epoch, sequence.granted});
@@ -388,6 +410,7 @@ class Session : public caf::event_based_actor {
     drop_on(*sequence->lane, sequence->id, sequence->epoch);
     sequence->fence->advance(++sequence->epoch);
     sequence->lane.reset();
+    meter_.move(sequence->measured, SessionMeter::Place::nowhere);
     sequence->resumed = sequence->parked = true;
   }
 
@@ -545,6 +568,8 @@ class Session : public caf::event_based_actor {
     sequence.resumed = sequence.resumed || sequence.lane.has_value();
     sequence.lane.reset();
     front_->counters.resumed += 1;
+    meter_.offered_again(static_cast<std::size_t>(offered.why));
+    meter_.move(sequence.measured, SessionMeter::Place::waiting);
     offered.epoch = sequence.epoch;
     front_->record(offered);
     hand_over(front_->tree->registry(),
@@ -625,6 +650,7 @@ class Session : public caf::event_based_actor {
                  again = TryAgain{sequence.id, sequence.epoch}] {
       if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, again);
     };
+    meter_.move(sequence.measured, SessionMeter::Place::nowhere);
     bool waited = std::exchange(sequence.retrying, true);
     std::uint32_t active = front_->retries.begin(sequence.id, running, std::move(wake));
     sequence.waits = active == 0;
@@ -689,6 +715,10 @@ class Session : public caf::event_based_actor {
   }
 
   void complete(trace::Outcome outcome = trace::Outcome::completed) {
+    if (outcome == trace::Outcome::completed)
+      meter_.complete();
+    else
+      meter_.finish({200, EndReason::deadline});
     answer_->done(usage_);
     outcome_ = outcome;
     if (outcome == trace::Outcome::completed) front_->counters.completed += 1;
@@ -716,6 +746,7 @@ class Session : public caf::event_based_actor {
 
   void on_client_gone() {
     answer_->abandon();
+    meter_.finish({kClientGone, EndReason::cancelled});
     outcome_ = trace::Outcome::cancelled;
     front_->counters.cancelled += 1;
     quit();
@@ -729,9 +760,14 @@ class Session : public caf::event_based_actor {
 
   void fail(const ApiError& error, trace::Outcome outcome = trace::Outcome::error) {
     outcome_ = outcome;
-    answer_->error(error);
+    tell_error(error);
     front_->counters.failed += 1;
     quit();
+  }
+
+  void tell_error(const ApiError& error) {
+    meter_.finish(RequestEnd::of(error));
+    answer_->error(error);
   }
 
   // --- letting go
@@ -775,6 +811,7 @@ class Session : public caf::event_based_actor {
   bool refused_ = false;       ///< never accepted
   bool entered_ = false;       ///< some sequence has been seen to run
   std::uint64_t weights_ = 0;  ///< that have computed what there is; 0: nothing yet
+  SessionMeter meter_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/front.h"
+#include "actors/front_metrics.h"
 #include "actors/generation_plan.h"
 #include "api/answer_writer.h"
 #include "api/request.h"
@@ -19,6 +20,7 @@ struct SessionStart {
   std::shared_ptr<BodyShare> memory;   ///< of the prompts; null: nobody counts it
   TimePoint arrival;                   ///< of the request
   std::shared_ptr<const Tenant> tenant = nullptr;  ///< who asks; null: nobody who is known
+  RequestMeter meter = {};                         ///< of the request
 };
 
 /// Starts the session of a validated request and returns at once. It turns the prompts into tokens,

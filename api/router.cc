@@ -24,6 +24,7 @@ constexpr RouteRule kRoutes[] = {
     {Route::health, "GET", "/health", L::both, S::open},
     {Route::ready, "GET", "/ready", L::both, S::open},
     {Route::version, "GET", "/version", L::both, S::open},
+    {Route::metrics, "GET", "/metrics", L::management, S::open},
     {Route::workers, "GET", "/admin/v1/workers", L::management, S::key},
     {Route::breakers, "GET", "/admin/v1/breakers", L::management, S::key},
     {Route::admission, "GET", "/admin/v1/admission", L::management, S::key},

@@ -24,6 +24,7 @@ enum class Route : std::uint8_t {
   health,
   ready,
   version,
+  metrics,
   workers,
   breakers,
   admission,

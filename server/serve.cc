@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <ctime>
 #include <exception>
@@ -77,7 +78,9 @@ class EndsAtOnce {
 /// The whole server. Members are destroyed in the reverse order of need.
 class Server {
  public:
-  explicit Server(const ServeOptions& options) : options_(options) {}
+  ///   log  where the log goes
+  Server(const ServeOptions& options, std::shared_ptr<const LogSink> log)
+      : options_(options), log_(std::move(log)) {}
 
   /// Nothing is served yet when this returns; the workers are loading.
   std::optional<StartError> start() {
@@ -141,12 +144,8 @@ class Server {
   /// Of all data addresses together.
   [[nodiscard]] ListenerStats clients() const {
     ListenerStats all;
-    for (const auto& listener : data_) {
-      const ListenerStats one = listener->stats();
-      all.connections += one.connections;
-      all.accepted += one.accepted;
-      all.refused += one.refused;
-    }
+    for (const auto& listener : data_)
+      all += listener->stats();
     return all;
   }
 
@@ -160,8 +159,13 @@ class Server {
     auto management = reread_keys("--admin-keys", options_.admin_keys_file, *admin_keys_->get());
     for (const auto* file : {&data, &management})
       if (!*file) spdlog::error("the keys stay as they are: {}", file->error().message);
-    if (!data || !management) return;
+    if (!data || !management) {
+      reloads_failed_ += 1;
+      return;
+    }
     put_keys(*data, *management);
+    reloads_ += 1;
+    reloaded_at_ = unix_seconds();
     spdlog::info("the files of keys have been read again: {} keys of {} tenants, {} of operators",
                  data->keys.size(),
                  data->tenants.size(),
@@ -228,6 +232,28 @@ class Server {
       return StartError{ExitCode::internal, std::string(kCannotGoOn)};
     config_ = sluice::make_actor_config(threads);
     return std::nullopt;
+  }
+
+  [[nodiscard]] double unix_seconds() const {
+    return std::chrono::duration<double>(clock_->wall().time_since_epoch()).count();
+  }
+
+  /// For the metrics, on the management loop: nothing before both ports are open.
+  [[nodiscard]] std::optional<ServerFigures> figures() const {
+    if (!is_open_.load(std::memory_order_acquire)) return std::nullopt;
+    ServerFigures all;
+    all.data = clients();
+    all.management = management_->stats();
+    all.body_memory_used = body_budget_->used();
+    all.body_memory_limit = body_budget_->total();
+    all.bodies_refused = body_budget_->refused();
+    all.bodies_gave_way = body_budget_->gave_way();
+    all.faults_injected = fault_points_ ? fault_points_->fired() : 0;
+    all.log_dropped = log_->dropped();
+    all.reloads = reloads_;
+    all.reloads_failed = reloads_failed_;
+    all.reloaded_at = reloaded_at_;
+    return all;
   }
 
   void put_keys(const KeysFile& data, const KeysFile& management) {
@@ -388,6 +414,7 @@ class Server {
     gateway->version = kVersion;
     gateway->git = kGitCommit;
     gateway->build = kBuildType;
+    gateway->figures = [this] { return figures(); };
     std::vector<EventLoop*> loops;
     for (const auto& loop : data_loops_) {
       gateway->loops.emplace_back("data-" + std::to_string(loops.size()), loop.get());
@@ -396,7 +423,7 @@ class Server {
     gateway->loops.emplace_back("workers", worker_loop_.get());
     pool_ = make_work_pool({});
     gateway_ = make_gateway(*system_, front_, gateway, *pool_);
-    management_gateway_ = make_management_gateway(front_, gateway);
+    management_gateway_ = make_management_gateway(*system_, front_, gateway);
     HttpOptions http;
     http.server_name = std::string("sluice/") + kVersion;
     http.body_bytes_max = options_.body_bytes_max;
@@ -410,7 +437,10 @@ class Server {
     if (error) return error;
     management_ = std::move(opened.front());
     http.body_memory = make_body_memory(body_budget_, clock_);
-    return open_all(data, loops, http, *gateway_, data_);
+    error = open_all(data, loops, http, *gateway_, data_);
+    reloaded_at_ = unix_seconds();
+    is_open_.store(!error, std::memory_order_release);
+    return error;
   }
 
   /// A listener for each address, with its own guard before the shared handler.
@@ -432,6 +462,11 @@ class Server {
   }
 
   ServeOptions options_;
+  std::shared_ptr<const LogSink> log_;
+  std::atomic<bool> is_open_{false};  ///< both ports: from then on the listeners stay to the end
+  std::atomic<std::uint64_t> reloads_{0};
+  std::atomic<std::uint64_t> reloads_failed_{0};
+  std::atomic<double> reloaded_at_{0};  ///< Unix seconds: the last time that the keys were read
   std::optional<FaultPoints> fault_points_;
   std::shared_ptr<CurrentKeys> keys_;
   std::shared_ptr<CurrentKeys> admin_keys_;
@@ -625,7 +660,7 @@ int serve(const ServeOptions& options) {
   auto sink = std::make_shared<LogSink>(STDERR_FILENO);
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("sluice", sink));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
-  Server server(options);
+  Server server(options, sink);
   auto error = [&server] {
     SaysWhyItEnds says;
     return server.start();

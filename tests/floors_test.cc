@@ -28,6 +28,7 @@ const std::map<std::string, int, std::less<>> kFloors = {
     {"admission", 2},
     {"scheduling", 2},
     {"trace", 2},
+    {"metrics", 2},
     {"kernels", 3},
     {"models", 4},
     {"engine", 5},

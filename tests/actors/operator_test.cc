@@ -21,7 +21,8 @@ using State = CircuitBreaker::State;
 class OperatorTest : public FrontWorld {
  protected:
   OperatorTest()
-      : FrontWorld(2), gateway(make_management_gateway(front, std::make_shared<GatewayOptions>())) {
+      : FrontWorld(2),
+        gateway(make_management_gateway(system, front, std::make_shared<GatewayOptions>())) {
     bring_up();
     keeper = launcher->alive().at(1);
   }
@@ -97,7 +98,7 @@ TEST_F(OperatorTest, TakesOrdersOnlyFromWhoeverHasAKeyOnceThereIsOne) {
   ASSERT_TRUE(keys);
   auto options = std::make_shared<GatewayOptions>();
   options->admin_keys->replace(*std::move(keys));
-  gateway = make_management_gateway(front, options);
+  gateway = make_management_gateway(system, front, options);
 
   for (const char* order :
        {"workers/0/restart", "workers/0/revive", "breakers/0/force-open", "breakers/0/reset"})

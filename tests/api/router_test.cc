@@ -45,6 +45,7 @@ TEST(Router, FindsEveryRoute) {
   EXPECT_EQ(route_of("GET", "/health"), Route::health);
   EXPECT_EQ(route_of("GET", "/ready"), Route::ready);
   EXPECT_EQ(route_of("GET", "/version"), Route::version);
+  EXPECT_EQ(route_of("GET", "/metrics", Listener::management), Route::metrics);
 }
 
 TEST(Router, ServesProbesOnBothListenersAndNothingElse) {
@@ -158,7 +159,8 @@ TEST(Router, ShortensLongPathsInItsMessages) {
 
 TEST(Router, NeedsAKeyForAllButAnExplicitFew) {
   for (const RouteRule& rule : route_table()) {
-    bool open = rule.path == "/health" || rule.path == "/ready" || rule.path == "/version";
+    bool open = rule.path == "/health" || rule.path == "/ready" || rule.path == "/version" ||
+                rule.path == "/metrics";
     EXPECT_EQ(rule.scope == Scope::open, open) << rule.path;
   }
 }
