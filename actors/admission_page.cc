@@ -79,6 +79,7 @@ void write_model(ObjectWriter& object, const std::shared_ptr<ServedModel>& model
   object.number("row_us", std::llround(costs.row_us));
   object.number("token_us", std::llround(costs.token_us));
   object.number("done_us_per_second", std::llround(1e6 * model->waits.per_second()));
+  object.number("starved", model->starved.load());
   ObjectWriter waiting(object.member("waiting_us"));
   for (std::size_t i = 0; i < kPriorityClassNames.size(); ++i)
     waiting.number(kPriorityClassNames[i], us(model->waits.waiting(i)));

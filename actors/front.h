@@ -52,6 +52,8 @@ struct ServedModel {
   std::vector<LaneId> lanes;
   ModelWeights weights;  ///< that its lanes run
   WaitBoard waits;       ///< for its lanes
+  /// Times that a class lacked more of the lanes than the order of waiting work allows: never.
+  std::atomic<std::uint64_t> starved{0};
   /// Sequences its lanes can run at once, as the batcher sees them.
   std::atomic<std::size_t> slots{0};
   /// Sequences that wait for one of those: in the queue, and in the batcher.

@@ -11,6 +11,7 @@
 #include "scheduling/service_rate.h"
 #include "scheduling/waiting_order.h"
 #include <caf/event_based_actor.hpp>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cmath>
@@ -275,7 +276,13 @@ class Queue : public caf::event_based_actor {
     });
   }
 
-  void publish() const { model_->queued.store(works_.size(), std::memory_order_relaxed); }
+  void publish() {
+    model_->queued.store(works_.size(), std::memory_order_relaxed);
+    if (std::uint64_t starved = order_.starved(); starved != starved_) {
+      model_->starved += starved - std::exchange(starved_, starved);
+      spdlog::error("model {}: a class that waits has had too little of the lanes", model_->name);
+    }
+  }
 
   /// Says how fast what waits is worked off. What lanes seem to need changes with every step; only
   /// when it has changed for good is everything counted by it.
@@ -338,6 +345,7 @@ class Queue : public caf::event_based_actor {
   WaitBoard::Costs costs_;           ///< by which what waits is counted
   ServiceRate rate_;                 ///< at which it is worked off
   double capacity_ = 0.0;            ///< of the lanes, when it was measured
+  std::uint64_t starved_ = 0;        ///< of `order_`, that was told
 };
 
 }  // namespace

@@ -116,7 +116,6 @@ class Session : public caf::event_based_actor {
     }
     if (!answer_->ended()) tell_error(errors::internal_error(request_.request_id));
     for (SequenceState& sequence : sequences_) {
-      meter_.move(sequence.measured, SessionMeter::Place::nowhere);
       YIELD_POINT("session.drop");
       end_retry(sequence);
       if (!sequence.choice.finished()) {
@@ -131,6 +130,8 @@ class Session : public caf::event_based_actor {
       YIELD_POINT("session.ended");
       front_->tell(front_->admission.role, Ended{number_});
     }
+    for (SequenceState& sequence : sequences_)
+      meter_.move(sequence.measured, SessionMeter::Place::nowhere);
     front_->counters.sessions -= 1;
     answer_.reset();
     sequences_.clear();
@@ -301,8 +302,8 @@ class Session : public caf::event_based_actor {
       return;
     }
     sequence->lane = running.lane;
-    entered_ = true;
     meter_.move(sequence->measured, SessionMeter::Place::running);
+    entered_ = true;
     tell_grant(*sequence);
     watch_pause(*sequence);
   }

@@ -745,6 +745,8 @@ std::string World::unrest() {
     if (gate != recorder_->gates.end() && !gate->second.closed)
       return "the breaker of " + name + " is not closed";
   }
+  for (const auto& model : models_)
+    if (model->starved > 0) return "a class of model " + model->name + " has starved";
   if (std::size_t inside = front_->quotas->inside(); inside > 0)
     return std::to_string(inside) + " claims are not settled";
   for (const auto& [lane, number] : recorder_->probes)
