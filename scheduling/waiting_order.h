@@ -27,8 +27,8 @@ namespace sluice {
 ///   key = arrival − W · e / max(cost, e) + W · priority / 100       W `ageing`, e `reference`
 ///
 /// It does not change while a sequence waits, and nobody overtakes another of its tenant and class
-/// who arrived earlier by more than `overtaking_max`: 2 W, and W for each 100 that its priority is
-/// better. So nobody starves: a class of weight w, while it waits, gets w of every `sum` of the
+/// who arrived earlier by more than `overtaking_max`: W, and W more for each 100 that its priority
+/// is better. So nobody starves: a class of weight w, while it waits, gets w of every `sum` of the
 /// lanes' time but for `slack`, which is checked at run time (`starved`).
 ///
 /// Without a bound of its own: what enters was let in by admission, which has one. Pure; owner: the
@@ -75,7 +75,6 @@ class WaitingOrder {
   /// Takes an item out, wherever it stands. False: it does not wait here.
   bool remove(SequenceId id);
 
-  [[nodiscard]] bool contains(SequenceId id) const { return where_.contains(id); }
   [[nodiscard]] std::size_t size() const { return where_.size(); }
   [[nodiscard]] bool empty() const { return where_.empty(); }
   [[nodiscard]] std::size_t size(std::size_t class_index) const {
