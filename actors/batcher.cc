@@ -8,6 +8,7 @@
 #include "base/fault_point.h"
 #include "base/yield_point.h"
 
+#include "scheduling/core_demand.h"
 #include <caf/event_based_actor.hpp>
 
 #include <algorithm>
@@ -47,9 +48,7 @@ class Batcher : public caf::event_based_actor {
         [this](const LaneUp& up) { on_lane_up(up); },
         [this](const LaneDown& down) { on_lane_down(down.lane, down.final); },
         [this](const LaneGate& gate) { on_lane_gate(gate); },
-        [this](const LanePace& pace) {
-          lanes_.set_pace(pace.lane, {pace.step_base_us, pace.step_per_row_us});
-        },
+        [this](const LanePace& pace) { on_lane_pace(pace); },
         [this](const Cleared& cleared) { on_cleared(cleared); },
         [this](const Released& released) { on_released(released); },
         [this](const Drop& drop) { on_drop(drop); },
@@ -67,6 +66,7 @@ class Batcher : public caf::event_based_actor {
  private:
   void on_batch(Batch& batch) {
     FAULT_POINT("batcher.batch");
+    set_reserve();
     if (batch.queue >= asked_) {
       asked_ = batch.queue;
       batches_ = batch.number;
@@ -105,7 +105,9 @@ class Batcher : public caf::event_based_actor {
     BatchAssembly::Place place{work.id, work.epoch};
     if (auto lane = lanes_.lane_of(place)) return lane;
     if (!work.lane || ward_.aside().contains(*work.lane)) return std::nullopt;
-    LaneRooms::Need need{.blocks = work.blocks, .weights = work.weights};
+    LaneRooms::Need need = need_of(work, lanes_.rooms(), newest());
+    need.blocks = work.blocks;
+    need.weights = work.weights;
     return lanes_.assign_to(*work.lane, place, need) ? work.lane : std::nullopt;
   }
 
@@ -133,6 +135,12 @@ class Batcher : public caf::event_based_actor {
     publish_slots();
     assign();
     pull();
+  }
+
+  void on_lane_pace(const LanePace& pace) {
+    if (pace.step_base_us > 0)
+      lanes_.set_pace(pace.lane, {pace.step_base_us, pace.step_per_row_us});
+    if (lanes_.set_limits(pace.lane, pace.limit, pace.closed_from)) pull();
   }
 
   void on_lane_gate(const LaneGate& gate) {
@@ -325,6 +333,7 @@ class Batcher : public caf::event_based_actor {
 
   /// Tells the queue what the lanes can take now.
   void pull() {
+    set_reserve();
     auto queue = front_->tree->registry().find(model_->queue.role);
     if (!queue) return;
     if (queue->incarnation > asked_) {
@@ -338,7 +347,13 @@ class Batcher : public caf::event_based_actor {
                         ward_.aside(),
                         newest(),
                         all_are_known(),
-                        no_lane_is_left()});
+                        no_lane_is_left(),
+                        demand_.is_low()});
+  }
+
+  void set_reserve() {
+    demand_.set(lanes_.rooms().core_share(), front_->clock->now());
+    lanes_.set_reserve(reserve_of(*front_->quotas, demand_.is_low()));
   }
 
   void publish_waiting() const {
@@ -352,6 +367,7 @@ class Batcher : public caf::event_based_actor {
   std::shared_ptr<ServedModel> model_;
   Incarnation life_;
   BatchAssembly lanes_;
+  CoreDemand demand_;
   Ward ward_;                            ///< which suspect runs when
   std::map<SequenceId, Work> suspects_;  ///< those that wait for their trial
   std::set<LaneId> lost_;                ///< lanes that nobody is to wait for

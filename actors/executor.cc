@@ -1,6 +1,7 @@
 #include "actors/executor.h"
 
 #include "actors/lane_end.h"
+#include "actors/lane_load.h"
 #include "actors/lane_work.h"
 #include "actors/link_mailbox.h"
 #include "actors/pulse.h"
@@ -50,6 +51,7 @@ class Executor : public caf::event_based_actor {
                    front_->options.lane_restarts_max,
                    front_->options.lane_restarts_period,
                    front_->options.quarantine}),
+        load_(front_->options.stream_pace),
         work_(front_, lane, life_.leases) {
     status_.lane = lane;
     status_.model = model_->name;
@@ -74,6 +76,7 @@ class Executor : public caf::event_based_actor {
         [this](Assign& assign) { on_assign(assign.works); },
         [this](const Drop& drop) { on_drop(drop); },
         [this](const Grant& grant) { on_grant(grant); },
+        [this](const MakeRoom& make) { on_make_room(make); },
         [this](FromWorker& from) {
           if (from.life != worker_life_) return;
           watchdog_.heard(front_->clock->now());
@@ -398,7 +401,11 @@ class Executor : public caf::event_based_actor {
       evidence_.generation = gate_.generation;
       tell_breaker(std::exchange(evidence_, {}));
     }
-    if (now - paced_ >= kPaceEvery) tell_pace(now);
+    if (now - paced_ >= kPaceEvery) {
+      paced_ = now;
+      if (auto alone = step_times_.predicted(1)) load_.update(work_, *alone);
+      tell_pace();
+    }
     retire_if_outdated();
     if (link_) end_drain();
     if (link_ || corpse_) watch_later(work_.size() == 0);
@@ -425,10 +432,13 @@ class Executor : public caf::event_based_actor {
     publish();
   }
 
-  void tell_pace(TimePoint now) {
-    paced_ = now;
-    if (auto pace = step_times_.pace(credit_.slots))
-      tell_batcher(LanePace{status_.lane, pace->base_us, pace->per_row_us});
+  void tell_pace() {
+    auto pace = step_times_.pace(credit_.slots).value_or(StepTimes::Pace{});
+    told_ = load_.limits();
+    status_.limit = told_.sequences;
+    status_.pace = load_.pace();
+    tell_batcher(
+        LanePace{status_.lane, pace.base_us, pace.per_row_us, told_.sequences, told_.closed_from});
   }
 
   // --- the gate ---------------------------------------------------------------------------------
@@ -490,6 +500,8 @@ class Executor : public caf::event_based_actor {
     restarts_.healthy(now);
     vocabulary_ = ready.vocabulary;
     step_times_.begin_worker();
+    load_.begin(credit_);
+    told_ = load_.limits();
     watchdog_.begin(now);
     leaks_.begin(now);
     evidence_ = {};
@@ -549,6 +561,10 @@ class Executor : public caf::event_based_actor {
       evidence_.steps += 1;
       evidence_.slow += slow ? 1 : 0;
     }
+    std::uint64_t count = 0;
+    for (const SequenceOutput& output : tokens.outputs)
+      count += output.tokens.size();
+    load_.step(std::chrono::microseconds(tokens.step_us), count);
     std::vector<BatchAssembly::Place> released;
     std::vector<SequenceId> cleared;
     for (SequenceOutput& output : tokens.outputs) {
@@ -631,6 +647,15 @@ class Executor : public caf::event_based_actor {
       return;
     }
     if (commands_.heard_all()) start_held_back();
+    relieve();
+  }
+
+  /// Less urgent work gives way while KV blocks run short.
+  void relieve() {
+    if (status_.state != LaneStatus::State::ready) return;
+    load_.look(status_.blocks_free, status_.preemptions, work_);
+    preempt(load_.relieve(work_, front_->clock->now()));
+    if (load_.limits() != told_) tell_pace();
   }
 
   /// Replaces a worker that leaks while it still serves well. The model's lanes one after the
@@ -806,6 +831,21 @@ class Executor : public caf::event_based_actor {
     link_->send(std::move(message));
   }
 
+  void on_make_room(const MakeRoom& make) {
+    if (make.lane == status_.lane && status_.state == LaneStatus::State::ready)
+      preempt(load_.make_room(work_, make.wish));
+  }
+
+  /// Their sessions offer them again; what they had computed is computed again.
+  void preempt(const std::vector<SequenceId>& victims) {
+    for (SequenceId id : victims) {
+      Epoch epoch = *work_.epoch_of(id);
+      caf::actor session = work_.find(id, epoch)->session;
+      let_go(id);
+      caf::anon_send(session, Preempted{id, epoch, status_.lane});
+    }
+  }
+
   void on_grant(const Grant& grant) {
     LaneWork::Held* held = work_.find(grant.id, grant.epoch);
     if (!held || grant.granted <= held->granted) return;
@@ -821,7 +861,7 @@ class Executor : public caf::event_based_actor {
       tell_batcher(LaneDown{status_.lane, true});
     } else if (peer.role == model_->batcher.role && status_.state == LaneStatus::State::ready) {
       announce_lane();
-      tell_pace(front_->clock->now());
+      tell_pace();
     } else if (peer.role == Front::breaker_role(status_.lane) &&
                status_.state == LaneStatus::State::ready) {
       tell_breaker(serves_);
@@ -894,6 +934,8 @@ class Executor : public caf::event_based_actor {
   bool watched_idle_ = false;  ///< it is due late, for the worker has nothing to do
   LeakBudget leaks_;
   TimePoint paced_{};
+  LaneLoad load_;
+  LaneLoad::Limits told_;  ///< to the batcher, last
   LaneWork work_;
 };
 

@@ -21,6 +21,7 @@
 #include "trace/event.h"
 #include "worker/link.h"
 
+#include "scheduling/stream_pace_limit.h"
 #include "scheduling/wait_board.h"
 #include <caf/send.hpp>
 
@@ -144,6 +145,7 @@ struct Front {
     /// After so long a paused sequence leaves its place to whoever waits for one.
     Duration pause_patience = std::chrono::seconds(2);
     CircuitBreakerOptions breaker;
+    StreamPaceLimit::Options stream_pace;                ///< of each lane
     Duration pulse = std::chrono::milliseconds(250);     ///< between two beats; zero: no pulse
     Duration pulse_alarm = std::chrono::seconds(1);      ///< for the answer of an actor
     Duration outage_patience = std::chrono::seconds(5);  ///< of a model, while new ones may wait

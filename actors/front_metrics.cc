@@ -16,8 +16,8 @@ constexpr std::array<std::string_view, 5> kActorNames{
 constexpr std::array<std::string_view, 5> kMethodNames{"GET", "HEAD", "POST", "OPTIONS", kOther};
 constexpr std::array<std::string_view, 5> kStatusClassNames{"1xx", "2xx", "3xx", "4xx", "5xx"};
 /// By trace::Why.
-constexpr std::array<std::string_view, 5> kWhyNames{
-    "first", "holder_lost", "lane_lost", "retry", "reader_back"};
+constexpr std::array<std::string_view, 6> kWhyNames{
+    "first", "holder_lost", "lane_lost", "retry", "reader_back", "preempted"};
 /// What net's gates, limits and time-outs say.
 constexpr std::array<std::string_view, 8> kFaultCodes{"headers_too_large",
                                                       "http_version_unsupported",

@@ -108,7 +108,7 @@ struct ModelMetrics {
   Counter& wasted_by_cancel;
   Counter& wasted_by_deadline;
   Counter& wasted_by_error;
-  std::array<Counter*, 5> resumed{};  ///< by trace::Why; null of `first`
+  std::array<Counter*, 6> resumed{};  ///< by trace::Why; null of `first`
 };
 
 /// All that is counted where it happens. What others keep anyway (lanes, buckets, listeners) is not

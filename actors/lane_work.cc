@@ -25,6 +25,11 @@ void LaneWork::take(const Work& work) {
                      work.session,
                      work.fence,
                      work.blocks,
+                     work.owner(),
+                     work.preempted,
+                     static_cast<std::uint32_t>(work.plan->prompt.size()),
+                     work.plan->max_tokens,
+                     ++taken_,
                      work.probe,
                      work.suspicion,
                      work.suspicion > 0,
@@ -153,9 +158,40 @@ std::optional<SequenceId> LaneWork::probe() const {
 std::vector<BatchAssembly::Held> LaneWork::of_users() const {
   std::vector<BatchAssembly::Held> users;
   for (const auto& [id, held] : held_) {
-    if (!held.probe) users.push_back({{id, held.epoch}, held.blocks});
+    if (!held.probe) users.push_back({{id, held.epoch}, held.blocks, held.owner});
   }
   return users;
+}
+
+KvPressure::Running LaneWork::by_class() const {
+  KvPressure::Running running{};
+  for (const auto& [id, held] : held_)
+    if (!held.probe) ++running[held.owner.class_index];
+  return running;
+}
+
+std::uint32_t LaneWork::blocks() const {
+  std::uint32_t blocks = 0;
+  for (const auto& [id, held] : held_)
+    if (!held.probe) blocks += held.blocks;
+  return blocks;
+}
+
+std::vector<Preemption::Candidate> LaneWork::candidates() const {
+  std::vector<Preemption::Candidate> running;
+  for (const auto& [id, held] : held_) {
+    if (held.probe || !held.started || held.on_trial) continue;
+    std::uint32_t generated = held.reported - held.prompt_reported;
+    running.push_back({id,
+                       held.owner,
+                       held.blocks,
+                       held.prompt_size + generated,
+                       generated,
+                       held.generated_max,
+                       held.preempted,
+                       held.number});
+  }
+  return running;
 }
 
 std::vector<SequenceId> LaneWork::unwanted() const {

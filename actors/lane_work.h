@@ -5,6 +5,9 @@
 #include "actors/messages.h"
 #include "supervision/lease_table.h"
 
+#include "scheduling/kv_pressure.h"
+#include "scheduling/preemption.h"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,6 +25,11 @@ class LaneWork {
     caf::actor session;
     std::shared_ptr<const Fence> fence;
     std::uint32_t blocks = 0;
+    LaneRooms::Owner owner = {};
+    std::uint32_t preempted = 0;      ///< times, of its request
+    std::uint32_t prompt_size = 0;    ///< tokens
+    std::uint32_t generated_max = 0;  ///< likewise
+    std::uint64_t number = 0;         ///< in the order in which the lane took them
     bool probe = false;
     std::uint32_t suspicion = 0;  ///< workers that ended with it
     bool on_trial = false;        ///< suspected, and not cleared of that
@@ -77,6 +85,12 @@ class LaneWork {
   [[nodiscard]] std::vector<SequenceId> unwanted() const;
   /// What runs on trial.
   [[nodiscard]] std::vector<SequenceId> on_trial() const;
+  /// Of users, by class.
+  [[nodiscard]] KvPressure::Running by_class() const;
+  /// KV blocks reserved for users.
+  [[nodiscard]] std::uint32_t blocks() const;
+  /// What runs for users and is not on trial.
+  [[nodiscard]] std::vector<Preemption::Candidate> candidates() const;
   /// How many sequences have a place for users, and in all.
   [[nodiscard]] std::uint32_t users() const { return users_; }
   [[nodiscard]] std::size_t size() const { return held_.size(); }
@@ -92,6 +106,7 @@ class LaneWork {
   std::shared_ptr<LeaseTable> leases_;
   std::unordered_map<SequenceId, Held> held_;
   std::uint32_t users_ = 0;  ///< of `held_`, without probes
+  std::uint64_t taken_ = 0;  ///< so far
 };
 
 }  // namespace sluice

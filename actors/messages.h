@@ -20,6 +20,7 @@
 
 #include "scheduling/batch_assembly.h"
 #include "scheduling/lane_rooms.h"
+#include "scheduling/preemption.h"
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/type_id.hpp>
@@ -56,9 +57,12 @@ struct Work {
   TimePoint deadline = TimePoint::max();
   std::uint32_t tenant = UINT32_MAX;  ///< its number; that of nobody
   std::uint32_t tenant_weight = 1;
-  std::uint32_t expected = 0;  ///< tokens it will probably generate, in all
-  Duration cost{};             ///< of a lane's time, as it is counted among those that wait
-  bool counted = false;        ///< there, by admission; else the queue does it
+  bool core = false;            ///< its tenant may use what is kept for the core API
+  bool may_be_shed = false;     ///< if it would come too late, for then it is of no use to anybody
+  std::uint32_t preempted = 0;  ///< times that it has given its place on a lane to others
+  std::uint32_t expected = 0;   ///< tokens it will probably generate, in all
+  Duration cost{};              ///< of a lane's time, as it is counted among those that wait
+  bool counted = false;         ///< there, by admission; else the queue does it
   // Set by the queue, or for suspects by the batcher.
   std::optional<LaneId> lane;  ///< it is to run there
   std::uint32_t blocks = 0;    ///< KV blocks reserved for it there
@@ -66,6 +70,7 @@ struct Work {
   /// False: its session has ended, or offers the sequence under a newer epoch. Whoever takes, holds
   /// or passes on such work lets go of it, without a word.
   [[nodiscard]] bool is_wanted() const { return !fence || fence->admits(epoch); }
+  [[nodiscard]] LaneRooms::Owner owner() const { return {class_index, core}; }
   /// Tokens whose keys and values it needs now.
   [[nodiscard]] std::size_t known_tokens() const {
     return plan->prompt.size() + (emitted ? emitted->size() : 0);
@@ -158,10 +163,11 @@ struct Pull {
   std::uint64_t queue = 0;    ///< the incarnation that is asked
   std::uint64_t batches = 0;  ///< of that one, which are counted in `rooms` already
   LaneRooms rooms;
-  std::set<LaneId> aside;     ///< for suspects only
-  std::uint64_t newest = 0;   ///< weights of what begins now; 0: any
-  bool all_known = false;     ///< no lane is on its way that might bring other weights
-  bool none_is_left = false;  ///< no lane of the model is left, nor will one come
+  std::set<LaneId> aside;          ///< for suspects only
+  std::uint64_t newest = 0;        ///< weights of what begins now; 0: any
+  bool all_known = false;          ///< no lane is on its way that might bring other weights
+  bool none_is_left = false;       ///< no lane of the model is left, nor will one come
+  bool core_needs_little = false;  ///< the core API has used little of the lanes lately
 };
 /// Queue to batcher: work for the lanes it names, and suspects, which find theirs in the ward.
 struct Batch {
@@ -199,11 +205,18 @@ struct Cleared {
   LaneId lane;
   std::vector<SequenceId> ids;
 };
-/// Executor to batcher, about once a second: how long its steps take.
+/// Executor to batcher, about once a second: how long its steps take, and what it may run.
 struct LanePace {
   LaneId lane;
-  double step_base_us = 0;     ///< of a step with one row
+  double step_base_us = 0;     ///< of a step with one row; 0: none is known yet
   double step_per_row_us = 0;  ///< more for each further row
+  std::uint32_t limit = 0;     ///< sequences at once, of its slots
+  std::uint8_t closed_from = LaneRooms::kOpenToAll;  ///< class of which nothing begins there
+};
+/// Queue to executor: more urgent work waits, and the lane is to let go of some that is less so.
+struct MakeRoom {
+  LaneId lane;
+  Preemption::Wish wish;
 };
 
 // --- executor, queue → session -----------------------------------------------------------------
@@ -230,6 +243,18 @@ struct LaneLost {
   bool alone = false;          ///< nothing else ran there
   std::uint32_t together = 0;  ///< sequences blamed for this end
   std::uint64_t worker = 0;    ///< which of the lane's workers
+};
+/// The sequence has given its place on the lane to more urgent ones; it is to be offered again.
+struct Preempted {
+  SequenceId id;
+  Epoch epoch = 0;
+  LaneId lane;
+};
+/// Queue to session: the sequence is given up, for it would come too late.
+struct Shed {
+  SequenceId id;
+  Epoch epoch = 0;
+  std::string why;  ///< a sentence for its client
 };
 /// The sequence cannot go on.
 struct SequenceFailed {
@@ -436,6 +461,9 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::Grant))
   CAF_ADD_TYPE_ID(sluice, (sluice::StillPaused))
   CAF_ADD_TYPE_ID(sluice, (sluice::SayGate))
+  CAF_ADD_TYPE_ID(sluice, (sluice::MakeRoom))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Preempted))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Shed))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -489,3 +517,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::ResetBreaker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::LaneDraining)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Grant)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::SayGate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::MakeRoom)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Preempted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Shed)

@@ -131,6 +131,9 @@ HttpResponse Probes::workers(const std::string& request_id) const {
     object.number("threads", lane.threads);
     object.number("compute_threads", lane.compute_threads);
     object.number("compute_lost_permille", lane.compute_lost_permille);
+    object.number("limit", lane.limit);
+    object.number("pace_us",
+                  std::chrono::duration_cast<std::chrono::microseconds>(lane.pace).count());
     object.text("doubt", lane.doubt);
     write_breaker(object.member("breaker"), lane.breaker, now);
   });

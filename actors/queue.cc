@@ -8,15 +8,19 @@
 #include "base/yield_point.h"
 
 #include "scheduling/lane_reservations.h"
+#include "scheduling/preemption.h"
 #include "scheduling/service_rate.h"
+#include "scheduling/standing_queue.h"
 #include "scheduling/waiting_order.h"
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <deque>
 #include <iterator>
+#include <map>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -26,6 +30,11 @@ namespace {
 
 /// How many in order are tried that no lane has room for, before the rest has to wait as well.
 constexpr std::size_t kLooksMax = 32;
+/// So long the most urgent of those who wait does so before less urgent work gives way to it: a
+/// fifth of what it may wait at most by default. Until then places become free by themselves.
+constexpr Duration kPatience = std::chrono::milliseconds(100);
+/// Sequences that are asked to give way at once.
+constexpr std::uint32_t kVictimsMax = 8;
 
 class Queue : public caf::event_based_actor {
  public:
@@ -59,6 +68,11 @@ class Queue : public caf::event_based_actor {
           on_drop(drop);
           publish();
         },
+        [this](Tick) {
+          ticking_ = false;
+          feed();
+          publish();
+        },
         answers_pulse(),
         [this](const PeerUp& peer) {
           if (peer.role == model_->queue.role && peer.incarnation == life_.number) {
@@ -73,6 +87,7 @@ class Queue : public caf::event_based_actor {
           if (peer.role != model_->batcher.role) return;
           lanes_ = {};
           given_.clear();
+          asked_.clear();
         },
     };
   }
@@ -87,6 +102,7 @@ class Queue : public caf::event_based_actor {
   /// Work that waits, and how often it was passed since no lane has room for it.
   struct Waiting {
     Work work;
+    TimePoint since;  ///< it came here
     std::uint32_t passed = 0;
   };
   /// A place that the batcher did not know of when it last spoke.
@@ -94,6 +110,7 @@ class Queue : public caf::event_based_actor {
     std::uint64_t batch = 0;
     LaneId lane;
     std::uint32_t blocks = 0;
+    LaneRooms::Owner owner = {};
   };
 
   void on_enqueue(Work work) {
@@ -108,9 +125,7 @@ class Queue : public caf::event_based_actor {
     auto known = works_.find(work.id);
     if (known != works_.end()) {
       if (known->second.work.epoch >= work.epoch) return leaves(work, counted);
-      order_.remove(work.id);
-      leaves(known->second.work);
-      works_.erase(known);
+      forget(known);
     }
     if (!counted) {
       // It has not come through admission, for it had been let in before.
@@ -125,8 +140,11 @@ class Queue : public caf::event_based_actor {
       give(suspects);
       return;
     }
-    CHECK(order_.push(item_of(work)));
-    works_.emplace(work.id, Waiting{std::move(work)});
+    WaitingOrder::Item item = item_of(work);
+    CHECK(order_.push(item));
+    if (work.core) CHECK(core_order_.push(item));
+    note_latest_start(work);
+    works_.emplace(work.id, Waiting{std::move(work), front_->clock->now()});
     feed();
   }
 
@@ -136,7 +154,7 @@ class Queue : public caf::event_based_actor {
     while (!given_.empty() && given_.front().batch <= lanes_.batches)
       given_.pop_front();
     for (const Given& given : given_)
-      lanes_.rooms.take(given.lane, given.blocks);
+      lanes_.rooms.take(given.lane, given.blocks, given.owner);
     measure_anew();
     if (lanes_.none_is_left) fail_if([](const Work&) { return true; }, kNoLaneLeft);
     end_orphans();
@@ -159,49 +177,191 @@ class Queue : public caf::event_based_actor {
     return item;
   }
 
-  /// Gives in order what lanes have room for. What none has room for has one kept for it
-  /// (scheduling/lane_reservations.h) and waits on, and those behind it may have the others.
+  /// Gives in order what lanes have room for.
   void feed() {
+    // Who is of the core API may have changed since.
+    lanes_.rooms.set_reserve(reserve_of(*front_->quotas, lanes_.core_needs_little));
+    shed_hopeless();
     LaneReservations reservations(lanes_.aside);
-    std::vector<WaitingOrder::Item> stay;
     std::vector<Work> works;
+    serve(order_, reservations, works);
+    // Others stand before them in line, and may not have what is kept for them.
+    if (!core_order_.empty() && lanes_.rooms.only_reserve_is_left())
+      serve(core_order_, reservations, works);
+    if (!works.empty()) {
+      TimePoint now = front_->clock->now();
+      for (const Work& work : works)
+        rate_.served(work.cost, !order_.empty(), now);
+      give(works);
+    }
+    ask_for_room();
+  }
+
+  /// What no lane has room for has one kept for it (scheduling/lane_reservations.h) and waits on,
+  /// and those behind it may have the others.
+  void serve(WaitingOrder& order, LaneReservations& reservations, std::vector<Work>& works) {
+    std::vector<WaitingOrder::Item> stay;
+    WaitingOrder::Shut shut{};
     while (is_open(reservations) && stay.size() < kLooksMax) {
-      auto item = order_.pop();
+      if (&order == &order_ && lanes_.rooms.only_reserve_is_left()) break;
+      auto item = order.pop(shut);
       if (!item) break;
       auto found = works_.find(item->id);
       CHECK(found != works_.end());
       Work& work = found->second.work;
-      if (!work.is_wanted()) {
-        order_.put_back(*item);
-        order_.remove(item->id);
+      TimePoint now = front_->clock->now();
+      if (!work.is_wanted() || is_hopeless(found->second, now)) {
+        order.put_back(*item);
+        bool wanted = work.is_wanted();
+        if (wanted) tell_shed(work);
         leaves(work);
         life_.leases->remove(work.id, work.epoch);
-        works_.erase(found);
+        forget(found);
         continue;
       }
       LaneRooms::Need need = need_of(work, lanes_.rooms, lanes_.newest);
       std::set<LaneId> closed = reservations.closed_to(work.class_index);
+      bool gives_way = close_to_victims(closed, need, now);
       if (auto lane = lanes_.rooms.choose(need, closed)) {
-        lanes_.rooms.take(*lane, need.blocks);
+        lanes_.rooms.take(*lane, need.blocks, need.owner);
         reservations.took(*lane);
+        note_served(found->second, now);
         work.lane = lane;
         work.blocks = need.blocks;
-        works.push_back(std::move(work));
-        works_.erase(found);
+        works.push_back(take(found));
         continue;
       }
+      shut[work.class_index] = gives_way;
       if (auto lane = lanes_.rooms.soonest(need, closed))
         reservations.keep(*lane, work.class_index, found->second.passed);
       stay.push_back(*item);
     }
     for (const WaitingOrder::Item& item : stay)
-      order_.put_back(item);
-    if (works.empty()) return;
-    TimePoint now = front_->clock->now();
-    for (const Work& work : works)
-      rate_.served(work.cost, !order_.empty(), now);
-    give(works);
+      order.put_back(item);
   }
+
+  // --- who gives way ----------------------------------------------------------------------------
+
+  /// If the most urgent of those who wait have done so for a while, and less urgent work has more
+  /// of a lane than its class keeps, that lane is to make room for them.
+  void ask_for_room() {
+    TimePoint now = front_->clock->now();
+    for (std::uint8_t class_index = 0; class_index + 1U < WaitingOrder::kClasses; ++class_index) {
+      const WaitingOrder::Item* first = order_.first(class_index);
+      if (first == nullptr) continue;
+      const Waiting& waiting = works_.at(first->id);
+      LaneRooms::Need need = need_of(waiting.work, lanes_.rooms, lanes_.newest);
+      Preemption::Keeps keeps = keeps_against(need.owner);
+      auto lane = lanes_.rooms.lane_to_clear(need, keeps, lanes_.aside);
+      if (!lane) continue;
+      Duration left = waiting.since + kPatience - now;
+      if (auto asked = asked_.find(*lane); asked != asked_.end())
+        left = std::max(left, asked->second.at + kPatience - now);
+      if (left > Duration::zero()) {
+        look_again_in(left);
+        return;
+      }
+      asked_[*lane] = {now, class_index, keeps};
+      const LaneRooms::Lane& full = *lanes_.rooms.find(*lane);
+      auto places =
+          static_cast<std::uint32_t>(std::min<std::size_t>(order_.size(class_index), kVictimsMax));
+      std::uint32_t blocks = need.blocks - std::min(need.blocks, full.blocks_free);
+      front_->tell(front_->executors.at(*lane).role,
+                   MakeRoom{*lane, {class_index, places, blocks, keeps}});
+      look_again_in(kPatience);
+      return;
+    }
+  }
+
+  /// A lane that makes room for others is closed to work of those that give way, beyond what their
+  /// class keeps. True: some is.
+  bool close_to_victims(std::set<LaneId>& closed, const LaneRooms::Need& need, TimePoint now) {
+    bool is_closed = false;
+    std::uint8_t class_index = need.owner.class_index;
+    for (const auto& [id, asked] : asked_) {
+      const LaneRooms::Lane* lane = lanes_.rooms.find(id);
+      if (!lane || class_index <= asked.class_index || now - asked.at > kPatience) continue;
+      if (order_.size(asked.class_index) == 0) continue;
+      LaneRooms::Share held = lane->by_class[class_index];
+      held.places += 1;
+      held.blocks += need.blocks;
+      if (!LaneRooms::exceeds(held, asked.keeps[class_index], {lane->slots, lane->blocks}))
+        continue;
+      closed.insert(id);
+      is_closed = true;
+    }
+    return is_closed;
+  }
+
+  /// What classes keep when this work wants room. What is lent is not kept.
+  [[nodiscard]] Preemption::Keeps keeps_against(const LaneRooms::Owner& owner) const {
+    Preemption::Keeps keeps = Preemption::kKeeps;
+    if (owner.core && lanes_.rooms.reserve().lent_to_low)
+      keeps[static_cast<std::size_t>(PriorityClass::low)] = 0.0;
+    return keeps;
+  }
+
+  void look_again_in(Duration time) {
+    if (std::exchange(ticking_, true)) return;
+    delayed_send(this, time, Tick{});
+  }
+
+  // --- who would come too late ------------------------------------------------------------------
+
+  /// The time after which it cannot make its deadline any more.
+  [[nodiscard]] static std::optional<TimePoint> latest_start(const Work& work) {
+    if (work.deadline == TimePoint::max() || !work.may_be_shed) return std::nullopt;
+    return work.deadline - work.cost;
+  }
+  void note_latest_start(const Work& work) {
+    if (auto latest = latest_start(work))
+      latest_starts_[work.class_index].emplace(*latest, work.id);
+  }
+  void forget_latest_start(const Work& work) {
+    if (auto latest = latest_start(work))
+      latest_starts_[work.class_index].erase({*latest, work.id});
+  }
+
+  /// It has waited, and now its answer would come too late: a lane's time is for others.
+  [[nodiscard]] static bool is_hopeless(const Waiting& waiting, TimePoint now) {
+    auto latest = latest_start(waiting.work);
+    return latest && *latest < now &&
+           now - waiting.since > StandingQueue::target(waiting.work.class_index);
+  }
+
+  /// While a queue stands, whoever cannot make it any more is told so at once.
+  void shed_hopeless() {
+    TimePoint now = front_->clock->now();
+    for (std::size_t class_index = 0; class_index < WaitingOrder::kClasses; ++class_index) {
+      if (order_.size(class_index) == 0) standing_.emptied(class_index);
+      if (!standing_.stands(class_index)) continue;
+      auto& latest = latest_starts_[class_index];
+      while (!latest.empty() && latest.begin()->first < now) {
+        auto found = works_.find(latest.begin()->second);
+        CHECK(found != works_.end());
+        if (!is_hopeless(found->second, now)) break;
+        const Work& work = found->second.work;
+        tell_shed(work);
+        leaves(work);
+        life_.leases->remove(work.id, work.epoch);
+        forget(found);
+      }
+    }
+  }
+
+  static void tell_shed(const Work& work) {
+    caf::anon_send(work.session,
+                   Shed{work.id,
+                        work.epoch,
+                        "The server is overloaded: the request has waited so long that its answer "
+                        "would come after its deadline. It was not started."});
+  }
+
+  void note_served(const Waiting& waiting, TimePoint now) {
+    if (!waiting.work.resumed) standing_.served(waiting.work.class_index, now - waiting.since, now);
+  }
+
+  // --- the lanes --------------------------------------------------------------------------------
 
   /// Some lane has room and is not kept from the most urgent class.
   [[nodiscard]] bool is_open(const LaneReservations& reservations) const {
@@ -221,14 +381,14 @@ class Queue : public caf::event_based_actor {
           return Batch{life_.number, number, given};
         });
     for (const Work& work : works)
-      if (work.lane) given_.push_back({number, *work.lane, work.blocks});
+      if (work.lane) given_.push_back({number, *work.lane, work.blocks, work.owner()});
     for (const Work& work : kept) {
       // Nobody wants it any more, and nobody will say that its place is free.
       auto given = std::find_if(given_.rbegin(), given_.rend(), [&](const Given& one) {
-        return work.lane == one.lane && work.blocks == one.blocks;
+        return work.lane == one.lane && work.blocks == one.blocks && work.owner() == one.owner;
       });
       if (given == given_.rend()) continue;
-      lanes_.rooms.give_back(given->lane, given->blocks);
+      lanes_.rooms.give_back(given->lane, given->blocks, given->owner);
       given_.erase(std::next(given).base());
     }
     FAULT_POINT("queue.handed_over");
@@ -239,9 +399,8 @@ class Queue : public caf::event_based_actor {
   void on_drop(const Drop& drop) {
     auto found = works_.find(drop.id);
     if (found != works_.end() && found->second.work.epoch <= drop.epoch) {
-      order_.remove(drop.id);
       leaves(found->second.work);
-      works_.erase(found);
+      forget(found);
       life_.leases->remove(drop.id, drop.epoch);
       feed();  // what stood behind it may fit
     } else {
@@ -267,13 +426,14 @@ class Queue : public caf::event_based_actor {
 
   template <class Predicate>
   void fail_if(Predicate fails, const char* why) {
-    std::erase_if(works_, [&](const auto& entry) {
-      const Work& work = entry.second.work;
-      if (!fails(work)) return false;
-      order_.remove(work.id);
-      fail(work, why);
-      return true;
-    });
+    for (auto entry = works_.begin(); entry != works_.end();) {
+      auto next = std::next(entry);
+      if (fails(entry->second.work)) {
+        fail(entry->second.work, why);
+        forget(entry);
+      }
+      entry = next;
+    }
   }
 
   void publish() {
@@ -301,8 +461,10 @@ class Queue : public caf::event_based_actor {
     for (auto& [id, waiting] : works_) {
       Work& work = waiting.work;
       before += work.cost;
+      forget_latest_start(work);
       work.cost = model_->waits.cost(work.known_tokens(), work.expected_left());
       after += work.cost;
+      note_latest_start(work);
     }
     if (before > Duration::zero()) {
       rate_.rescale(static_cast<double>(after.count()) / static_cast<double>(before.count()));
@@ -321,7 +483,18 @@ class Queue : public caf::event_based_actor {
       model_->waits.enter(waiting.work.class_index, waiting.work.tenant, waiting.work.cost, now);
   }
 
-  /// It does not wait any more.
+  /// It does not wait here any more.
+  Work take(std::unordered_map<SequenceId, Waiting>::iterator entry) {
+    order_.remove(entry->first);
+    core_order_.remove(entry->first);
+    forget_latest_start(entry->second.work);
+    Work work = std::move(entry->second.work);
+    works_.erase(entry);
+    return work;
+  }
+  void forget(std::unordered_map<SequenceId, Waiting>::iterator entry) { take(entry); }
+
+  /// Nor is it counted.
   void leaves(const Work& work, bool counted = true) {
     if (counted) model_->waits.leave(work.class_index, work.tenant, work.cost);
   }
@@ -337,6 +510,18 @@ class Queue : public caf::event_based_actor {
   std::shared_ptr<ServedModel> model_;
   Incarnation life_;
   WaitingOrder order_;
+  WaitingOrder core_order_;  ///< of those who may have what is kept for the core API
+  /// By class, of those that have not begun and have a deadline.
+  std::array<std::set<std::pair<TimePoint, SequenceId>>, WaitingOrder::kClasses> latest_starts_;
+  StandingQueue standing_;
+  /// For which class a lane was asked to make room, last, and when.
+  struct Asked {
+    TimePoint at;
+    std::uint8_t class_index = 0;
+    Preemption::Keeps keeps{};
+  };
+  std::map<LaneId, Asked> asked_;
+  bool ticking_ = false;
   std::unordered_map<SequenceId, Waiting> works_;
   Pull lanes_;                       ///< what they can take, less what was given since
   std::deque<Given> given_;          ///< that the batcher had not counted

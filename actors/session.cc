@@ -28,8 +28,9 @@ struct SequenceState {
   std::shared_ptr<const Plan> plan;
   Choice choice;
   std::optional<LaneId> lane = {};  ///< none: queue or batcher hold it
-  bool resumed = false;             ///< it ran on a lane that was lost
+  bool resumed = false;             ///< it ran on a lane that was lost, or gave way
   std::uint32_t resumptions = 0;
+  std::uint32_t preempted = 0;       ///< times that it gave way
   std::uint32_t granted = kNoLimit;  ///< results its reader has room for; see StreamCredit
   std::uint32_t told = kNoLimit;     ///< as its holder knows it
   Suspicion suspicion = {};
@@ -90,6 +91,8 @@ class Session : public caf::event_based_actor {
         [this](const Running& running) { on_running(running); },
         [this](const HolderLost& lost) { on_holder_lost(lost); },
         [this](const LaneLost& lost) { on_lane_lost(lost); },
+        [this](const Preempted& preempted) { on_preempted(preempted); },
+        [this](const Shed& shed) { on_shed(shed); },
         [this](const SequenceFailed& failed) { on_sequence_failed(failed); },
         [this](const TryAgain& again) { on_try_again(again); },
         [this](const StillPaused& paused) { on_still_paused(paused); },
@@ -282,7 +285,11 @@ class Session : public caf::event_based_actor {
     if (tenant_) {
       work.tenant = tenant_->number;
       work.tenant_weight = tenant_->policy.weight;
+      work.core = tenant_->policy.core;
     }
+    work.preempted = sequence.preempted;
+    work.may_be_shed =
+        sequences_.size() == 1 && !request_.partial_ok && !sequence.resumed && !work.emitted;
     work.expected = front_->lengths.expected(kind(), sequence.plan->max_tokens);
     return work;
   }
@@ -488,6 +495,21 @@ class Session : public caf::event_based_actor {
     } else {
       offer_again(sequence, {number_, sequence.id, 0, why, lost});
     }
+  }
+
+  /// More urgent work has its place now. Nothing was lost, so it counts as no resumption.
+  void on_preempted(const Preempted& preempted) {
+    SequenceState* sequence = find(preempted.id);
+    if (!sequence || sequence->choice.finished() || preempted.epoch != sequence->epoch) return;
+    sequence->lane = preempted.lane;  // `Running` may still be on its way
+    sequence->preempted += 1;
+    offer_again(*sequence, {number_, sequence->id, 0, trace::Why::preempted, preempted.epoch});
+  }
+
+  void on_shed(const Shed& shed) {
+    SequenceState* sequence = find(shed.id);
+    if (!sequence || sequence->choice.finished() || shed.epoch != sequence->epoch) return;
+    fail(errors::shed_after_accept(shed.why), trace::Outcome::shed);
   }
 
   /// The worker that ran the sequence is gone. If it ended from inside, the sequence may be why.

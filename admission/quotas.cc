@@ -68,6 +68,9 @@ std::vector<std::shared_ptr<const Tenant>> Quotas::enroll(std::vector<TenantPoli
                                                           TimePoint now) {
   std::lock_guard lock(mutex_);
   auto before = std::exchange(accounts_, {});
+  serves_core_ = std::any_of(policies.begin(), policies.end(), [](const TenantPolicy& policy) {
+    return policy.core;
+  });
   std::vector<std::shared_ptr<const Tenant>> tenants;
   for (TenantPolicy& policy : policies) {
     auto known = before.find(policy.name);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -34,6 +35,7 @@ class Quotas {
     Rate requests{1000, std::chrono::seconds(1), 5000};  ///< of all tenants together
     double core_reserve = 0.30;  ///< of the burst: what others leave to the core API
     double low_reserve = 0.50;   ///< of the burst: what class `low` leaves to all others
+    bool lends_to_low = false;   ///< on lanes `low` may use the reserve while nobody else needs it
   };
 
   struct Claim {
@@ -61,6 +63,8 @@ class Quotas {
   /// The request has ended and used so many tokens. Nothing happens if it is not inside.
   void settle(RequestNumber request, std::uint64_t used_tokens);
   [[nodiscard]] const Options& options() const { return options_; }
+  /// Somebody of the last reading is of the core API: so on lanes, too, something is kept for it.
+  [[nodiscard]] bool serves_core() const { return serves_core_; }
   /// Of the shared burst: what others leave to the core API, and class low to all others.
   [[nodiscard]] std::uint64_t kept_for_core() const {
     return share_of_burst(options_.core_reserve);
@@ -94,6 +98,7 @@ class Quotas {
   Options options_;
   mutable std::mutex mutex_;
   TokenBucket shared_;
+  std::atomic<bool> serves_core_{false};
   std::uint32_t next_number_ = 0;                                   ///< of a tenant
   std::map<std::string, std::shared_ptr<TenantAccount>> accounts_;  ///< of the last reading
   std::unordered_map<RequestNumber, Inside> inside_;

@@ -425,10 +425,9 @@ ApiError backend_lost(std::string_view why, std::uint32_t retry_after_s) {
   return with_retry(make(503, "backend_lost", message + "."), retry_after_s);
 }
 
-ApiError shed_after_accept(std::uint32_t retry_after_s) {
-  return with_retry(
-      make(503, "shed_after_accept", "The request was given up to keep the server in its memory."),
-      retry_after_s);
+ApiError shed_after_accept(std::string message, std::uint32_t retry_after_s) {
+  if (message.empty()) message = "The request was given up to keep the server in its memory.";
+  return with_retry(make(503, "shed_after_accept", std::move(message)), retry_after_s);
 }
 
 ApiError no_replica(std::string_view model, Duration wait) {

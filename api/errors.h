@@ -103,7 +103,7 @@ ApiError cut_by_shutdown(std::uint32_t retry_after_s = 5);
 ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s);
 /// `why`: a clause, without a full stop; may be empty.
 ApiError backend_lost(std::string_view why = {}, std::uint32_t retry_after_s = 5);
-ApiError shed_after_accept(std::uint32_t retry_after_s = 5);
+ApiError shed_after_accept(std::string message = {}, std::uint32_t retry_after_s = 5);
 /// `wait`: until a worker is tried again; zero: one is tried now; Duration::max(): only an operator
 /// can help.
 ApiError no_replica(std::string_view model, Duration wait);

@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 
+#include <utility>
+
 namespace sluice {
 
 void BatchAssembly::lane_up(LaneId lane,
@@ -12,14 +14,18 @@ void BatchAssembly::lane_up(LaneId lane,
   LaneRooms::Lane added{lane, granted.slots, granted.blocks, 0, granted.blocks, weights};
   if (auto gate = gates_.find(lane); gate != gates_.end()) added.gate = gate->second;
   if (auto pace = paces_.find(lane); pace != paces_.end()) added.pace = pace->second;
-  Places& places = held_[lane];
-  for (const Held& one : held) {
-    CHECK(added.held < added.slots && added.blocks_free >= one.blocks);
-    if (!places.emplace(one.place, one.blocks).second) continue;
-    added.held += 1;
-    added.blocks_free -= one.blocks;
+  if (auto limits = limits_.find(lane); limits != limits_.end()) {
+    added.limit = limits->second.sequences;
+    limits->second.closed_from = LaneRooms::kOpenToAll;  // its blocks are free
   }
   rooms_.put(added);
+  Places& places = held_[lane];
+  for (const Held& one : held) {
+    const LaneRooms::Lane& up = *rooms_.find(lane);
+    CHECK(up.held < up.slots && up.blocks_free >= one.blocks);
+    if (!places.emplace(one.place, Taken{one.blocks, one.owner}).second) continue;
+    rooms_.take(lane, one.blocks, one.owner);
+  }
 }
 
 void BatchAssembly::lane_down(LaneId lane) {
@@ -37,13 +43,23 @@ void BatchAssembly::set_pace(LaneId lane, LaneRooms::Pace pace) {
   if (LaneRooms::Lane* up = rooms_.find(lane)) up->pace = pace;
 }
 
+bool BatchAssembly::set_limits(LaneId lane, std::uint32_t sequences, std::uint8_t closed_from) {
+  Limits now{sequences, closed_from};
+  Limits before = std::exchange(limits_[lane], now);
+  LaneRooms::Lane* up = rooms_.find(lane);
+  if (up == nullptr || before == now) return false;
+  up->limit = sequences;
+  up->closed_from = closed_from;
+  return true;
+}
+
 bool BatchAssembly::assign_to(LaneId lane, Place place, const LaneRooms::Need& need) {
   auto found = held_.find(lane);
   if (found == held_.end()) return false;
   if (found->second.contains(place)) return true;
   if (!rooms_.has_room(lane, need)) return false;
-  found->second.emplace(place, need.blocks);
-  rooms_.take(lane, need.blocks);
+  found->second.emplace(place, Taken{need.blocks, need.owner});
+  rooms_.take(lane, need.blocks, need.owner);
   return true;
 }
 
@@ -58,7 +74,7 @@ void BatchAssembly::release(LaneId lane, Place place) {
   if (found == held_.end()) return;
   auto held = found->second.find(place);
   if (held == found->second.end()) return;
-  rooms_.give_back(lane, held->second);
+  rooms_.give_back(lane, held->second.blocks, held->second.owner);
   found->second.erase(held);
 }
 

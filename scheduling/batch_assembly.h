@@ -41,10 +41,11 @@ class BatchAssembly {
   struct Held {
     Place place;
     std::uint32_t blocks = 0;
+    LaneRooms::Owner owner = {};
   };
 
   /// A lane is ready and grants this much in all, of which `held` is taken. Replaces what was known
-  /// of it, but for gate and pace.
+  /// of it, but for gate, pace and limits.
   ///   weights  a number for what it runs
   void lane_up(LaneId lane,
                Credit granted,
@@ -55,6 +56,9 @@ class BatchAssembly {
   /// From now on the lane may use this much; known before it is up, too. Without a word: all.
   void set_gate(LaneId lane, LaneRooms::Gate gate);
   void set_pace(LaneId lane, LaneRooms::Pace pace);
+  /// As `LaneRooms::Lane::limit` and `closed_from`. True: that is news.
+  bool set_limits(LaneId lane, std::uint32_t sequences, std::uint8_t closed_from);
+  void set_reserve(LaneRooms::Reserve reserve) { rooms_.set_reserve(reserve); }
 
   /// Reserves a place on that lane. True as well if it has that place already, for work may be
   /// given twice. False: no room there.
@@ -68,12 +72,23 @@ class BatchAssembly {
   [[nodiscard]] const LaneRooms& rooms() const { return rooms_; }
 
  private:
-  using Places = std::unordered_map<Place, std::uint32_t, Place::Hash>;  ///< to the blocks of each
+  /// What a place takes of its lane.
+  struct Taken {
+    std::uint32_t blocks = 0;
+    LaneRooms::Owner owner = {};
+  };
+  using Places = std::unordered_map<Place, Taken, Place::Hash>;
+  struct Limits {
+    std::uint32_t sequences = ~0U;
+    std::uint8_t closed_from = LaneRooms::kOpenToAll;
+    bool operator==(const Limits&) const = default;
+  };
 
   LaneRooms rooms_;
   std::map<LaneId, Places> held_;
   std::map<LaneId, LaneRooms::Gate> gates_;
   std::map<LaneId, LaneRooms::Pace> paces_;
+  std::map<LaneId, Limits> limits_;
 };
 
 }  // namespace sluice

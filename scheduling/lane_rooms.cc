@@ -11,8 +11,35 @@ bool runs(const LaneRooms::Lane& lane, const LaneRooms::Need& need) {
   return need.weights == 0 || need.weights == lane.weights;
 }
 
-bool fits(const LaneRooms::Lane& lane, const LaneRooms::Need& need) {
-  return runs(lane, need) && lane.room() > 0 && lane.blocks_free >= need.blocks;
+/// What may be used of `all` if a share of it is kept. Something always may.
+std::uint32_t beside(double kept, std::uint32_t all) {
+  return std::max(1U, static_cast<std::uint32_t>((1.0 - kept) * static_cast<double>(all) + 1e-9));
+}
+
+LaneRooms::Share sum(const LaneRooms::Shares& shares) {
+  LaneRooms::Share all;
+  for (const LaneRooms::Share& share : shares) {
+    all.places += share.places;
+    all.blocks += share.blocks;
+  }
+  return all;
+}
+
+/// Whoever finds nothing there may take all the blocks it needs, or it could never run.
+bool stays_within(const LaneRooms::Share& held,
+                  std::uint32_t blocks,
+                  const LaneRooms::Share& most) {
+  return held.places < most.places && (held.places == 0 || held.blocks + blocks <= most.blocks);
+}
+
+void add(LaneRooms::Share& share, std::uint32_t blocks) {
+  share.places += 1;
+  share.blocks += blocks;
+}
+
+void subtract(LaneRooms::Share& share, std::uint32_t blocks) {
+  share.places -= std::min(1U, share.places);
+  share.blocks -= std::min(blocks, share.blocks);
 }
 
 /// Its prompt first, then one step a token beside what runs there.
@@ -26,9 +53,59 @@ double completion_us(const LaneRooms::Lane& lane, const LaneRooms::Need& need) {
 
 }  // namespace
 
+std::uint32_t LaneRooms::Lane::places() const {
+  return std::min({slots, gate.permits, limit});
+}
+
 std::uint32_t LaneRooms::Lane::room() const {
-  if (gate.weight <= 0.0 || held >= gate.permits) return 0;
-  return std::min(slots - held, gate.permits - held);
+  if (gate.weight <= 0.0) return 0;
+  return places() - std::min(held, places());
+}
+
+std::uint32_t LaneRooms::Lane::excess_below(std::uint8_t class_index, const Keeps& keeps) const {
+  std::uint32_t places = 0;
+  for (std::size_t i = class_index + 1U; i < keeps.size(); ++i)
+    if (exceeds(by_class[i], keeps[i], {slots, blocks})) places += by_class[i].places;
+  return places;
+}
+
+bool LaneRooms::exceeds(const Share& held, double keeps, const Share& all) {
+  return held.places > keeps * all.places || held.blocks > keeps * all.blocks;
+}
+
+bool LaneRooms::fits(const Lane& lane, const Need& need) const {
+  if (!sluice::runs(lane, need) || lane.room() == 0 || lane.blocks_free < need.blocks) return false;
+  if (need.owner.class_index >= lane.closed_from) return false;
+  if (lane.limit < lane.slots) {
+    // Long contexts make steps slow as many sequences do.
+    double share = static_cast<double>(lane.limit) / lane.slots;
+    Share most{lane.limit, beside(1.0 - share, lane.blocks)};
+    if (!stays_within({lane.held, lane.blocks - lane.blocks_free}, need.blocks, most)) return false;
+  }
+  return leaves_reserve(lane, need);
+}
+
+bool LaneRooms::leaves_reserve(const Lane& lane, const Need& need) const {
+  if (need.owner.core || reserve_.from_others <= 0.0) return true;
+  bool is_low = need.owner.class_index == static_cast<std::size_t>(PriorityClass::low);
+  if (is_low && reserve_.lent_to_low && !need.settled) return true;
+  auto leaves = [&](double kept, const Share& held) {
+    Share most{beside(kept, lane.places()), beside(kept, lane.blocks)};
+    return stays_within(held, need.blocks, most);
+  };
+  if (is_low && !leaves(reserve_.from_low, lane.others[need.owner.class_index])) return false;
+  return leaves(reserve_.from_others, sum(lane.others));
+}
+
+bool LaneRooms::only_reserve_is_left() const {
+  if (reserve_.from_others <= 0.0 || reserve_.lent_to_low) return false;
+  bool is_left = false;
+  for (const Lane& lane : lanes_) {
+    if (lane.room() == 0) continue;
+    if (leaves_reserve(lane, {.blocks = 1})) return false;
+    is_left = true;
+  }
+  return is_left;
 }
 
 void LaneRooms::put(const Lane& lane) {
@@ -73,7 +150,26 @@ std::optional<LaneId> LaneRooms::soonest(const Need& need, const std::set<LaneId
   for (const Lane& lane : lanes_) {
     if (closed.contains(lane.id) || lane.gate.weight <= 0.0) continue;
     if (lane.blocks < need.blocks || !sluice::runs(lane, need)) continue;
+    // Nothing that is kept there would help those who may not have the place.
+    if (need.owner.class_index >= lane.closed_from || !leaves_reserve(lane, need)) continue;
     if (!best || lane.blocks_free > best->blocks_free) best = &lane;
+  }
+  return best ? std::optional(best->id) : std::nullopt;
+}
+
+std::optional<LaneId> LaneRooms::lane_to_clear(const Need& need,
+                                               const Keeps& keeps,
+                                               const std::set<LaneId>& closed) const {
+  const Lane* best = nullptr;
+  std::uint32_t most = 0;
+  for (const Lane& lane : lanes_) {
+    if (closed.contains(lane.id) || lane.gate.weight <= 0.0) continue;
+    if (lane.blocks < need.blocks || !sluice::runs(lane, need)) continue;
+    if (fits(lane, need)) return std::nullopt;
+    std::uint32_t excess = lane.excess_below(need.owner.class_index, keeps);
+    if (excess <= most) continue;
+    best = &lane;
+    most = excess;
   }
   return best ? std::optional(best->id) : std::nullopt;
 }
@@ -84,19 +180,23 @@ bool LaneRooms::has_room(LaneId lane, const Need& need) const {
   });
 }
 
-void LaneRooms::take(LaneId lane, std::uint32_t blocks) {
+void LaneRooms::take(LaneId lane, std::uint32_t blocks, Owner owner) {
   Lane* taken = find(lane);
   if (taken == nullptr) return;
   // A copy may be behind what it describes.
   taken->held = std::min(taken->slots, taken->held + 1);
   taken->blocks_free -= std::min(taken->blocks_free, blocks);
+  add(taken->by_class[owner.class_index], blocks);
+  if (!owner.core) add(taken->others[owner.class_index], blocks);
 }
 
-void LaneRooms::give_back(LaneId lane, std::uint32_t blocks) {
+void LaneRooms::give_back(LaneId lane, std::uint32_t blocks, Owner owner) {
   Lane* free = find(lane);
   if (free == nullptr) return;
   free->held -= std::min(1U, free->held);
   free->blocks_free += std::min(blocks, free->blocks - free->blocks_free);
+  subtract(free->by_class[owner.class_index], blocks);
+  if (!owner.core) subtract(free->others[owner.class_index], blocks);
 }
 
 bool LaneRooms::runs(std::uint64_t weights) const {
@@ -109,6 +209,16 @@ std::uint32_t LaneRooms::free_slots() const {
   for (const Lane& lane : lanes_)
     slots += lane.room();
   return slots;
+}
+
+double LaneRooms::core_share() const {
+  std::uint32_t core = 0;
+  std::uint32_t all = 0;
+  for (const Lane& lane : lanes_) {
+    core += lane.held - std::min(lane.held, sum(lane.others).places);
+    all += lane.slots;
+  }
+  return all == 0 ? 0.0 : static_cast<double>(core) / all;
 }
 
 std::uint32_t LaneRooms::slots_total() const {

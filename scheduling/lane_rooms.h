@@ -2,9 +2,11 @@
 #pragma once
 
 #include "base/ids.h"
+#include "base/priority_class.h"
 
 #include "scheduling/wait_board.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -30,6 +32,22 @@ class LaneRooms {
     double per_row_us = 100.0;  ///< more for each row
   };
 
+  /// Whose work it is, as far as lanes care.
+  struct Owner {
+    std::uint8_t class_index = 0;
+    bool core = false;  ///< of the core API: may use what is kept for that
+    bool operator==(const Owner&) const = default;
+  };
+
+  /// Places, and the KV blocks reserved with them.
+  struct Share {
+    std::uint32_t places = 0;
+    std::uint32_t blocks = 0;
+  };
+  using Shares = std::array<Share, kPriorityClassNames.size()>;
+  /// What classes keep of a lane's places and blocks when more urgent work wants them.
+  using Keeps = std::array<double, kPriorityClassNames.size()>;
+
   struct Lane {
     LaneId id;
     std::uint32_t slots = 0;   ///< sequences at once
@@ -39,9 +57,18 @@ class LaneRooms {
     std::uint64_t weights = 0;  ///< a number for what it runs
     Gate gate = {};
     Pace pace = {};
+    /// Sequences it may run at once without making the streams slow; and of `blocks` likewise.
+    std::uint32_t limit = ~0U;
+    std::uint8_t closed_from = kOpenToAll;  ///< no work of this class or a less urgent one
+    Shares by_class = {};                   ///< of what it holds
+    Shares others = {};                     ///< of that, what is not of the core API
 
     /// Sequences it takes beyond those it holds.
     [[nodiscard]] std::uint32_t room() const;
+    /// Sequences it may run at once.
+    [[nodiscard]] std::uint32_t places() const;
+    /// Places that less urgent work has beyond what its classes keep.
+    [[nodiscard]] std::uint32_t excess_below(std::uint8_t class_index, const Keeps& keeps) const;
   };
 
   /// What a sequence needs.
@@ -51,7 +78,25 @@ class LaneRooms {
     std::uint64_t tokens_left = 0;     ///< it may generate
     std::optional<LaneId> avoid = {};  ///< it failed there: another one, if another takes work
     std::uint64_t weights = 0;         ///< it runs on these alone; 0: on any
+    Owner owner = {};
+    bool settled = false;  ///< it has given way often enough: takes nothing that is lent
   };
+
+  /// Shares of each lane that are kept for the core API.
+  struct Reserve {
+    double from_others = 0.0;  ///< [0, 1): what those who are not of it leave
+    double from_low = 0.0;     ///< what class `low` of these leaves
+    bool lent_to_low = false;  ///< but low may use it now, and gives it back when it is asked for
+  };
+
+  static constexpr std::uint8_t kOpenToAll = kPriorityClassNames.size();
+
+  /// A class holds more than it keeps of all there is.
+  [[nodiscard]] static bool exceeds(const Share& held, double keeps, const Share& all);
+
+  /// Nothing is kept without a word.
+  void set_reserve(Reserve reserve) { reserve_ = reserve; }
+  [[nodiscard]] const Reserve& reserve() const { return reserve_; }
 
   /// A lane is up, or all that was known of it has changed.
   void put(const Lane& lane);
@@ -70,14 +115,24 @@ class LaneRooms {
   /// in all, the one with the most blocks free (the lowest id among equals).
   [[nodiscard]] std::optional<LaneId> soonest(const Need& need,
                                               const std::set<LaneId>& closed) const;
+  /// The lane on which most less urgent work could give way to work that no lane has room for;
+  /// none.
+  ///   closed  none of these
+  [[nodiscard]] std::optional<LaneId> lane_to_clear(const Need& need,
+                                                    const Keeps& keeps,
+                                                    const std::set<LaneId>& closed) const;
   [[nodiscard]] bool has_room(LaneId lane, const Need& need) const;
+  /// It has room, for whoever is of the core API; all that is left is kept for that.
+  [[nodiscard]] bool only_reserve_is_left() const;
   /// One place more is held there, or one less. Nothing happens if the lane is not up.
-  void take(LaneId lane, std::uint32_t blocks);
-  void give_back(LaneId lane, std::uint32_t blocks);
+  void take(LaneId lane, std::uint32_t blocks, Owner owner);
+  void give_back(LaneId lane, std::uint32_t blocks, Owner owner);
 
   [[nodiscard]] bool runs(std::uint64_t weights) const;
   /// Places that are free over all lanes that take work.
   [[nodiscard]] std::uint32_t free_slots() const;
+  /// Of all places, those that the core API has.
+  [[nodiscard]] double core_share() const;
   /// Places of the lanes that take work, free or not.
   [[nodiscard]] std::uint32_t slots_total() const;
   /// The most blocks that one lane has in all: what needs more can never run.
@@ -89,7 +144,11 @@ class LaneRooms {
   [[nodiscard]] double capacity() const;
 
  private:
+  [[nodiscard]] bool fits(const Lane& lane, const Need& need) const;
+  [[nodiscard]] bool leaves_reserve(const Lane& lane, const Need& need) const;
+
   std::vector<Lane> lanes_;  // ascending ids
+  Reserve reserve_;
 };
 
 }  // namespace sluice

@@ -38,15 +38,21 @@ void WaitingOrder::place(const Item& item) {
   ++waiting.size;
 }
 
-std::optional<WaitingOrder::Item> WaitingOrder::pop() {
-  if (empty()) return std::nullopt;
+std::optional<WaitingOrder::Item> WaitingOrder::pop(const Shut& shut) {
+  bool any = false;
+  for (std::size_t i = 0; i < kClasses; ++i)
+    any = any || (classes_[i].size > 0 && !shut[i]);
+  if (!any) return std::nullopt;
   // Ends: some class has an item, and its deficit grows every time round.
   for (;;) {
     Class& waiting = classes_[turn_];
     if (waiting.size == 0) {
       waiting.deficit = {};  // idleness earns no credit
-    } else {
-      if (!turn_funded_) waiting.deficit += options_.quantum * options_.weights[turn_];
+    } else if (!shut[turn_]) {
+      Duration quantum = options_.quantum * options_.weights[turn_];
+      // What is put back has been funded before.
+      if (!turn_funded_)
+        waiting.deficit = std::min(waiting.deficit + quantum, quantum + options_.cost_max);
       turn_funded_ = true;
       Duration cost = cost_of(first_of(waiting));
       if (cost <= waiting.deficit) {

@@ -68,12 +68,20 @@ class WaitingOrder {
 
   /// False if the id waits already; nothing changes then.
   bool push(const Item& item);
+  /// Classes that may not be served now: their turns wait.
+  using Shut = std::array<bool, kClasses>;
   /// Takes out the next item, or none.
-  std::optional<Item> pop();
+  std::optional<Item> pop(const Shut& shut = {});
   /// What was popped waits on, at its old place: nothing has been spent on it.
   void put_back(const Item& item);
   /// Takes an item out, wherever it stands. False: it does not wait here.
   bool remove(SequenceId id);
+
+  /// Whoever of the class is next, at its turn; null: nobody waits. Valid until the order changes.
+  [[nodiscard]] const Item* first(std::size_t class_index) const {
+    const Class& waiting = classes_[class_index];
+    return waiting.size == 0 ? nullptr : &first_of(waiting);
+  }
 
   [[nodiscard]] std::size_t size() const { return where_.size(); }
   [[nodiscard]] bool empty() const { return where_.empty(); }

@@ -316,7 +316,10 @@ class Server {
           std::chrono::duration<double>(options_.max_wait_s[i]));
     options.quotas = {{options_.rate, std::chrono::seconds(1), options_.burst},
                       options_.core_reserve,
-                      options_.low_reserve};
+                      options_.low_reserve,
+                      options_.lends_core_reserve};
+    options.stream_pace.objective = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(options_.itl_objective_s));
     options.request_timeout = options_.request_timeout;
     options.load_timeout = options_.load_timeout;
     options.lane_restarts_max = options_.lane_restarts_max;

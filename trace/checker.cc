@@ -94,6 +94,7 @@ class Checker::Impl {
     std::optional<std::uint32_t> granted;  ///< none: as many as it has
     bool finished = false;
     std::uint32_t retries = 0;
+    std::uint32_t preempted = 0;
     std::uint32_t suspected = 0;
     std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
     std::uint32_t in_a_row = 0;     ///< ends of workers since it was last cleared
@@ -291,6 +292,10 @@ class Checker::Impl {
     sequence.epoch = offered.epoch;
     sequence.weights.clear();
     if (offered.why == Why::retry) check_retry(offered, sequence);
+    if (offered.why == Why::preempted && ++sequence.preempted > limits_.preemptions)
+      violate("C20",
+              name(offered.sequence) + " has given way " + number(sequence.preempted) +
+                  " times, the limit is " + number(limits_.preemptions));
   }
 
   void check_retry(const Offered& offered, Sequence& sequence) {

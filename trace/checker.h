@@ -28,7 +28,7 @@ class Reference {
 
 /// A broken invariant.
 struct Violation {
-  std::string invariant;    ///< "C1" ... "C19", as listed at `Checker`
+  std::string invariant;    ///< "C1" ... "C20", as listed at `Checker`
   TimePoint at;             ///< of the event that broke it
   std::uint64_t event = 0;  ///< its number in the trace, from 1
   std::string what;         ///< a sentence that names things and numbers
@@ -57,6 +57,7 @@ std::string to_string(const Violation& violation);
 ///   C17  retries keep their budget
 ///   C18  an answer comes from one set of weights
 ///   C19  no stream is given more tokens than its reader had room for
+///   C20  nobody gives way to more urgent work more often than it has to
 ///
 /// Without a reference C3 and C4 check order and contiguity only. A trace begins with the start of
 /// the front. Not thread-safe.

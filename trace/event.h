@@ -104,6 +104,7 @@ enum class Why : std::uint8_t {
   lane_lost,    ///< its worker ended
   retry,        ///< it failed by itself and is tried again: counts against the budget of retries
   reader_back,  ///< it had left its lane while its client did not read
+  preempted,    ///< it gave its place on a lane to more urgent work
 };
 /// The session gives it to the holders under this epoch; frames of older epochs change nothing from
 /// now on.
@@ -252,6 +253,7 @@ struct Limits {
   std::uint32_t retries_min = 3;  ///< active retries that are always allowed
   double retries_share = 0.1;     ///< of what runs
   std::uint32_t attempts = 3;     ///< of one sequence, the first included
+  std::uint32_t preemptions = 3;  ///< of one sequence, by more urgent work
   std::uint32_t incarnations_per_poison = 3;
   Duration ladder_dwell = std::chrono::seconds(5);
   Duration deadline_grace =

@@ -29,6 +29,7 @@ void each_field(Visit&& visit, E& event) {
   visit("retries_min", event.retries_min);
   visit("retries_share", event.retries_share);
   visit("attempts", event.attempts);
+  visit("preemptions", event.preemptions);
   visit("incarnations_per_poison", event.incarnations_per_poison);
   visit("ladder_dwell", event.ladder_dwell);
   visit("deadline_grace", event.deadline_grace);
@@ -240,8 +241,8 @@ inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames 
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {
     "completed", "cancelled", "deadline", "shed", "poison", "error"};
-inline constexpr std::array<std::string_view, 5> kWhys = {
-    "first", "holder_lost", "lane_lost", "retry", "reader_back"};
+inline constexpr std::array<std::string_view, 6> kWhys = {
+    "first", "holder_lost", "lane_lost", "retry", "reader_back", "preempted"};
 inline constexpr std::array<std::string_view, 5> kAnswers = {
     "taken", "own_limit", "shared_limit", "reserve", "never"};
 inline constexpr std::array<std::string_view, 3> kProbeSteps = {"leased", "returned", "expired"};

@@ -159,12 +159,13 @@ TEST_F(MetricsTest, ShowHowLanesAndModelsAre) {
   EXPECT_EQ(value(R"(sluice_worker_up{worker="0",model="hash"})"), "0");
 
   bring_up();
+  launcher->alive().front()->blocks_free = 0;
+  advance(std::chrono::milliseconds(50));
 
   EXPECT_EQ(value(R"(sluice_model_state{model="hash",state="ready"})"), "1");
   EXPECT_EQ(value(R"(sluice_model_state{model="hash",state="loading"})"), "0");
   EXPECT_EQ(value(R"(sluice_worker_up{worker="0",model="hash"})"), "1");
   EXPECT_EQ(value(R"(sluice_breaker_state{model="hash",worker="0"})"), "0");
-  // The beats of a fake worker tell of no block that is free.
   EXPECT_EQ(value(R"(sluice_kv_cache_usage_ratio{model="hash"})"), "1");
   EXPECT_EQ(value(R"(sluice_kv_cache_blocks{model="hash",state="free"})"), "0");
   EXPECT_NE(value(R"(sluice_kv_cache_blocks{model="hash",state="used"})"), "0");

@@ -21,7 +21,7 @@ TEST(LaneRooms, CountPlacesOfLanesThatTakeWork) {
   EXPECT_EQ(rooms.slots_total(), 6U);
   EXPECT_EQ(rooms.blocks_max(), 40U);
 
-  rooms.take(kFirst, 5);
+  rooms.take(kFirst, 5, {});
   rooms.find(kSecond)->gate = {0.0, 0};
 
   EXPECT_EQ(rooms.free_slots(), 1U);
@@ -31,19 +31,19 @@ TEST(LaneRooms, CountPlacesOfLanesThatTakeWork) {
 TEST(LaneRooms, PlanOnACopyThatIsBehind) {
   LaneRooms rooms = two_lanes();
   for (int i = 0; i < 5; ++i)
-    rooms.take(kFirst, 15);
-  rooms.take(LaneId{9}, 1);
+    rooms.take(kFirst, 15, {});
+  rooms.take(LaneId{9}, 1, {});
 
   EXPECT_EQ(rooms.find(kFirst)->room(), 0U);
   for (int i = 0; i < 5; ++i)
-    rooms.give_back(kFirst, 15);
+    rooms.give_back(kFirst, 15, {});
   EXPECT_EQ(rooms.find(kFirst)->room(), 2U);
   EXPECT_EQ(rooms.find(kFirst)->blocks_free, 20U);
 }
 
 TEST(LaneRooms, NameTheLaneToWaitFor) {
   LaneRooms rooms = two_lanes();
-  rooms.take(kSecond, 30);
+  rooms.take(kSecond, 30, {});
 
   EXPECT_EQ(rooms.choose({.blocks = 15}), kFirst);
   EXPECT_EQ(rooms.choose({.blocks = 25}), std::nullopt);
@@ -66,6 +66,97 @@ TEST(LaneRooms, TellWhatRowsAndTokensTakeOfALane) {
   EXPECT_EQ(rooms.costs().row_us, 50.0);
   EXPECT_EQ(rooms.costs().token_us, 250.0) << "a step of 2 ms that ten share";
   EXPECT_EQ(rooms.capacity(), 0.5);
+}
+
+LaneRooms::Need one_of(std::uint8_t class_index, bool core = false, std::uint32_t blocks = 1) {
+  return {.blocks = blocks, .owner = {class_index, core}};
+}
+
+/// How many of a kind find room one after the other.
+std::uint32_t fill(LaneRooms& rooms, const LaneRooms::Need& need) {
+  std::uint32_t count = 0;
+  while (auto lane = rooms.choose(need)) {
+    rooms.take(*lane, need.blocks, need.owner);
+    ++count;
+  }
+  return count;
+}
+
+TEST(LaneRooms, KeepAShareForTheCoreApi) {
+  LaneRooms rooms;
+  rooms.put({.id = kFirst, .slots = 10, .blocks = 100, .blocks_free = 100});
+  rooms.set_reserve({0.30, 0.50});
+
+  EXPECT_EQ(fill(rooms, one_of(2)), 5U) << "low leaves half";
+  EXPECT_FALSE(rooms.only_reserve_is_left());
+  EXPECT_EQ(fill(rooms, one_of(0)), 2U) << "all others leave 30 %";
+  EXPECT_TRUE(rooms.only_reserve_is_left());
+  EXPECT_EQ(rooms.soonest(one_of(0), {}), std::nullopt) << "nothing is kept for them there";
+  EXPECT_EQ(fill(rooms, one_of(2, true)), 3U) << "of the core API, whatever its class";
+  EXPECT_EQ(rooms.core_share(), 0.3);
+}
+
+TEST(LaneRooms, KeepBlocksForItToo) {
+  LaneRooms rooms;
+  rooms.put({.id = kFirst, .slots = 10, .blocks = 100, .blocks_free = 100});
+  rooms.set_reserve({0.30, 0.50});
+
+  EXPECT_EQ(rooms.choose(one_of(0, false, 90)), kFirst) << "alone it may have what it needs";
+  EXPECT_EQ(fill(rooms, one_of(0, false, 20)), 3U);
+  EXPECT_EQ(fill(rooms, one_of(0, true, 20)), 2U);
+}
+
+TEST(LaneRooms, OfOnePlaceNothingIsKept) {
+  LaneRooms rooms;
+  rooms.put({.id = kFirst, .slots = 1, .blocks = 10, .blocks_free = 10});
+  rooms.set_reserve({0.30, 0.50});
+
+  EXPECT_EQ(fill(rooms, one_of(2)), 1U);
+}
+
+TEST(LaneRooms, LendTheReserveToLowAlone) {
+  LaneRooms rooms;
+  rooms.put({.id = kFirst, .slots = 10, .blocks = 100, .blocks_free = 100});
+  rooms.set_reserve({0.30, 0.50, true});
+  LaneRooms::Need settled = one_of(2);
+  settled.settled = true;
+
+  EXPECT_EQ(fill(rooms, one_of(1)), 7U);
+  EXPECT_EQ(fill(rooms, settled), 0U) << "it has given way often enough";
+  EXPECT_EQ(fill(rooms, one_of(2)), 3U);
+}
+
+TEST(LaneRooms, HoldLimitsOfALane) {
+  LaneRooms rooms;
+  rooms.put({.id = kFirst, .slots = 10, .blocks = 100, .blocks_free = 100, .limit = 4});
+
+  EXPECT_EQ(rooms.choose(one_of(0, false, 90)), kFirst);
+  EXPECT_EQ(fill(rooms, one_of(0, false, 15)), 2U) << "long contexts are slow, too: 40 blocks";
+  EXPECT_EQ(fill(rooms, one_of(0)), 2U);
+
+  rooms.find(kFirst)->limit = 10;
+  rooms.find(kFirst)->closed_from = 1;
+  EXPECT_EQ(fill(rooms, one_of(1)), 0U);
+  EXPECT_EQ(fill(rooms, one_of(0)), 6U);
+}
+
+TEST(LaneRooms, NameTheLaneThatCouldBeCleared) {
+  constexpr LaneRooms::Keeps kKeeps{0.50, 0.35, 0.15};
+  LaneRooms rooms;
+  rooms.put({.id = kFirst, .slots = 4, .blocks = 40, .blocks_free = 40});
+  rooms.put({.id = kSecond, .slots = 4, .blocks = 40, .blocks_free = 40});
+  EXPECT_EQ(rooms.lane_to_clear(one_of(0), kKeeps, {}), std::nullopt) << "there is room";
+
+  for (int i = 0; i < 4; ++i)
+    rooms.take(kSecond, 1, {2, false});
+  for (int i = 0; i < 3; ++i)
+    rooms.take(kFirst, 1, {0, false});
+  rooms.take(kFirst, 1, {1, false});
+
+  EXPECT_EQ(rooms.lane_to_clear(one_of(0), kKeeps, {}), kSecond);
+  EXPECT_EQ(rooms.lane_to_clear(one_of(0), kKeeps, {kSecond}), std::nullopt)
+      << "one of four is what batch keeps";
+  EXPECT_EQ(rooms.lane_to_clear(one_of(2), kKeeps, {}), std::nullopt);
 }
 
 }  // namespace

@@ -126,6 +126,8 @@ class World::Recorder final : public trace::Sink {
   std::set<std::string> lost_models;  ///< without any lane, at some moment
   /// Requests that were refused while others waited.
   std::set<std::uint64_t> crowded;
+  /// Requests of which a lane has computed something.
+  std::set<std::uint64_t> begun;
   /// Clients that were convicted although they are harmless, and had bad luck enough for that.
   std::set<std::uint64_t> unlucky;
 
@@ -149,6 +151,8 @@ class World::Recorder final : public trace::Sink {
         return mark(Mark::offered_after_holder_lost);
       case trace::Why::lane_lost:
         return mark(Mark::offered_after_lane_lost);
+      case trace::Why::preempted:
+        return mark(Mark::gave_way);
       case trace::Why::retry:
         return mark(Mark::offered_as_retry);
     }
@@ -156,6 +160,7 @@ class World::Recorder final : public trace::Sink {
   void note(const trace::Emitted& emitted) {
     auto after = clients.upper_bound(emitted.sequence.value);
     if (after == clients.begin()) return;
+    begun.insert(std::prev(after)->first);
     const SimClient& client = *std::prev(after)->second;
     auto& [pause, tokens] = behind_[std::prev(after)->first];
     // Between two pauses it has caught up, and its sequences were granted more.
@@ -818,6 +823,10 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   if (code == "rate_limit_exceeded") return plan.tenant.has_value();
   if (code == "invalid_value") return narrow || plan.tenant.has_value();
   if (code == "deadline_exceeded") return plan.request.timeout.has_value();
+  // Its deadline was too near, and no lane had begun with it.
+  if (code == "shed_after_accept")
+    return plan.request.timeout.has_value() && client.number() &&
+           !recorder_->begun.contains(client.number()->value);
   if (client.ended_with_its_weights()) return recorder_->weights.size() > 1;
   if (code == "backend_lost")
     return recorder_->lost_models.contains(models_.at(plan.model)->name) && lanes_may_fail();

@@ -37,6 +37,7 @@ class FakeWorker {
     golden_ = golden_plan(kHashVocabulary, kHashContext, static_cast<std::int32_t>(blocks));
     ready.golden = golden_hash(golden_tokens());
     serves_ = true;
+    blocks_free = blocks;
     say(std::move(ready));
   }
 
@@ -61,6 +62,7 @@ class FakeWorker {
         beat.running += 1;
     beat.step_age_ms = step_age_ms;
     beat.step_rows = step_age_ms > 0 ? 1 : 0;
+    beat.blocks_free = blocks_free;
     beat.descriptors = descriptors;
     beat.threads = threads;
     beat.commands = sent - unheard;
@@ -199,7 +201,8 @@ class FakeWorker {
   std::size_t unread_bytes = 0;   ///< as its link tells them
   std::size_t tokens_given = 0;   ///< by all sequences together
   std::int64_t step_age_ms = 0;   ///< as its heartbeat tells it
-  std::uint32_t descriptors = 0;  ///< as its heartbeat tells them
+  std::uint32_t blocks_free = 0;  ///< as its heartbeat tells them
+  std::uint32_t descriptors = 0;  ///< likewise
   std::uint32_t threads = 0;
   std::uint32_t keeps = 0;  ///< sequences that were taken from it
   std::vector<wire::Cancel> cancels;

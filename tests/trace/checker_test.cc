@@ -905,6 +905,17 @@ TEST_F(CheckerTest, C17FindsRetriesThatAreNotCounted) {
   EXPECT_THAT(broken(), ElementsAre("C17"));
 }
 
+TEST_F(CheckerTest, C20FindsWhoHasGivenWayTooOften) {
+  accept(2);
+  for (Epoch epoch = 1; epoch <= 3; ++epoch)
+    tell(Offered{{2}, {2}, epoch, Why::preempted, epoch - 1});
+  EXPECT_THAT(broken(), IsEmpty());
+
+  tell(Offered{{2}, {2}, 4, Why::preempted, 3});
+
+  EXPECT_THAT(broken(), ElementsAre("C20"));
+}
+
 TEST_F(CheckerTest, SaysWhatIsBrokenInASentence) {
   serve(1);
   accept(1);
