@@ -75,6 +75,7 @@ class Admission : public caf::event_based_actor {
     count_slots();
     auto model = front_->find_model(submit.model);
     Decision decision = decide(submit, now, model ? forecast(submit, *model) : Forecast{});
+    if (model) count_arrival(submit, *model, now);
     const Quotas::Claim& claim = submit.claim;
     front_->decisions.add({now, claim.tenant, claim.priority_class, claim.tokens, decision});
     if (!decision.admitted() || !model) {
@@ -116,6 +117,15 @@ class Admission : public caf::event_based_actor {
     const Work& first = submit.works.front();
     forecast.wait = model.waits.wait(first.class_index, first.tenant);
     return forecast;
+  }
+
+  /// Once each, whatever is decided.
+  static void count_arrival(const Submit& submit, ServedModel& model, TimePoint now) {
+    if (submit.works.front().epoch > 0) return;
+    Duration cost{};
+    for (const Work& work : submit.works)
+      cost += work.cost;
+    model.arrivals.arrived(submit.works.front().class_index, cost, now);
   }
 
   /// Checks all, then takes all: what is refused has cost nothing.

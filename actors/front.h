@@ -21,6 +21,7 @@
 #include "trace/event.h"
 #include "worker/link.h"
 
+#include "scheduling/arrival_forecast.h"
 #include "scheduling/stream_pace_limit.h"
 #include "scheduling/wait_board.h"
 #include <caf/send.hpp>
@@ -53,6 +54,7 @@ struct ServedModel {
   std::vector<LaneId> lanes;
   ModelWeights weights;  ///< that its lanes run
   WaitBoard waits;       ///< for its lanes
+  ArrivalForecast arrivals;
   /// Times that a class lacked more of the lanes than the order of waiting work allows: never.
   std::atomic<std::uint64_t> starved{0};
   /// Sequences its lanes can run at once, as the batcher sees them.

@@ -67,6 +67,24 @@ Blocks blocks_of(const Lanes& lanes, const std::string& model) {
   return blocks;
 }
 
+void write_forecasts(MetricsPage& page, const Front& front) {
+  TimePoint now = front.clock->now();
+  auto write = [&](const Family& family, auto value) {
+    page.begin(family);
+    for (const auto& model : front.models)
+      for (std::size_t i = 0; i < kPriorityClassNames.size(); ++i)
+        page.add({model->name, kPriorityClassNames[i]}, value(model->arrivals.outlook(i, now)));
+  };
+  using Outlook = ArrivalForecast::Outlook;
+  write(family("sluice_forecast_requests_per_second"),
+        [](const Outlook& outlook) { return outlook.requests_per_second; });
+  write(family("sluice_forecast_error_ratio"),
+        [](const Outlook& outlook) { return outlook.error; });
+  page.begin(family("sluice_lanes_wanted"));
+  for (const auto& model : front.models)
+    page.add({model->name}, std::uint64_t{model->arrivals.lanes_wanted(now)});
+}
+
 void write_models(MetricsPage& page, const Front& front, const Lanes& lanes) {
   page.begin(family("sluice_model_state"));
   for (const auto& model : front.models) {
@@ -92,6 +110,7 @@ void write_models(MetricsPage& page, const Front& front, const Lanes& lanes) {
     page.add({model->name, "free"}, blocks.free);
     page.add({model->name, "used"}, blocks.all - blocks.free);
   }
+  write_forecasts(page, front);
   page.begin(family("sluice_cache_config_info"));
   for (const auto& model : front.models)
     if (const LaneStatus* lane = newest(lanes, model->name))

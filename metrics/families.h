@@ -158,6 +158,20 @@ inline constexpr std::array kFamilies = [] {
              {"class", "reason"},
              "Requests that admission refused, also from their heads."},
       Family{"sluice_requests_inside", kGauge, {}, "Requests that are let in and have not ended."},
+      Family{"sluice_forecast_requests_per_second",
+             kGauge,
+             {"model", "class"},
+             "Requests that are expected to ask for the model in five minutes, by level, trend and "
+             "time of day; refused ones count, but for those refused from their heads."},
+      Family{
+          "sluice_forecast_error_ratio",
+          kGauge,
+          {"model", "class"},
+          "By how much the forecasts of the next minute were wrong, of what came, over an hour."},
+      Family{"sluice_lanes_wanted",
+             kGauge,
+             {"model"},
+             "Lanes that what is expected in five minutes keeps busy for 80 % of the time."},
       Family{
           "sluice_shared_requests_left",
           kGauge,

@@ -173,6 +173,25 @@ TEST_F(MetricsTest, ShowHowLanesAndModelsAre) {
   EXPECT_EQ(value(R"(sluice_model_state{model="hash",state="draining"})"), "1");
 }
 
+TEST_F(MetricsTest, ForeseeWhatWillBeAsked) {
+  bring_up();
+  EXPECT_EQ(value(R"(sluice_lanes_wanted{model="hash"})"), "1");
+
+  // Four lanes' time: 256 requests a minute of a second each.
+  for (int i = 0; i < 10; ++i) {
+    for (int j = 0; j < 256; ++j)
+      model->arrivals.arrived(0, std::chrono::seconds(1), front->clock->now());
+    advance(std::chrono::minutes(1));
+  }
+  ask(completion("a", 1));
+  run_to_end();
+
+  EXPECT_EQ(value(R"(sluice_lanes_wanted{model="hash"})"), "6");
+  EXPECT_NE(value(R"(sluice_forecast_requests_per_second{model="hash",class="realtime"})"), "0");
+  EXPECT_EQ(value(R"(sluice_forecast_requests_per_second{model="hash",class="low"})"), "0");
+  EXPECT_EQ(value(R"(sluice_forecast_error_ratio{model="hash",class="low"})"), "0");
+}
+
 TEST_F(MetricsTest, EscapeTheNamesOfTenants) {
   TenantPolicy policy;
   policy.name = "a\"b\\c\nd";
