@@ -22,6 +22,7 @@
 #include "worker/link.h"
 
 #include "scheduling/arrival_forecast.h"
+#include "scheduling/dependency.h"
 #include "scheduling/stream_pace_limit.h"
 #include "scheduling/wait_board.h"
 #include <caf/send.hpp>
@@ -90,6 +91,7 @@ struct FrontCounters {
   std::atomic<std::uint64_t> weights_changed{0};  ///< times that a model's weights were replaced
   std::atomic<std::int64_t> sessions{0};          ///< alive
   std::atomic<std::int64_t> reading{0};           ///< in the background, before their sessions
+  std::atomic<std::int64_t> dependent{0};         ///< sessions that wait for other requests
 };
 
 /// What the pulse leaves for /health, which asks no actor.
@@ -173,6 +175,7 @@ struct Front {
   OutputLengths lengths;                  ///< of answers that have ended
   DecisionLog decisions;                  ///< of admission, and of loops that refuse from the head
   PoisonList poison;                      ///< fingerprints of convicted requests
+  Dependencies dependencies;              ///< of requests that wait for others
   RetryBudget retries;                    ///< of sequences that failed by themselves
   std::atomic<std::uint32_t> running{0};  ///< sequences that lanes run, in the whole front
   std::atomic<std::uint64_t> next_sequence{1};

@@ -62,6 +62,7 @@ struct Work {
   std::uint32_t preempted = 0;  ///< times that it has given its place on a lane to others
   std::uint32_t expected = 0;   ///< tokens it will probably generate, in all
   Duration cost{};              ///< of a lane's time, as it is counted among those that wait
+  Duration behind{};            ///< of a lane's time, what waits for its request to end
   bool counted = false;         ///< there, by admission; else the queue does it
   // Set by the queue, or for suspects by the batcher.
   std::optional<LaneId> lane;  ///< it is to run there
@@ -144,6 +145,19 @@ struct ClientWritable {};
 /// Work for the queue, from admission or from a session whose holder was lost.
 struct Enqueue {
   Work work;
+};
+/// Session to queue: what waits for the sequence to end has changed.
+struct Rank {
+  SequenceId id;
+  Duration behind{};
+};
+/// To a session, from itself: what it waits for has ended.
+struct Settled {
+  bool completed = false;
+};
+/// To a session, from itself: what waits for it has changed.
+struct BehindChanged {
+  Duration behind{};
 };
 /// The session no longer wants the sequence: whoever holds it lets go, others pass it on.
 struct Drop {
@@ -464,6 +478,9 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::MakeRoom))
   CAF_ADD_TYPE_ID(sluice, (sluice::Preempted))
   CAF_ADD_TYPE_ID(sluice, (sluice::Shed))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Rank))
+  CAF_ADD_TYPE_ID(sluice, (sluice::Settled))
+  CAF_ADD_TYPE_ID(sluice, (sluice::BehindChanged))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -520,3 +537,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::SayGate)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::MakeRoom)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Preempted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Shed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Rank)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Settled)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::BehindChanged)

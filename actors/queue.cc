@@ -68,6 +68,10 @@ class Queue : public caf::event_based_actor {
           on_drop(drop);
           publish();
         },
+        [this](const Rank& rank) {
+          order_.set_behind(rank.id, rank.behind);
+          core_order_.set_behind(rank.id, rank.behind);
+        },
         [this](Tick) {
           ticking_ = false;
           feed();
@@ -173,6 +177,7 @@ class Queue : public caf::event_based_actor {
     item.tenant_weight = work.tenant_weight;
     item.arrival = work.arrival;
     item.cost = work.cost;
+    item.behind = work.behind;
     item.tokens = work.plan->prompt.size() + kOutputTokens * work.expected;
     return item;
   }

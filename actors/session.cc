@@ -61,6 +61,7 @@ class Session : public caf::event_based_actor {
         plan_(std::move(start.plan)),
         memory_(std::move(start.memory)),
         answer_(std::move(answer)),
+        dependency_(std::move(start.dependency)),
         arrival_(start.arrival),
         meter_(*front_->metrics,
                *model_->metrics,
@@ -97,6 +98,8 @@ class Session : public caf::event_based_actor {
         [this](const TryAgain& again) { on_try_again(again); },
         [this](const StillPaused& paused) { on_still_paused(paused); },
         [this](const Refused& refused) { on_refused(refused.decision); },
+        [this](const Settled& settled) { on_settled(settled.completed); },
+        [this](const BehindChanged& changed) { on_behind_changed(changed.behind); },
         [this](DeadlinePassed) { on_deadline(); },
         [this](EndNow) { fail(errors::cut_by_shutdown(), trace::Outcome::shed); },
         [this](Attend) { answer_->attend(front_->clock->now(), arrival_); },
@@ -133,6 +136,8 @@ class Session : public caf::event_based_actor {
       YIELD_POINT("session.ended");
       front_->tell(front_->admission.role, Ended{number_});
     }
+    if (is_dependent_) front_->counters.dependent -= 1;
+    if (dependency_) dependency_->end(outcome_ == trace::Outcome::completed);
     for (SequenceState& sequence : sequences_)
       meter_.move(sequence.measured, SessionMeter::Place::nowhere);
     front_->counters.sessions -= 1;
@@ -209,8 +214,50 @@ class Session : public caf::event_based_actor {
       });
     }
     meter_.begin(sequences_.size(), plan.plans.front()->max_tokens, plan.prompt_tokens);
+    if (dependency_) return wait_for_others();
     submit();
     return true;
+  }
+
+  // --- requests that wait for others
+  // ---------------------------------------------------------------------------------
+
+  /// False: the request was answered already.
+  bool wait_for_others() {
+    Duration cost{};
+    for (const SequenceState& sequence : sequences_)
+      cost += model_->waits.cost(sequence.plan->prompt.size(),
+                                 front_->lengths.expected(kind(), sequence.plan->max_tokens));
+    dependency_->set_cost(cost);
+    // Nobody else counts those that wait here.
+    auto most = static_cast<std::int64_t>(front_->options.admission.queue_capacity);
+    if (front_->counters.dependent.fetch_add(1) >= most) {
+      front_->counters.dependent -= 1;
+      tell_error(errors::overloaded(1, "Too many requests wait for others."));
+      return false;
+    }
+    is_dependent_ = true;
+    auto tell = [self = caf::actor_cast<caf::weak_actor_ptr>(this)](auto message) {
+      if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, message);
+    };
+    dependency_->when_behind_changes([tell](Duration behind) { tell(BehindChanged{behind}); });
+    dependency_->when_settled([tell](bool completed) { tell(Settled{completed}); });
+    delayed_send(this, deadline_ - front_->clock->now(), DeadlinePassed{});
+    return true;
+  }
+
+  void on_settled(bool completed) {
+    if (std::exchange(is_dependent_, false)) front_->counters.dependent -= 1;
+    if (completed)
+      submit();
+    else
+      fail(errors::conflict("A request that this one depends on has not completed."));
+  }
+
+  void on_behind_changed(Duration behind) {
+    for (const SequenceState& sequence : sequences_)
+      if (!sequence.choice.finished() && !sequence.lane)
+        front_->tell(model_->queue.role, Rank{sequence.id, behind});
   }
 
   [[nodiscard]] bool is_refused_as_poison(const GenerationPlan& plan) const {
@@ -281,6 +328,7 @@ class Session : public caf::event_based_actor {
     work.class_index = static_cast<std::uint8_t>(request_.priority_class);
     work.priority = request_.priority;
     work.arrival = arrival_;
+    if (dependency_) work.behind = dependency_->behind();
     work.deadline = deadline_;
     if (tenant_) {
       work.tenant = tenant_->number;
@@ -821,6 +869,8 @@ class Session : public caf::event_based_actor {
   std::optional<GenerationPlan> plan_;  ///< until the sequences have it
   std::shared_ptr<BodyShare> memory_;   ///< of the prompts, as text or as tokens
   std::unique_ptr<AnswerWriter> answer_;
+  Dependency::Ptr dependency_;  ///< null: it waits for nobody, and nobody for it
+  bool is_dependent_ = false;   ///< waits for others, before it asks to be let in
   TimePoint arrival_;
   TimePoint deadline_;
   RequestNumber number_;

@@ -21,6 +21,8 @@ struct SessionStart {
   TimePoint arrival;                   ///< of the request
   std::shared_ptr<const Tenant> tenant = nullptr;  ///< who asks; null: nobody who is known
   RequestMeter meter = {};                         ///< of the request
+  /// It waits for others, or others for it; made by `Front::dependencies`. Null: neither.
+  Dependency::Ptr dependency = nullptr;
 };
 
 /// Starts the session of a validated request and returns at once. It turns the prompts into tokens,

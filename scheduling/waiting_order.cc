@@ -106,6 +106,18 @@ void WaitingOrder::put_back(const Item& item) {
   place(item);
 }
 
+void WaitingOrder::set_behind(SequenceId id, Duration behind) {
+  auto found = where_.find(id);
+  if (found == where_.end()) return;
+  Place& place = found->second;
+  Class& waiting = classes_[place.class_index];
+  Line& line = place.resumed ? waiting.resumed : waiting.tenants.at(place.tenant).line;
+  auto item = line.extract(place.key);
+  item.mapped().behind = behind;
+  item.key() = place.key = key_of(item.mapped());
+  line.insert(std::move(item));
+}
+
 bool WaitingOrder::remove(SequenceId id) {
   auto found = where_.find(id);
   if (found == where_.end()) return false;
@@ -161,6 +173,8 @@ WaitingOrder::Key WaitingOrder::key_of(const Item& item) const {
   Duration reference = options_.reference[item.class_index];
   double share = static_cast<double>(reference.count()) /
                  static_cast<double>(std::max(item.cost, reference).count());
+  double way = static_cast<double>((item.behind + item.cost + reference).count());
+  share += static_cast<double>(item.behind.count()) / way;
   Duration bonus(static_cast<Duration::rep>(static_cast<double>(ageing.count()) * share));
   Duration wish = ageing * std::clamp(item.priority, -kPriorityMax, kPriorityMax) / kPriorityMax;
   return {item.arrival - bonus + wish, item.arrival, item.id};

@@ -26,9 +26,12 @@ namespace sluice {
 ///
 ///   key = arrival − W · e / max(cost, e) + W · priority / 100       W `ageing`, e `reference`
 ///
-/// It does not change while a sequence waits, and nobody overtakes another of its tenant and class
-/// who arrived earlier by more than `overtaking_max`: W, and W more for each 100 that its priority
-/// is better. So nobody starves: a class of weight w, while it waits, gets w of every `sum` of the
+/// less W · behind / (behind + cost + e) if others wait for it to end: the longer the way through
+/// them, the sooner it goes.
+///
+/// Nobody overtakes another of its tenant and class who arrived earlier by more than
+/// `overtaking_max`: W, W more for each 100 that its priority is better, and W more if others wait
+/// for it. So nobody starves: a class of weight w, while it waits, gets w of every `sum` of the
 /// lanes' time but for `slack`, which is checked at run time (`starved`).
 ///
 /// Without a bound of its own: what enters was let in by admission, which has one. Pure; owner: the
@@ -61,6 +64,7 @@ class WaitingOrder {
     TimePoint arrival;                ///< of the request, kept over resumptions
     Duration cost{};                  ///< of a lane's time
     std::uint64_t tokens = 0;         ///< as its tenant's counter counts them
+    Duration behind{};                ///< of a lane's time, what waits for it to end
   };
 
   explicit WaitingOrder(Options options) : options_(options) {}
@@ -74,6 +78,8 @@ class WaitingOrder {
   std::optional<Item> pop(const Shut& shut = {});
   /// What was popped waits on, at its old place: nothing has been spent on it.
   void put_back(const Item& item);
+  /// What waits for it has changed. Nothing happens if it does not wait here.
+  void set_behind(SequenceId id, Duration behind);
   /// Takes an item out, wherever it stands. False: it does not wait here.
   bool remove(SequenceId id);
 
@@ -92,7 +98,8 @@ class WaitingOrder {
   [[nodiscard]] std::size_t tenants_known() const;
 
   /// By how much later somebody of the class may arrive and still be before another of its tenant.
-  ///   better  by how much its priority number is lower; 0 if it is not
+  ///   better  by how much its priority number is lower; 0 if it is not. W more, if others wait for
+  ///           it
   [[nodiscard]] Duration overtaking_max(std::size_t class_index, std::int32_t better) const {
     return options_.ageing[class_index] * (kPriorityMax + better) / kPriorityMax;
   }

@@ -90,6 +90,25 @@ TEST(WaitingOrder, HeedsPriorityWithinTheTimeThatItIsWorth) {
       << "a low at 100 does not starve behind lows at 1";
 }
 
+TEST(WaitingOrder, LetsWhatOthersWaitForGoFirst) {
+  WaitingOrder order;
+  for (std::uint64_t id : {1, 2, 3, 4})
+    order.push(item(id));
+  auto long_way = item(200);
+  long_way.behind = seconds(5);
+  order.push(long_way);
+  order.set_behind(SequenceId{3}, milliseconds(500));
+  order.set_behind(SequenceId{9}, seconds(1));
+
+  EXPECT_EQ(drain(order), (std::vector<std::uint64_t>{3, 200, 1, 2, 4}));
+
+  order.push(item(1));
+  auto much_later = item(260);
+  much_later.behind = seconds(1000);
+  order.push(much_later);
+  EXPECT_EQ(drain(order), (std::vector<std::uint64_t>{1, 260})) << "W, and no more";
+}
+
 TEST(WaitingOrder, SharesTimeBetweenClassesByWeight) {
   WaitingOrder::Options options;
   options.quantum = milliseconds(10);

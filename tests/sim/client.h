@@ -30,9 +30,11 @@ struct ClientPlan {
   std::size_t bytes_per_second = 0;  ///< it reads so slowly; 0: at once
   std::size_t rests_after = 0;       ///< having read so many bytes it reads nothing for a while
   Duration rests_for = Duration::zero();
-  std::uint32_t retries = 0;  ///< how often it asks again, at once, when it is refused
+  std::uint32_t retries = 0;         ///< how often it asks again, at once, when it is refused
+  std::vector<std::uint64_t> after;  ///< numbers of clients whose requests its own waits for
   bool poison = false;
-  bool convicted = false;  ///< it was convicted when it asked before
+  bool convicted = false;   ///< it was convicted when it asked before
+  bool asks_again = false;  ///< it has asked before
 };
 
 /// One request's client. It notes what it reads in the trace, compares all of it with the

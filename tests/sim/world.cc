@@ -126,6 +126,8 @@ class World::Recorder final : public trace::Sink {
   std::set<std::string> lost_models;  ///< without any lane, at some moment
   /// Requests that were refused while others waited.
   std::set<std::uint64_t> crowded;
+  /// Clients whose first requests have completed.
+  std::set<std::uint64_t> completed;
   /// Requests of which a lane has computed something.
   std::set<std::uint64_t> begun;
   /// Clients that were convicted although they are harmless, and had bad luck enough for that.
@@ -144,7 +146,7 @@ class World::Recorder final : public trace::Sink {
     }
     switch (offered.why) {
       case trace::Why::first:
-        return mark(Mark::first_offer);
+        return note_first(offered);
       case trace::Why::reader_back:
         return mark(Mark::offered_after_a_pause);
       case trace::Why::holder_lost:
@@ -219,7 +221,22 @@ class World::Recorder final : public trace::Sink {
     running_.erase(stopped.sequence);
     users_[stopped.lane].erase(stopped.sequence);
   }
+  /// All it waits for have completed.
+  void note_first(const trace::Offered& offered) {
+    mark(Mark::first_offer);
+    auto [client, poison] = client_of(offered.sequence);
+    if (!client || client->plan().asks_again) return;
+    for (std::uint64_t number : client->plan().after) {
+      mark(Mark::waited_for_others);
+      if (!completed.contains(number))
+        world_.complain(client->name() + " runs before client " + std::to_string(number) +
+                        " has completed, for which it waits");
+    }
+  }
   void note(const trace::Ended& ended) {
+    if (auto [client, poison] = client_of(SequenceId{ended.request.value});
+        client && !client->plan().asks_again && ended.outcome == trace::Outcome::completed)
+      completed.insert(client->plan().number);
     for (std::uint64_t i = 0; i < world_.reference_.sequences(ended.request); ++i)
       ended_at_[SequenceId{ended.request.value + i}] = world_.clock_->now();
     if (waits_no_longer(ended.request)) waited_at_ = world_.clock_->now();
@@ -541,6 +558,12 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   root_ = spawn_supervisor(system_, "root", tree, front_->tree);
   root_->attach_functor([this](const caf::error&) { root_ended_ = true; });
   for (const ClientPlan& client : plan_.clients) {
+    std::vector<Dependency::Ptr> after;
+    for (std::uint64_t number : client.after)
+      after.push_back(dependencies_.at(number));
+    dependencies_.push_back(front_->dependencies.add(std::move(after)));
+  }
+  for (const ClientPlan& client : plan_.clients) {
     ++to_come_;
     environment_.at(begin_ + client.arrival.time_since_epoch(), Source::client, [this, &client] {
       --to_come_;
@@ -576,11 +599,10 @@ void World::arrive(const ClientPlan& plan) {
       plan.request.stream,
       HttpAnswer::Options{clock_, front_->options.keepalive, front_->options.stream_buffer});
   auto tenant = plan.tenant ? tenants_.at(*plan.tenant) : nullptr;
-  spawn_session(system_,
-                front_,
-                model,
-                {plan.request, {}, nullptr, clock_->now(), std::move(tenant)},
-                std::move(answer));
+  SessionStart start{plan.request, {}, nullptr, clock_->now(), std::move(tenant)};
+  // Whoever asks again does so for himself.
+  start.dependency = std::exchange(dependencies_.at(plan.number), nullptr);
+  spawn_session(system_, front_, model, std::move(start), std::move(answer));
   if (plan.vanishes_after) {
     environment_.after(*plan.vanishes_after, Source::client, [client] {
       if (!client->over()) mark(Fault::vanish);
@@ -598,6 +620,8 @@ void World::ask_again(const SimClient& refused) {
   }
   if (again.retries == 0) return;
   again.retries -= 1;
+  again.after.clear();
+  again.asks_again = true;
   ++to_come_;
   mark(Fault::retry_storm);
   environment_.after(chance_.duration(0ms, 5ms), Source::client, [this, again] {
@@ -823,6 +847,10 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   if (code == "rate_limit_exceeded") return plan.tenant.has_value();
   if (code == "invalid_value") return narrow || plan.tenant.has_value();
   if (code == "deadline_exceeded") return plan.request.timeout.has_value();
+  if (code == "conflict")
+    return std::any_of(plan.after.begin(), plan.after.end(), [this](std::uint64_t number) {
+      return !recorder_->completed.contains(number);
+    });
   // Its deadline was too near, and no lane had begun with it.
   if (code == "shed_after_accept")
     return plan.request.timeout.has_value() && client.number() &&

@@ -133,6 +133,7 @@ class World {
   std::shared_ptr<SimHost> host_;
   std::shared_ptr<Front> front_;
   std::vector<std::shared_ptr<const Tenant>> tenants_;
+  std::vector<Dependency::Ptr> dependencies_;  ///< of the clients, until they ask
   std::vector<std::shared_ptr<ServedModel>> models_;
   caf::actor root_;
   bool root_ended_ = false;

@@ -171,6 +171,17 @@ void draw_quotas(std::uint64_t seed, WorldPlan& plan) {
   }
 }
 
+/// In some runs requests wait for others, of either model.
+void draw_dependencies(std::uint64_t seed, WorldPlan& plan) {
+  constexpr double kShare = 0.25;
+  if (!Chance(seed, "dependencies").hit(kShare)) return;
+  for (ClientPlan& client : plan.clients) {
+    Chance own(seed, "those before client " + std::to_string(client.number));
+    while (client.number > 0 && client.after.size() < 3 && own.hit(0.3))
+      client.after.push_back(own.below(client.number));
+  }
+}
+
 }  // namespace
 
 bool WorldPlan::front_may_be_late() const {
@@ -239,6 +250,7 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   }
   plan.faults.set(Fault::poison, plan.faults.has(Fault::poison) || poisons > 0);
   draw_quotas(options.seed, plan);
+  draw_dependencies(options.seed, plan);
   return plan;
 }
 
