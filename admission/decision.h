@@ -22,10 +22,11 @@ enum class Refusal : std::uint8_t {
   deadline_unreachable,  ///< or so long that its deadline would pass
   too_large,         ///< more choices than would fit even if it were alone
   too_many_tokens,   ///< likewise, more tokens
+  degraded,          ///< the degradation ladder lets nobody in who is like it
 };
 
 /// Their names in answers, logs and metrics, in order.
-inline constexpr std::array<std::string_view, 10> kRefusalNames{"draining",
+inline constexpr std::array<std::string_view, 11> kRefusalNames{"draining",
                                                                "rate_limited",
                                                                "token_bucket",
                                                                "core_reserve",
@@ -34,7 +35,8 @@ inline constexpr std::array<std::string_view, 10> kRefusalNames{"draining",
                                                                "wait_too_long",
                                                                "deadline_unreachable",
                                                                "too_large",
-                                                               "too_many_tokens"};
+                                                               "too_many_tokens",
+                                                               "degraded"};
 inline constexpr std::size_t kRefusals = kRefusalNames.size();
 
 constexpr std::string_view to_string(Refusal refusal) {

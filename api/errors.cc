@@ -352,6 +352,7 @@ ApiError refused(const Decision& decision) {
     case Refusal::queue_full:
     case Refusal::tokens_exhausted:
     case Refusal::wait_too_long:
+    case Refusal::degraded:
       return overloaded(decision.retry_after_s, decision.message);
     case Refusal::deadline_unreachable:
       return queue_timeout_predicted(decision.retry_after_s, decision.message);

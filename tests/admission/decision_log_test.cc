@@ -38,8 +38,8 @@ TEST(DecisionLog, CountsAllByClassAndReason) {
 
 TEST(DecisionLog, NamesEveryReason) {
   EXPECT_EQ(to_string(Refusal::draining), "draining");
-  EXPECT_EQ(to_string(Refusal::too_many_tokens), "too_many_tokens");
-  EXPECT_EQ(static_cast<std::size_t>(Refusal::too_many_tokens) + 1, kRefusals);
+  EXPECT_EQ(to_string(Refusal::degraded), "degraded");
+  EXPECT_EQ(static_cast<std::size_t>(Refusal::degraded) + 1, kRefusals);
 }
 
 }  // namespace

@@ -226,7 +226,8 @@ TEST(Errors, SayWhatAdmissionSays) {
                       Refusal::core_reserve,
                       Refusal::queue_full,
                       Refusal::tokens_exhausted,
-                      Refusal::wait_too_long}) {
+                      Refusal::wait_too_long,
+                      Refusal::degraded}) {
     EXPECT_EQ(refused(why).code, "overloaded");
     EXPECT_EQ(refused(why).message, "A sentence.");
     EXPECT_EQ(refused(why).retry_after_s, 7U);

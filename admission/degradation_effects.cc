@@ -1,0 +1,103 @@
+#include "admission/degradation_effects.h"
+
+#include <algorithm>
+#include <string>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint32_t kShedLow = 1;
+constexpr std::uint32_t kTrim = 2;
+constexpr std::uint32_t kCheaper = 3;
+constexpr std::uint32_t kCritical = DegradationLadder::kCritical;
+constexpr std::uint32_t kCoreOnly = 5;
+constexpr std::uint32_t kSurvival = DegradationLadder::kSurvival;
+
+constexpr std::uint32_t kLogprobsMost = 5;
+constexpr std::uint32_t kRealtimeMost = 1024;
+
+/// From which level on nobody of the class is let in.
+std::uint32_t refused_from(PriorityClass priority_class, bool core, bool has_core) {
+  if (priority_class == PriorityClass::low) return kShedLow;
+  if (priority_class == PriorityClass::batch) return kCritical;
+  return has_core && !core ? kCoreOnly : kSurvival;
+}
+
+/// Nobody is let in again before the level may be left.
+std::uint32_t retry_after_s(std::uint32_t level) {
+  using std::chrono::seconds;
+  return static_cast<std::uint32_t>(
+      std::chrono::ceil<seconds>(DegradationLadder::kSteps[level].leave_after).count());
+}
+
+Decision refuse(std::uint32_t level, DegradationTerm reason, const std::string& what) {
+  return {Refusal::degraded,
+          "The server is overloaded (degradation level " + std::to_string(level) + ", " +
+              std::string(to_string(reason)) + "): " + what + ".",
+          retry_after_s(level)};
+}
+
+std::string refused_class(std::uint32_t from, PriorityClass priority_class) {
+  switch (from) {
+    case kCoreOnly:
+      return "only requests of the core API are let in";
+    case kSurvival:
+      return "nothing new is let in";
+    default:
+      return "requests of class " + std::string(to_string(priority_class)) + " are not let in";
+  }
+}
+
+}  // namespace
+
+std::uint32_t DegradationEffects::level() const {
+  std::uint32_t level = board_.level();
+  bool refuses_all = level < kSurvival || board_.reason() == DegradationTerm::host_memory;
+  return refuses_all ? level : kCoreOnly;
+}
+
+std::optional<Decision> DegradationEffects::refuse_all(PriorityClass best, bool core) const {
+  std::uint32_t now_at = level();
+  std::uint32_t from = refused_from(best, core, board_.has_core());
+  if (now_at < from) return std::nullopt;
+  return refuse(now_at, board_.reason(), refused_class(from, best));
+}
+
+DegradationEffects::Verdict DegradationEffects::judge(const DegradationAsk& ask, TimePoint now) {
+  Verdict verdict;
+  std::uint32_t now_at = level();
+  DegradationTerm reason = board_.reason();
+  auto refused = [&](const std::string& what) {
+    verdict.refused = refuse(now_at, reason, what);
+    return verdict;
+  };
+  std::uint32_t from = refused_from(ask.priority_class, ask.core, board_.has_core());
+  if (now_at >= from) return refused(refused_class(from, ask.priority_class));
+  if (now_at >= kTrim && ask.choices) return refused("more than one choice is not computed");
+  if (now_at >= kTrim && ask.logprobs > kLogprobsMost)
+    return refused("more than 5 log probabilities a token are not computed");
+  bool cheaper = now_at >= kCheaper && ask.has_cheaper;
+  if (cheaper && !ask.allows)
+    return refused("a cheaper model answers, which this request or its tenant does not allow");
+  if (from >= kCritical && !board_.lets_return(from, now)) {
+    verdict.refused = {Refusal::degraded,
+                       "The server was overloaded and lets requests return little by little.",
+                       1};
+    return verdict;
+  }
+  if (now_at >= kTrim) verdict.degradation = {now_at, reason, true, cheaper};
+  return verdict;
+}
+
+std::uint32_t DegradationEffects::trimmed(PriorityClass priority_class, std::uint32_t wanted) {
+  if (priority_class == PriorityClass::realtime) return std::min(wanted, kRealtimeMost);
+  return (wanted + 1) / 2;
+}
+
+Decision DegradationEffects::refuse_trim(const Degradation& degradation) {
+  return refuse(degradation.level,
+                degradation.reason,
+                "answers are trimmed, which this request or its tenant does not allow");
+}
+
+}  // namespace sluice

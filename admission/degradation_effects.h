@@ -1,0 +1,74 @@
+// What each level of the degradation ladder means for a new request.
+#pragma once
+
+#include "admission/decision.h"
+#include "admission/degradation_board.h"
+#include "base/clock.h"
+#include "base/priority_class.h"
+
+#include <cstdint>
+#include <optional>
+
+namespace sluice {
+
+/// What a request asks for, as far as degradation minds.
+struct DegradationAsk {
+  PriorityClass priority_class = PriorityClass::realtime;
+  bool core = false;     ///< its tenant may use the core API
+  bool allows = true;    ///< a lesser answer: its tenant and itself do
+  bool choices = false;  ///< more than one, given or to choose from (n, best_of)
+  std::uint32_t logprobs = 0;
+  bool has_cheaper = false;  ///< its model has one that may answer for it
+};
+
+/// What is done to one that is let in; also what its answer says of it.
+struct Degradation {
+  std::uint32_t level = 0;  ///< 0: nothing
+  DegradationTerm reason = DegradationTerm::ttft;
+  bool trims = false;    ///< `trimmed` says how long each of its answers may be
+  bool cheaper = false;  ///< the cheaper model answers
+};
+
+/// What is decided when a request comes, and holds until it ends: an answer that has begun is never
+/// degraded afterwards.
+///
+///   level  adds to the one below
+///   1      class low is refused
+///   2      answers are trimmed; several choices and more than 5 log probabilities are refused
+///   3      the cheaper model answers, where there is one
+///   4      class batch is refused as well
+///   5      whoever does not use the core API is refused, if somebody may use it; else as 4
+///   6      everybody is refused; as 5 if it is for want of lanes: then there is nothing to
+///   protect,
+///          and whoever finds no lane is told so elsewhere, with the time until the next trial
+///
+/// Who does not allow a lesser answer is refused where others get one. What 4 to 6 have refused
+/// returns by a tenth a second (`DegradationBoard::lets_return`). Any thread.
+class DegradationEffects {
+ public:
+  struct Verdict {
+    std::optional<Decision> refused;
+    Degradation degradation;  ///< of one that is not
+  };
+
+  explicit DegradationEffects(DegradationBoard& board) : board_(board) {}
+
+  /// Once for each request, when all of this is known.
+  [[nodiscard]] Verdict judge(const DegradationAsk& ask, TimePoint now);
+  /// What is certain before its body was read: no request of this tenant is let in.
+  ///   best  class that it may have
+  [[nodiscard]] std::optional<Decision> refuse_all(PriorityClass best, bool core) const;
+
+  /// Tokens that an answer may have which was to have `wanted`: batch half of them, realtime 1,024.
+  [[nodiscard]] static std::uint32_t trimmed(PriorityClass priority_class, std::uint32_t wanted);
+  /// For one whose answer would be trimmed, and who does not allow it.
+  [[nodiscard]] static Decision refuse_trim(const Degradation& degradation);
+
+ private:
+  /// The level in force; its reason is read after it.
+  [[nodiscard]] std::uint32_t level() const;
+
+  DegradationBoard& board_;
+};
+
+}  // namespace sluice
