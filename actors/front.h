@@ -6,9 +6,12 @@
 #include "actors/model_weights.h"
 #include "admission/controller.h"
 #include "admission/decision_log.h"
+#include "admission/degradation_board.h"
+#include "admission/host_memory.h"
 #include "admission/output_lengths.h"
 #include "admission/poison.h"
 #include "admission/quotas.h"
+#include "admission/recent_ratios.h"
 #include "admission/retry_budget.h"
 #include "base/clock.h"
 #include "base/ids.h"
@@ -50,6 +53,7 @@ struct ServedModel {
   ModelCard card;
   std::uint32_t default_max_tokens = 16;
   std::int64_t created = 0;  ///< Unix seconds
+  std::string cheaper = {};  ///< the model that may answer for it under pressure; empty: none
   Holder queue;
   Holder batcher;
   std::vector<LaneId> lanes;
@@ -154,6 +158,9 @@ struct Front {
     Duration pulse_alarm = std::chrono::seconds(1);      ///< for the answer of an actor
     Duration outage_patience = std::chrono::seconds(5);  ///< of a model, while new ones may wait
     std::uint32_t resumptions_max = 100;  ///< of one sequence, before it ends as backend_lost
+    bool degradation = false;             ///< the ladder runs
+    /// Between two tokens of a sequence, while a lane is used by half and more.
+    Duration itl_objective = std::chrono::milliseconds(50);
   };
 
   Options options;
@@ -161,7 +168,8 @@ struct Front {
   std::shared_ptr<Random> random;
   std::shared_ptr<WorkerLauncher> launcher;
   std::shared_ptr<Tree> tree;
-  std::shared_ptr<trace::Sink> trace;  ///< may be null: nobody judges this run
+  std::shared_ptr<trace::Sink> trace;       ///< may be null: nobody judges this run
+  std::shared_ptr<HostMemory> host_memory;  ///< of the degradation actor; null: nobody looks
   Holder admission;
   std::vector<std::shared_ptr<ServedModel>> models;  ///< the first is the default
   std::map<LaneId, Holder> executors;
@@ -174,6 +182,9 @@ struct Front {
   std::unique_ptr<Quotas> quotas;         ///< what tenants may use; never null
   OutputLengths lengths;                  ///< of answers that have ended
   DecisionLog decisions;                  ///< of admission, and of loops that refuse from the head
+  DegradationBoard degradation;           ///< how much of its service the server lets go now
+  RecentRatios first_tokens;              ///< of class realtime: their time to what was promised
+  RecentRatios steps;                     ///< of lanes in use: their time to `itl_objective`
   PoisonList poison;                      ///< fingerprints of convicted requests
   Dependencies dependencies;              ///< of requests that wait for others
   RetryBudget retries;                    ///< of sequences that failed by themselves
@@ -183,6 +194,7 @@ struct Front {
   std::atomic<bool> draining{false};  ///< new requests are refused
 
   static constexpr std::string_view kRootRole = "root";  ///< the supervisor of all
+  static constexpr std::string_view kDegradationRole = "degradation";
   static std::string breaker_role(LaneId lane) { return "breaker." + std::to_string(lane.value); }
   static std::string prober_role(LaneId lane) { return "prober." + std::to_string(lane.value); }
 
