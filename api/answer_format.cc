@@ -45,7 +45,15 @@ void append_usage_object(std::string& out, const Usage& usage) {
   append_json_int(out, usage.prompt_tokens + usage.completion_tokens);
   out += R"(,"prompt_tokens_details":{"cached_tokens":)";
   append_json_int(out, usage.cached_tokens);
-  out += "}}";
+  out += "}";
+  if (usage.degraded) {
+    out += R"(,"degraded":{"level":)";
+    append_json_int(out, usage.degraded->level);
+    out += R"(,"reason":)";
+    append_json_string(out, to_string(usage.degraded->reason));
+    out += "}";
+  }
+  out += "}";
 }
 
 void add_ignored(HttpResponse& response, std::string_view ignored_params) {

@@ -18,6 +18,8 @@ class AnswerWriter {
  public:
   virtual ~AnswerWriter() = default;
 
+  /// The answer is less than what was asked for. Before all else; also told with its usage.
+  virtual void degraded(const Degradation& degradation) = 0;
   /// Who computes the answer. Before the first piece.
   ///   model        its public name
   ///   fingerprint  of its weights: "fp_" + 8 hex

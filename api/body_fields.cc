@@ -20,6 +20,7 @@ struct Row {
 /// Sorted by name.
 constexpr Row kRows[] = {
     {"add_generation_prompt", U::unknown, U::read, F::add_generation_prompt},
+    {"allow_degraded", U::read, U::read, F::allow_degraded},
     {"audio", U::only_null, U::only_null},
     {"best_of", U::read, U::unknown, F::best_of},
     {"chat_template", U::unknown, U::only_null},

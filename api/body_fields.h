@@ -54,8 +54,9 @@ enum class BodyField : std::uint8_t {
   metadata,
   response_format,
   stream_interval,
+  allow_degraded,
 };
-constexpr std::size_t kBodyFields = static_cast<std::size_t>(BodyField::stream_interval) + 1;
+constexpr std::size_t kBodyFields = static_cast<std::size_t>(BodyField::allow_degraded) + 1;
 
 /// What is done with a field. All but `read` and `unknown` name the values without effect; every
 /// other value of such a field would change the output in a way this server cannot.

@@ -80,6 +80,7 @@ void GenerationReader::read_fields() {
   read_repetition_penalty();
   read_min_tokens();
   reader_.boolean("ignore_eos", field(F::ignore_eos), r.ignore_eos);
+  reader_.boolean("allow_degraded", field(F::allow_degraded), r.allow_degraded);
   read_stop_tokens();
   reader_.boolean("skip_special_tokens", field(F::skip_special_tokens), r.skip_special_tokens);
   reader_.boolean(

@@ -21,6 +21,15 @@ HttpAnswer::HttpAnswer(std::shared_ptr<HttpExchange> exchange,
       stream_(stream),
       options_(std::move(options)) {}
 
+void HttpAnswer::degraded(const Degradation& degradation) {
+  degraded_ = "level=" + std::to_string(degradation.level) + ";reason=";
+  degraded_ += to_string(degradation.reason);
+}
+
+void HttpAnswer::label(HttpResponse& response) const {
+  if (!degraded_.empty()) response.headers.emplace_back("x-sluice-degraded", degraded_);
+}
+
 void HttpAnswer::head(std::string_view model, std::string_view fingerprint) {
   auto shape = stream_ ? AnswerFormat::Shape::events : AnswerFormat::Shape::whole;
   format_ = AnswerFormat::make(form_, shape, model, fingerprint);
@@ -28,7 +37,9 @@ void HttpAnswer::head(std::string_view model, std::string_view fingerprint) {
 
 void HttpAnswer::open_stream() {
   if (std::exchange(streaming_, true)) return;
-  exchange_->begin_stream(stream_head(request_id_, form_.ignored_params));
+  HttpResponse head = stream_head(request_id_, form_.ignored_params);
+  label(head);
+  exchange_->begin_stream(std::move(head));
 }
 
 /// An event is a chunk of its own; posted together, they share one write.
@@ -79,8 +90,10 @@ void HttpAnswer::done(const Usage& total) {
     AnswerFormat::append_done(unsent_);
     exchange_->end_stream(std::exchange(unsent_, {}));
   } else {
-    exchange_->respond(
-        whole_response(format_->body(whole_, total), request_id_, form_.ignored_params));
+    HttpResponse response =
+        whole_response(format_->body(whole_, total), request_id_, form_.ignored_params);
+    label(response);
+    exchange_->respond(std::move(response));
   }
 }
 

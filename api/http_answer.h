@@ -29,6 +29,7 @@ class HttpAnswer final : public AnswerWriter {
              bool stream,
              Options options);
 
+  void degraded(const Degradation& degradation) override;
   void head(std::string_view model, std::string_view fingerprint) override;
   void delta(ChoiceDelta& piece, const Usage& so_far, bool last) override;
   void done(const Usage& total) override;
@@ -45,6 +46,7 @@ class HttpAnswer final : public AnswerWriter {
 
  private:
   void open_stream();
+  void label(HttpResponse& response) const;
   void write();
 
   std::shared_ptr<HttpExchange> exchange_;
@@ -53,6 +55,7 @@ class HttpAnswer final : public AnswerWriter {
   bool stream_;
   Options options_;
   std::unique_ptr<AnswerFormat> format_;  // set with the head: it names the weights
+  std::string degraded_;                  // value of x-sluice-degraded, or empty
   bool streaming_ = false;                // the head of the stream is out
   std::string unsent_;                    // events that wait for the socket
   std::vector<ChoiceDelta> whole_;        // the choices so far, if the answer is one body

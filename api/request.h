@@ -1,6 +1,7 @@
 // What a request means, whichever wire it came by. START HERE.
 #pragma once
 
+#include "admission/degradation_effects.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/plan.h"
@@ -47,6 +48,8 @@ struct GenerationRequest {
   PriorityClass priority_class = PriorityClass::realtime;
   std::int32_t priority = 0;  ///< order inside the class, lower first
   std::string user;
+  bool allow_degraded = true;       ///< rather a lesser answer under overload than none
+  Degradation degradation;          ///< decided when it comes, not its client's affair
   bool partial_ok = false;          ///< x-sluice-partial-ok
   std::optional<Duration> timeout;  ///< from arrival to the last token; always set by the parser
   bool client_deadline = false;     ///< it is the client's wish, not the server's limit
@@ -85,6 +88,8 @@ struct Usage {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;
   std::uint64_t cached_tokens = 0;
+  /// How the answer was degraded; none: it was not.
+  std::optional<Degradation> degraded = {};
 };
 
 }  // namespace sluice

@@ -107,6 +107,15 @@ TEST(CompletionFormat, CountsOnEveryChunkWithContinuousUsage) {
       << out;
 }
 
+TEST(CompletionFormat, SaysBesideItsCountsHowAnAnswerWasDegraded) {
+  Usage usage{4, 2, 1, Degradation{3, DegradationTerm::wait, true, false}};
+  std::vector<ChoiceDelta> choices = {last_piece("x", "length")};
+
+  EXPECT_TRUE(body_of(completion(), choices, usage)
+                  .ends_with(R"("prompt_tokens_details":{"cached_tokens":1},)"
+                             R"("degraded":{"level":3,"reason":"wait"}}})"));
+}
+
 TEST(CompletionFormat, NamesTheChoiceItsStopAndTheTier) {
   AnswerForm tiered = completion();
   tiered.service_tier = "flex";

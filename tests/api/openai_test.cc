@@ -78,6 +78,7 @@ TEST(ParseCompletion, GivesEveryFieldItsDefault) {
   EXPECT_TRUE(request.stop.empty());
   EXPECT_TRUE(request.stop_token_ids.empty());
   EXPECT_FALSE(request.ignore_eos);
+  EXPECT_TRUE(request.allow_degraded);
   EXPECT_TRUE(request.skip_special_tokens);
   EXPECT_FALSE(request.include_stop);
   EXPECT_FALSE(request.truncate_prompt_tokens);
@@ -93,6 +94,11 @@ TEST(ParseCompletion, GivesEveryFieldItsDefault) {
   EXPECT_EQ(request.form.created, 1700000000);
   EXPECT_EQ(request.request_id, "req-test");
   EXPECT_EQ(request.form.id, "cmpl-80000000000000008000000000000000");
+}
+
+TEST(ParseCompletion, ReadsThatALesserAnswerIsNotWanted) {
+  EXPECT_FALSE(accept(R"({"allow_degraded": false})").allow_degraded);
+  EXPECT_TRUE(accept(R"({"allow_degraded": true})").allow_degraded);
 }
 
 TEST(ParseCompletion, TakesNullForAbsentInEveryField) {
@@ -129,7 +135,8 @@ TEST(ParseCompletion, TakesNullForAbsentInEveryField) {
                             "priority",
                             "metadata",
                             "response_format",
-                            "stream_interval"}) {
+                            "stream_interval",
+                            "allow_degraded"}) {
     OpenAiRequest request = accept("{\"" + std::string(field) + "\": null}");
     EXPECT_EQ(request.prompts.size(), 1U) << field;
     EXPECT_TRUE(request.skip_special_tokens) << field;
@@ -203,6 +210,7 @@ TEST(ParseCompletion, RefusesTheWrongTypesInEveryField) {
       {"repetition_penalty", number, {"\"1\"", "true", "[]", "{}"}},
       {"min_tokens", integer, {"\"1\"", "true", "1.5", "[]", "{}"}},
       {"ignore_eos", boolean, {"\"true\"", "1", "[]", "{}"}},
+      {"allow_degraded", boolean, {"\"false\"", "0", "[]", "{}"}},
       {"stop_token_ids", "must be an array of token ids", {"\"1\"", "1", "true"}},
       {"skip_special_tokens", boolean, {"\"true\"", "1", "[]", "{}"}},
       {"include_stop_str_in_output", boolean, {"\"true\"", "1", "[]", "{}"}},
