@@ -197,6 +197,7 @@ class Admission : public caf::event_based_actor {
     if (!ticking_) {
       ticking_ = true;
       delayed_send(this, kTick, Tick{});
+      front_->tell(Front::kDegradationRole, RequestsInside{});
     }
   }
 

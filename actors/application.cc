@@ -3,6 +3,7 @@
 #include "actors/admission.h"
 #include "actors/batcher.h"
 #include "actors/breaker.h"
+#include "actors/degradation.h"
 #include "actors/executor.h"
 #include "actors/front_metrics.h"
 #include "actors/messages.h"
@@ -16,6 +17,7 @@
 #include <caf/send.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -26,6 +28,8 @@
 namespace sluice {
 
 namespace {
+
+constexpr std::string_view kDegradationPath = "root/operations/degradation";  // as in `make_tree`
 
 /// The lane whose actors stand under this path, if it is such a path.
 std::optional<LaneId> lane_of(std::string_view path) {
@@ -66,6 +70,8 @@ std::shared_ptr<Front> make_front(Front::Options options,
       // It has ended by itself, or its supervisor has stopped it because of a sibling.
       bool ended = child.state == ChildState::waiting || child.state == ChildState::down;
       if (ended && child.incarnation > 0) living->record(trace::Restarted{child.path});
+      if (child.state == ChildState::disabled && child.path == kDegradationPath)
+        living->degradation.reset();
       if (auto lane = lane_of(child.path)) {
         if (child.state == ChildState::quarantined)
           living->lanes.park(
@@ -126,6 +132,8 @@ std::vector<std::shared_ptr<const Tenant>> enroll(Front& front,
                                      flow_of(tenant->policy.tokens),
                                      tenant->policy.in_flight_max,
                                      tenant->policy.core});
+  front.degradation.set_core(std::any_of(
+      tenants.begin(), tenants.end(), [](const auto& tenant) { return tenant->policy.core; }));
   return tenants;
 }
 
@@ -224,6 +232,13 @@ std::shared_ptr<const SupervisorSpec> make_tree(const std::shared_ptr<Front>& fr
         player("pulse", "pulse", [front](caf::actor_system& system, const Incarnation& life) {
           return spawn_pulse(system, front, life);
         }));
+  }
+  if (front->options.degradation) {
+    operations.children.push_back(player("degradation",
+                                         std::string(Front::kDegradationRole),
+                                         [front](caf::actor_system& system, const Incarnation&) {
+                                           return spawn_degradation(system, front);
+                                         }));
   }
 
   SupervisorSpec root{Strategy::one_for_one, {3, seconds(60), OnExhausted::escalate, {}}, {}};

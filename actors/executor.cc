@@ -432,6 +432,16 @@ class Executor : public caf::event_based_actor {
     publish();
   }
 
+  /// For the ladder: what a token takes where the lane is used by half and more. Of fewer sequences
+  /// none could be let go to make it faster.
+  void note_step(const wire::Tokens& tokens) {
+    if (!front_->options.degradation || 2 * tokens.outputs.size() < credit_.slots) return;
+    using Seconds = std::chrono::duration<double>;
+    front_->steps.add(
+        std::chrono::microseconds(tokens.step_us) / Seconds(front_->options.itl_objective),
+        front_->clock->now());
+  }
+
   void tell_pace() {
     auto pace = step_times_.pace(credit_.slots).value_or(StepTimes::Pace{});
     told_ = load_.limits();
@@ -560,6 +570,7 @@ class Executor : public caf::event_based_actor {
           tokens.rows, std::chrono::microseconds(tokens.step_us), front_->clock->now());
       evidence_.steps += 1;
       evidence_.slow += slow ? 1 : 0;
+      note_step(tokens);
     }
     std::uint64_t count = 0;
     for (const SequenceOutput& output : tokens.outputs)

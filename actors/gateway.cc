@@ -1,5 +1,6 @@
 #include "actors/gateway.h"
 
+#include "actors/degrade.h"
 #include "actors/front_metrics.h"
 #include "actors/intake.h"
 #include "actors/metrics_page.h"
@@ -124,7 +125,7 @@ class Gateway final : public HttpHandler {
     if (client.tenant) least.priority_class = client.tenant->policy.max_class;
     TimePoint now = front_->clock->now();
     Decision decision = front_->quotas->check(least, now);
-    if (decision.admitted()) return std::nullopt;
+    if (decision.admitted()) return refuse_by_level(*front_, client.tenant);
     front_->counters.refused += 1;
     front_->decisions.add({now, client.tenant, least.priority_class, 0, decision});
     return errors::refused(decision);

@@ -76,6 +76,12 @@ std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& 
     if (prompt_tokens + wanted > room || prompt_tokens >= room + (wanted == 0 ? 1 : 0)) {
       return errors::context_length_exceeded(room, prompt_tokens, wanted);
     }
+    if (request.degradation.trims) {
+      std::uint32_t most =
+          DegradationEffects::trimmed(request.priority_class, static_cast<std::uint32_t>(wanted));
+      result.trimmed |= most < wanted;
+      wanted = most;
+    }
     for (std::uint32_t choice = 0; choice < request.n; ++choice) {
       auto plan = std::make_shared<Plan>();
       plan->prompt = prompt.tokens;

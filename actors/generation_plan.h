@@ -25,6 +25,7 @@ struct GenerationPlan {
   std::vector<std::shared_ptr<const std::string>> echo_texts;
   std::uint64_t prompt_tokens = 0;     ///< once per prompt
   std::uint64_t total_tokens_max = 0;  ///< prompt and output over all choices
+  bool trimmed = false;                ///< answers may be less long than they were to be
 
   /// The memory that tokens and texts of the prompts take.
   [[nodiscard]] std::size_t bytes() const;

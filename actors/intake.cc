@@ -1,5 +1,6 @@
 #include "actors/intake.h"
 
+#include "actors/degrade.h"
 #include "actors/generation_plan.h"
 #include "actors/session.h"
 #include "api/conversation.h"
@@ -137,6 +138,10 @@ void Intake::read_generation(Pending& pending) const {
   pending.request = std::get<OpenAiRequest>(std::move(parsed));
   front_->metrics->count_ignored(pending.request.form.ignored_params);
   if (is_refused(pending)) return;
+  if (auto refused = degrade(*front_, pending.model, pending.request, pending.tenant)) {
+    pending.refuse(*refused);
+    return;
+  }
   std::size_t bytes = text_bytes(pending.request.prompts);
   if (bytes <= kTokenizedAtOnce) {
     start(pending, std::nullopt);

@@ -112,6 +112,8 @@ struct Register {
 struct Refused {
   Decision decision;
 };
+/// To the degradation actor: a request is inside, and there was none before.
+struct RequestsInside {};
 struct DeadlinePassed {};
 /// Once a second, each in its own turn, to requests that are older than the keep-alive: write a
 /// comment, look at a slow reader.
@@ -481,6 +483,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice, caf::first_custom_type_id + 50)
   CAF_ADD_TYPE_ID(sluice, (sluice::Rank))
   CAF_ADD_TYPE_ID(sluice, (sluice::Settled))
   CAF_ADD_TYPE_ID(sluice, (sluice::BehindChanged))
+  CAF_ADD_TYPE_ID(sluice, (sluice::RequestsInside))
 CAF_END_TYPE_ID_BLOCK(sluice)
 
 // Not to be serialised: they carry pointers and stay in this process.
@@ -540,3 +543,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Shed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Rank)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::Settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::BehindChanged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::RequestsInside)

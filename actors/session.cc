@@ -168,6 +168,11 @@ class Session : public caf::event_based_actor {
       tell_error(errors::overloaded(1, "The prompts of other requests fill the memory there is."));
       return false;
     }
+    if (is_refused_as_trimmed(plan)) return false;
+    if (plan.trimmed || request_.degradation.cheaper) {
+      usage_.degraded = request_.degradation;
+      answer_->degraded(request_.degradation);
+    }
     if (is_refused_as_poison(plan)) {
       front_->counters.poisoned += 1;
       tell_error(errors::poison_request());
@@ -258,6 +263,16 @@ class Session : public caf::event_based_actor {
     for (const SequenceState& sequence : sequences_)
       if (!sequence.choice.finished() && !sequence.lane)
         front_->tell(model_->queue.role, Rank{sequence.id, behind});
+  }
+
+  /// Its answer would be less than what it asks for, and it wants none then.
+  bool is_refused_as_trimmed(const GenerationPlan& plan) {
+    if (!plan.trimmed || request_.allow_degraded) return false;
+    Decision decision = DegradationEffects::refuse_trim(request_.degradation);
+    front_->counters.refused += 1;
+    front_->decisions.add({arrival_, tenant_, request_.priority_class, 0, decision});
+    tell_error(errors::refused(decision));
+    return true;
   }
 
   [[nodiscard]] bool is_refused_as_poison(const GenerationPlan& plan) const {
@@ -391,6 +406,7 @@ class Session : public caf::event_based_actor {
     if (weights_ == 0) bind(arrived.weights);
     // Tokens behind a stop string are not taken and do not count.
     const std::vector<TokenId>& emitted = sequence->choice.emitted();
+    if (usage_.completion_tokens == 0 && !emitted.empty()) note_first_token();
     usage_.completion_tokens += emitted.size() - output.first_index;
     meter_.take(sequence->measured, emitted.size() - output.first_index);
     if (front_->trace) {
@@ -416,6 +432,19 @@ class Session : public caf::event_based_actor {
       if (is_paused(*sequence)) meter_.paused();
       watch_pause(*sequence);
     }
+  }
+
+  /// For the ladder: the time it took, to what class realtime was promised and its own prompt
+  /// takes.
+  void note_first_token() {
+    Duration promised = front_->options.admission.wait_max[0];
+    if (!front_->options.degradation || promised == Duration::zero() ||
+        request_.priority_class != PriorityClass::realtime)
+      return;
+    using Seconds = std::chrono::duration<double>;
+    TimePoint now = front_->clock->now();
+    Seconds fair = promised + model_->waits.cost(usage_.prompt_tokens, 0);
+    front_->first_tokens.add(Seconds(now - arrival_) / fair, now);
   }
 
   // --- how far it may run ahead of its reader

@@ -87,12 +87,14 @@ void DegradationLadder::average(const DegradationSignals& signals, TimePoint now
 
 void DegradationLadder::weigh() {
   pressure_ = -1;
+  double most = 0;  // of those that press alike the one that is further from its limit is named
   for (std::size_t i = 0; i < kDegradationTerms; ++i) {
     auto term = static_cast<DegradationTerm>(i);
     double value = value_of(averages_, term);
-    if (is_held(term)) value = std::min(value, kHeldMost);
-    if (value <= pressure_) continue;
-    pressure_ = value;
+    double counted = is_held(term) ? std::min(value, kHeldMost) : value;
+    if (counted < pressure_ || (counted == pressure_ && value <= most)) continue;
+    pressure_ = counted;
+    most = value;
     term_ = term;
   }
 }

@@ -17,6 +17,7 @@ struct TenantPolicy {
   PriorityClass max_class = PriorityClass::realtime;      ///< the best it may have
   bool may_prioritize = false;                            ///< inside its class
   bool core = false;                                      ///< may use what is kept for the core API
+  bool may_be_degraded = true;                            ///< rather than refused under overload
   std::uint32_t weight = 1;                               ///< its share beside others of a class
   Rate requests = {};                                     ///< requests
   Rate tokens = {};                 ///< of prompts, and of answers at their longest until they end

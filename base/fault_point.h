@@ -18,13 +18,14 @@ namespace sluice {
 
 /// Every place of this build, so that a rule for one that does not exist is refused instead of
 /// waited for. FAULT_POINT does not compile with a name that is not here.
-inline constexpr std::array<std::string_view, 13> kFaultPoints{"admission.accepted",
+inline constexpr std::array<std::string_view, 14> kFaultPoints{"admission.accepted",
                                                                "admission.ended",
                                                                "admission.submit",
                                                                "admission.taken",
                                                                "batcher.batch",
                                                                "batcher.handed_over",
                                                                "batcher.released",
+                                                               "degradation.tick",
                                                                "executor.assign",
                                                                "executor.tokens",
                                                                "executor.worker_gone",

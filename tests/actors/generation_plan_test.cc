@@ -45,6 +45,24 @@ TEST_F(GenerationPlanTest, MakesOnePlanForEveryChoiceOfEveryPrompt) {
   EXPECT_EQ(plan.total_tokens_max, 2U * 6 + 2U * 7);
 }
 
+TEST_F(GenerationPlanTest, TrimsAnswersUnderPressureAndSaysSo) {
+  auto request = completion("ab", 9);
+  request.priority_class = PriorityClass::batch;
+  EXPECT_FALSE(planned(request).trimmed);
+
+  request.degradation = {2, DegradationTerm::wait, true, false};
+  GenerationPlan plan = planned(request);
+
+  EXPECT_TRUE(plan.trimmed);
+  EXPECT_EQ(plan.plans[0]->max_tokens, 5U);
+  EXPECT_EQ(plan.total_tokens_max, 7U) << "what is reserved is what it may have";
+  request.max_tokens = std::nullopt;
+  request.fills_context = true;
+  EXPECT_EQ(planned(request).plans[0]->max_tokens, 31U) << "half of the room that is left";
+  request.priority_class = PriorityClass::realtime;
+  EXPECT_FALSE(planned(request).trimmed) << "it is short enough";
+}
+
 TEST_F(GenerationPlanTest, GivesTheFirstChoiceTheClientsSeedAndTheOthersTheirOwn) {
   auto request = completion("ab", 4);
   request.n = 3;

@@ -119,6 +119,12 @@ TEST(DegradationLadder, AveragesOverASecondAndNamesWhatDominates) {
   EXPECT_EQ(climber.ladder.term(), DegradationTerm::capacity);
 }
 
+TEST(DegradationLadder, NamesOfThoseThatPressAlikeTheGreatest) {
+  Climber climber;
+  climber.look({.itl = 1.1, .wait = 1.4, .kv = 1.0}, kTick);
+  EXPECT_EQ(climber.ladder.term(), DegradationTerm::wait);
+}
+
 TEST(DegradationLadder, GoesNoFurtherThanTheThirdLevelForWhatOthersHoldAtItsBound) {
   for (double DegradationSignals::*held :
        {&DegradationSignals::wait, &DegradationSignals::kv, &DegradationSignals::itl}) {
