@@ -85,10 +85,26 @@ void write_model(ObjectWriter& object, const std::shared_ptr<ServedModel>& model
     waiting.number(kPriorityClassNames[i], us(model->waits.waiting(i)));
 }
 
+void write_degradation(std::string& out, const Front& front) {
+  const DegradationBoard& board = front.degradation;
+  ObjectWriter object(out);
+  object.boolean("enabled", front.options.degradation);
+  std::uint32_t level = board.level();
+  object.number("level", level);
+  if (level > 0) object.text("reason", to_string(board.reason()));
+  object.decimal("pressure", board.pressure());
+  object.text("term", to_string(board.term()));
+  object.number("changes", board.changes());
+  ObjectWriter signals(object.member("signals"));
+  for (std::size_t i = 0; i < kDegradationTerms; ++i)
+    signals.decimal(kDegradationTermNames[i], board.signal(static_cast<DegradationTerm>(i)));
+}
+
 void write_page(std::string& page, const Front& front, TimePoint now) {
   ObjectWriter object(page);
   write_shared(object.member("shared"), front, now);
   object.number("inside", front.quotas->inside());
+  write_degradation(object.member("degradation"), front);
   write_array(object.member("models"), front.models, write_model);
   write_array(object.member("tenants"), front.quotas->standings(now), write_tenant);
   write_counts(object.member("counts"), front.decisions.counts());

@@ -216,6 +216,17 @@ void write_decisions(MetricsPage& page, const Front& front) {
       page.add({kPriorityClassNames[i], kRefusalNames[reason]}, counts[i][reason]);
 }
 
+void write_degradation(MetricsPage& page, const Front& front) {
+  const DegradationBoard& board = front.degradation;
+  page.begin(family("sluice_degradation_level"));
+  page.add({}, std::uint64_t{board.level()});
+  page.begin(family("sluice_degradation_pressure"));
+  for (std::size_t i = 0; i < kDegradationTerms; ++i)
+    page.add({kDegradationTermNames[i]}, board.signal(static_cast<DegradationTerm>(i)));
+  page.begin(family("sluice_degradation_changes_total"));
+  page.add({}, board.changes());
+}
+
 void write_quotas(MetricsPage& page, const Front& front) {
   TimePoint now = front.clock->now();
   page.begin(family("sluice_requests_inside"));
@@ -327,6 +338,7 @@ HttpResponse metrics_response(const Front& front,
   write_breakers(page, lanes);
   write_memory(page, lanes);
   write_decisions(page, front);
+  write_degradation(page, front);
   write_quotas(page, front);
   write_supervisors(page, front);
   write_loops(page, options);
