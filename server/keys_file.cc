@@ -26,8 +26,16 @@ constexpr std::size_t kKeysMax = 10'000;
 constexpr std::array<std::string_view, 2> kRootNames{"key", "tenant"};
 constexpr std::array<std::string_view, 1> kTenantNames{"name"};
 constexpr std::array<std::string_view, 3> kKeyNames{"id", "sha256", "tenant"};
-constexpr std::array<std::string_view, 9> kPolicyNames{
-    "class", "max_class", "scopes", "core", "weight", "rpm", "burst", "tpm", "max_inflight"};
+constexpr std::array<std::string_view, 10> kPolicyNames{"class",
+                                                        "max_class",
+                                                        "scopes",
+                                                        "core",
+                                                        "weight",
+                                                        "rpm",
+                                                        "burst",
+                                                        "tpm",
+                                                        "max_inflight",
+                                                        "degradation"};
 
 TenantPolicy read_policy(TomlTable& table, std::string name) {
   constexpr std::array<std::string_view, 1> kScopes{"priority"};
@@ -46,6 +54,8 @@ TenantPolicy read_policy(TomlTable& table, std::string name) {
                                to_string(policy.default_class)));
   policy.may_prioritize = !table.words("scopes", kScopes).empty();
   policy.core = table.flag("core").value_or(false);
+  constexpr std::array<std::string_view, 2> kDegradation{"allow", "never"};
+  if (auto place = table.word("degradation", kDegradation)) policy.may_be_degraded = *place == 0;
   policy.weight = static_cast<std::uint32_t>(table.number("weight", 1, 1000).value_or(1));
   auto requests = table.number("rpm", 1, kRateMax);
   auto burst = table.number("burst", 1, kRateMax);

@@ -41,6 +41,7 @@ struct KeysFile {
 ///     burst = 50                 # so many of them at once; without this a minute's
 ///     tpm = 100000               # tokens a minute, a minute's at once
 ///     max_inflight = 8           # requests at once
+///     degradation = "never"      # under overload it is refused rather than answered less; "allow"
 ///
 /// What a tenant may have can stand in a key that is one of its own. All that is wrong is reported
 /// at once, a line each: "FILE:LINE:COLUMN: NAME: reason". Errors: invalid_argument.

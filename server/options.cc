@@ -302,6 +302,26 @@ void add_serve(CLI::App& command, ServeOptions& options) {
                3600,
                "Seconds that requests of class " + name + " may have to wait for a lane; 0: any");
   }
+  command
+      .add_option_function<std::string>(
+          "--degradation",
+          [&options](const std::string& text) { options.degradation = text == "on"; },
+          "Under pressure refuse class low first, trim answers, then refuse more: on or off")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->default_str("on");
+  command
+      .add_option(
+          "--cheaper",
+          options.cheaper,
+          "MODEL=OTHER: under pressure the other model, which is served as well, answers for "
+          "the first; again for further models")
+      ->type_name("MODEL=OTHER");
+  add_duration(command,
+               "--itl-objective",
+               options.itl_objective,
+               milliseconds(1),
+               seconds(60),
+               "Time between two tokens above which a lane that is used counts as under pressure");
   add_count(command,
             "--rate",
             options.rate,

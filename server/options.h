@@ -54,6 +54,9 @@ struct ServeOptions {
   std::uint64_t burst = 5000;
   /// Seconds that requests of a class may have to wait for a lane; 0: any.
   std::array<double, 3> max_wait_s{0.5, 30.0, 120.0};
+  bool degradation = true;           ///< the ladder runs
+  std::vector<std::string> cheaper;  ///< as `parse_cheaper` reads them
+  Duration itl_objective = std::chrono::milliseconds(50);
   double core_reserve = 0.30;  ///< of the burst
   double low_reserve = 0.50;
   bool lends_core_reserve = false;  ///< on lanes, to class low

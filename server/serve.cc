@@ -11,6 +11,8 @@
 #include "net/event_loop.h"
 #include "net/listener.h"
 #include "server/chat_templates.h"
+#include "server/cheaper_models.h"
+#include "server/control_group_memory.h"
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
 #include "server/log_sink.h"
@@ -311,6 +313,8 @@ class Server {
   std::optional<StartError> make_models() {
     Front::Options options;
     options.admission.queue_capacity = options_.queue_capacity;
+    options.degradation = options_.degradation;
+    options.itl_objective = options_.itl_objective;
     for (std::size_t i = 0; i < options_.max_wait_s.size(); ++i)
       options.admission.wait_max[i] = std::chrono::duration_cast<Duration>(
           std::chrono::duration<double>(options_.max_wait_s[i]));
@@ -332,6 +336,7 @@ class Server {
     clock_ = std::make_shared<SystemClock>();
     front_ = make_front(
         options, clock_, std::make_shared<SystemRandom>(), make_process_launcher(*worker_loop_));
+    front_->host_memory = make_control_group_memory();
     if (!options_.trace_file.empty()) {
       // A pipe is opened when somebody reads it.
       auto sink =
@@ -371,11 +376,29 @@ class Server {
           kOwnProgram, worker_arguments(options_, path.path, ::getpid()), program_path()};
       add_model(*front_, std::move(model), options_.workers, spec);
     }
+    if (auto failed = choose_cheaper(names)) return failed;
     for (auto& [lane, spec] : front_->worker_specs) {
       for (std::string& word : fault_arguments(options_, lane.value))
         spec.arguments.push_back(std::move(word));
     }
     return arm_fault_points();
+  }
+
+  /// Which models may answer for others.
+  std::optional<StartError> choose_cheaper(const std::vector<std::string>& names) const {
+    auto pairs = parse_cheaper(options_.cheaper, names);
+    if (!pairs) return StartError{ExitCode::usage, pairs.error().message};
+    for (const auto& [name, other] : *pairs) {
+      auto model = front_->find_model(name);
+      auto cheaper = front_->find_model(other);
+      if (cheaper->card.context < model->card.context)
+        return StartError{ExitCode::invalid_input,
+                          "--cheaper " + name + "=" + other + ": " + other + " has a context of " +
+                              std::to_string(cheaper->card.context) + " tokens, less than the " +
+                              std::to_string(model->card.context) + " of " + name};
+      model->cheaper = other;
+    }
+    return std::nullopt;
   }
 
   /// The last template that was given to the model, or to all, replaces its own.

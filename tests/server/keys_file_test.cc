@@ -39,6 +39,7 @@ class = "batch"
 max_class = "realtime"
 scopes = ["priority"]
 core = true
+degradation = "never"
 weight = 2
 rpm = 600
 burst = 50
@@ -66,6 +67,7 @@ rpm = 60
                           .max_class = PriorityClass::realtime,
                           .may_prioritize = true,
                           .core = true,
+                          .may_be_degraded = false,
                           .weight = 2,
                           .requests = {600, minutes(1), 50},
                           .tokens = {100000, minutes(1), 100000},
@@ -160,6 +162,10 @@ TEST(KeysFile, NamesLineColumnFieldAndReason) {
        "keys.toml:4:13: max_class: low is less than the class of its requests, realtime"},
       {key("core = 1\n"), "keys.toml:4:8: core: expected true or false, got 1"},
       {key("core = \"yes\"\n"), "keys.toml:4:8: core: expected true or false, got \"yes\""},
+      {key("degradation = \"maybe\"\n"),
+       "keys.toml:4:15: degradation: expected one of allow, never, got \"maybe\""},
+      {key("degradation = true\n"),
+       "keys.toml:4:15: degradation: expected one of allow, never, got true"},
       {key("scopes = \"priority\"\n"), "keys.toml:4:10: scopes: expected a list, got \"priority\""},
       {key("scopes = [\"admin\"]\n"),
        "keys.toml:4:11: scopes: expected one of priority, got \"admin\""},

@@ -163,6 +163,25 @@ TEST(Options, ReadDurationsAndSizesWithTheirUnits) {
   EXPECT_EQ(line.serve->kv_bytes, 2'000'000'000U);
 }
 
+TEST(Options, SayWhetherAndHowTheServiceIsDegraded) {
+  EXPECT_TRUE(parse({"serve"}).serve->degradation);
+
+  auto line = parse({"serve",
+                     "--degradation",
+                     "off",
+                     "--cheaper",
+                     "a=b",
+                     "--cheaper",
+                     "b=c",
+                     "--itl-objective",
+                     "200ms"});
+
+  ASSERT_TRUE(line.serve);
+  EXPECT_FALSE(line.serve->degradation);
+  EXPECT_EQ(line.serve->cheaper, (std::vector<std::string>{"a=b", "b=c"}));
+  EXPECT_EQ(line.serve->itl_objective, std::chrono::milliseconds(200));
+}
+
 TEST(Options, KeepSeveralModelsInTheirOrder) {
   auto line = parse({"serve", "--model", "a=hash", "--model", "b=/somewhere"});
 
@@ -254,6 +273,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"--listen", "8000", "\"8000\" is not an address with a port"},
         BadValue{"--management-listen", "host:1", "is not an address with a port"},
         BadValue{"--allow-anonymous", "everybody", "everybody"},
+        BadValue{"--degradation", "maybe", "maybe"},
+        BadValue{"--itl-objective", "0s", "0s is not a time from 1ms to 1m"},
         BadValue{"--fault-point", "queue.enqeue=nth:5", "known are admission.accepted"},
         BadValue{"--worker-fault", "1:exit(70)@step=5", "there is no lane 1, only 0 to 0"}));
 
