@@ -39,6 +39,12 @@ void SimClient::respond(HttpResponse response) {
   if (!cut_ && body.at("usage").as_object().at("completion_tokens").to_number<std::uint64_t>() !=
                    expected_->completion_tokens)
     complain("is told of a wrong number of tokens: " + json::serialize(body.at("usage")));
+  bool told = body.at("usage").as_object().contains("degraded");
+  bool labelled = std::any_of(response.headers.begin(),
+                              response.headers.end(),
+                              [](const auto& field) { return field.first == "x-sluice-degraded"; });
+  if (told != labelled) complain("is told of a degraded answer in one place and not in the other");
+  if (told) mark(Mark::answer_degraded);
   done_ = true;
   close();
 }

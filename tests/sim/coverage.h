@@ -69,6 +69,11 @@ enum class Mark : std::uint8_t {
   scheduling_restarted_often,
   operations_restarted_often,
   lane_parked,  ///< by its supervisor
+  ladder_rose,
+  ladder_in_survival,
+  refused_by_the_ladder,
+  answer_degraded,
+  went_cheaper,
   kCount,
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCount)> kMarkNames = {
@@ -127,6 +132,11 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCo
     "scheduling_restarted_often",
     "operations_restarted_often",
     "lane_parked",
+    "ladder_rose",
+    "ladder_in_survival",
+    "refused_by_the_ladder",
+    "answer_degraded",
+    "went_cheaper",
 };
 
 /// Before anything is marked or forked.

@@ -1,6 +1,7 @@
 #include "tests/sim/world.h"
 
 #include "actors/application.h"
+#include "actors/degrade.h"
 #include "actors/session.h"
 #include "api/http_answer.h"
 #include "base/check.h"
@@ -132,6 +133,7 @@ class World::Recorder final : public trace::Sink {
   std::set<std::uint64_t> begun;
   /// Clients that were convicted although they are harmless, and had bad luck enough for that.
   std::set<std::uint64_t> unlucky;
+  bool has_degraded = false;  ///< the ladder was above its foot
 
  private:
   template <class Body>
@@ -208,6 +210,11 @@ class World::Recorder final : public trace::Sink {
     if (request.logprobs) mark(Mark::resumed_with_logprobs);
     if (!request.stop.empty()) mark(Mark::resumed_with_stop);
     if (sampling.temperature > 0) mark(Mark::resumed_sampled);
+  }
+  void note(const trace::Ladder& ladder) {
+    if (ladder.level > 0) has_degraded = true;
+    mark(Mark::ladder_rose);
+    if (ladder.level == DegradationLadder::kSurvival) mark(Mark::ladder_in_survival);
   }
   void note(const trace::Refused& refused) {
     mark(Mark::refused);
@@ -493,6 +500,31 @@ class World::Recorder final : public trace::Sink {
 
 // --- the beginning -------------------------------------------------------------------------------
 
+namespace {
+
+/// So much is used as its plan says.
+class SimMemory final : public HostMemory {
+ public:
+  SimMemory(const std::vector<std::pair<Duration, double>>& steps,
+            TimePoint begin,
+            std::shared_ptr<const Clock> clock)
+      : steps_(steps), begin_(begin), clock_(std::move(clock)) {}
+
+  double used() override {
+    double used = 0;
+    for (const auto& [from, then] : steps_)
+      if (clock_->now() - begin_ >= from) used = then;
+    return used;
+  }
+
+ private:
+  const std::vector<std::pair<Duration, double>>& steps_;
+  const TimePoint begin_;
+  const std::shared_ptr<const Clock> clock_;
+};
+
+}  // namespace
+
 World::World(const RunOptions& options, Undisturbed& undisturbed)
     : options_(options),
       plan_(WorldPlan::draw(options)),
@@ -532,6 +564,8 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
     models_.push_back(std::move(model));
   }
   if (plan_.models == 2) mark(Mark::two_models);
+  if (plan_.cheaper) models_.front()->cheaper = models_.back()->name;
+  front_->host_memory = std::make_shared<SimMemory>(plan_.memory, begin_, clock_);
 
   trace::Limits limits;
   limits.lane_restarts = plan_.front.lane_restarts_max;
@@ -574,8 +608,16 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
 
 World::~World() = default;
 
-void World::arrive(const ClientPlan& plan) {
-  const auto& model = models_.at(plan.model);
+void World::arrive(const ClientPlan& asked) {
+  // As the ladder leaves it: what is frozen then is what it is held to.
+  ClientPlan plan = asked;
+  auto model = models_.at(plan.model);
+  auto tenant = plan.tenant ? tenants_.at(*plan.tenant) : nullptr;
+  auto refused = degrade(*front_, model, plan.request, tenant);
+  if (refused) mark(Mark::refused_by_the_ladder);
+  if (plan.request.degradation.cheaper) mark(Mark::went_cheaper);
+  for (std::uint32_t i = 0; i < models_.size(); ++i)
+    if (models_[i] == model) plan.model = i;
   auto expected =
       std::make_shared<Expectations>(undisturbed_, plan.request, model->card, plan.model);
   auto client = std::make_shared<SimClient>(
@@ -598,10 +640,15 @@ void World::arrive(const ClientPlan& plan) {
       plan.request.form,
       plan.request.stream,
       HttpAnswer::Options{clock_, front_->options.keepalive, front_->options.stream_buffer});
-  auto tenant = plan.tenant ? tenants_.at(*plan.tenant) : nullptr;
-  SessionStart start{plan.request, {}, nullptr, clock_->now(), std::move(tenant)};
   // Whoever asks again does so for himself.
-  start.dependency = std::exchange(dependencies_.at(plan.number), nullptr);
+  auto dependency = std::exchange(dependencies_.at(plan.number), nullptr);
+  if (refused) {
+    answer->error(*refused);
+    if (dependency) dependency->end(false);
+    return;
+  }
+  SessionStart start{plan.request, {}, nullptr, clock_->now(), std::move(tenant)};
+  start.dependency = std::move(dependency);
   spawn_session(system_, front_, model, std::move(start), std::move(answer));
   if (plan.vanishes_after) {
     environment_.after(*plan.vanishes_after, Source::client, [client] {
@@ -776,6 +823,8 @@ std::string World::unrest() {
   }
   for (const auto& model : models_)
     if (model->starved > 0) return "a class of model " + model->name + " has starved";
+  if (std::uint32_t level = front_->degradation.level(); level > 0)
+    return "the ladder stands on level " + std::to_string(level);
   if (std::size_t inside = front_->quotas->inside(); inside > 0)
     return std::to_string(inside) + " claims are not settled";
   for (const auto& [lane, number] : recorder_->probes)
@@ -839,6 +888,7 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   // It would have waited too long, and that takes somebody who waits.
   bool crowded = client.number() && recorder_->crowded.contains(client.number()->value);
   if (code == "queue_timeout_predicted") return crowded;
+  if (code == "overloaded" && recorder_->has_degraded) return true;
   if (code == "overloaded" && crowded && plan_.front.admission.wait_max[0] > Duration::zero())
     return true;
   // More than may be inside now, or ever; or a lane without memory, again and again.

@@ -37,6 +37,9 @@ struct WorldPlan {
   std::vector<TenantPolicy> tenants;  ///< none: nobody is limited
   /// From this time on other limits hold; none: never.
   std::optional<std::pair<Duration, std::vector<TenantPolicy>>> new_limits;
+  /// From these times on so much of the host's memory is used, where the ladder runs.
+  std::vector<std::pair<Duration, double>> memory;
+  bool cheaper = false;            ///< the second model may answer for the first
   double slow_front = 0;           ///< how often time moves on although actors have mail
   double preempted = 0;            ///< how often a handler is held up where it can be
   std::uint32_t actor_deaths = 3;  ///< at most so many actors of the tree end

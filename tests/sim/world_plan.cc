@@ -182,6 +182,27 @@ void draw_dependencies(std::uint64_t seed, WorldPlan& plan) {
   }
 }
 
+/// In some runs the ladder runs, and memory comes under pressure.
+void draw_degradation(std::uint64_t seed, WorldPlan& plan) {
+  constexpr double kLadderShare = 0.3;
+  Chance chance(seed, "degradation");
+  if (!chance.hit(kLadderShare)) return;
+  plan.front.degradation = true;
+  plan.cheaper = plan.models == 2 && chance.hit(0.5);
+  Duration time = chance.duration(0ms, 1s);
+  while (time < plan.fault_time) {
+    plan.memory.emplace_back(time, chance.hit(0.5) ? 0.6 + 0.4 * chance.real() : 0.3);
+    time += chance.duration(500ms, 4s);
+  }
+  plan.memory.emplace_back(plan.fault_time, 0.3);
+  for (TenantPolicy& tenant : plan.tenants)
+    tenant.may_be_degraded = chance.hit(0.7);
+  for (ClientPlan& client : plan.clients) {
+    Chance own(seed, "degradation of client " + std::to_string(client.number));
+    client.request.allow_degraded = own.hit(0.8);
+  }
+}
+
 }  // namespace
 
 bool WorldPlan::front_may_be_late() const {
@@ -251,6 +272,7 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   plan.faults.set(Fault::poison, plan.faults.has(Fault::poison) || poisons > 0);
   draw_quotas(options.seed, plan);
   draw_dependencies(options.seed, plan);
+  draw_degradation(options.seed, plan);
   return plan;
 }
 
