@@ -114,6 +114,8 @@ class Server:
             self.arguments += ["--drain-delay", "0s"]
         if patient and "--max-wait-realtime" not in self.arguments:
             self.arguments += ["--max-wait-realtime", "0"]
+        if patient and "--degradation" not in self.arguments:
+            self.arguments += ["--degradation", "off"]
         if TIME_SCALE > 1 and "--request-timeout" not in self.arguments:
             self.arguments += ["--request-timeout", f"{seconds(120):.0f}s"]
         self.process = subprocess.Popen(
