@@ -437,11 +437,13 @@ class Executor : public caf::event_based_actor {
   void note_step(const wire::Tokens& tokens) {
     if (!front_->options.degradation || 2 * tokens.outputs.size() < credit_.slots) return;
     using Seconds = std::chrono::duration<double>;
-    front_->steps.add(
-        std::chrono::microseconds(tokens.step_us) / Seconds(front_->options.itl_objective),
-        front_->clock->now());
+    Duration objective = load_.objective(step_times_.predicted(1).value_or(Duration::zero()));
+    if (objective == Duration::zero()) return;
+    front_->steps.add(std::chrono::microseconds(tokens.step_us) / Seconds(objective),
+                      front_->clock->now());
   }
 
+  /// What its steps take, and what it may run.
   void tell_pace() {
     auto pace = step_times_.pace(credit_.slots).value_or(StepTimes::Pace{});
     told_ = load_.limits();

@@ -159,8 +159,6 @@ struct Front {
     Duration outage_patience = std::chrono::seconds(5);  ///< of a model, while new ones may wait
     std::uint32_t resumptions_max = 100;  ///< of one sequence, before it ends as backend_lost
     bool degradation = false;             ///< the ladder runs
-    /// Between two tokens of a sequence, while a lane is used by half and more.
-    Duration itl_objective = std::chrono::milliseconds(50);
   };
 
   Options options;
@@ -184,7 +182,7 @@ struct Front {
   DecisionLog decisions;                  ///< of admission, and of loops that refuse from the head
   DegradationBoard degradation;           ///< how much of its service the server lets go now
   RecentRatios first_tokens;              ///< of class realtime: their time to what was promised
-  RecentRatios steps;                     ///< of lanes in use: their time to `itl_objective`
+  RecentRatios steps;                     ///< of lanes in use: their time to the objective of `stream_pace`
   PoisonList poison;                      ///< fingerprints of convicted requests
   Dependencies dependencies;              ///< of requests that wait for others
   RetryBudget retries;                    ///< of sequences that failed by themselves

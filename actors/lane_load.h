@@ -38,6 +38,8 @@ class LaneLoad {
   void update(const LaneWork& work, Duration alone) { limit_.update(work.users(), alone); }
 
   [[nodiscard]] Limits limits() const { return {limit_.limit(), closed_from_}; }
+  /// As `StreamPaceLimit::objective`.
+  [[nodiscard]] Duration objective(Duration alone) const { return limit_.objective(alone); }
   /// As `StreamPaceLimit::pace`.
   [[nodiscard]] Duration pace() const { return limit_.pace(); }
 

@@ -298,9 +298,15 @@ class Queue : public caf::event_based_actor {
     return is_closed;
   }
 
-  /// What classes keep when this work wants room. What is lent is not kept.
+  /// What classes keep when this work wants room. Nothing of what is lent, nor where the ladder
+  /// lets go of them.
   [[nodiscard]] Preemption::Keeps keeps_against(const LaneRooms::Owner& owner) const {
     Preemption::Keeps keeps = Preemption::kKeeps;
+    std::uint32_t level = front_->degradation.level();
+    if (level >= DegradationLadder::kCritical)
+      keeps[static_cast<std::size_t>(PriorityClass::low)] = 0.0;
+    if (level > DegradationLadder::kCritical)
+      keeps[static_cast<std::size_t>(PriorityClass::batch)] = 0.0;
     if (owner.core && lanes_.rooms.reserve().lent_to_low)
       keeps[static_cast<std::size_t>(PriorityClass::low)] = 0.0;
     return keeps;

@@ -25,6 +25,13 @@ void StreamPaceLimit::step(Duration duration) {
   }
 }
 
+Duration StreamPaceLimit::objective(Duration alone) const {
+  if (options_.objective == Duration::zero()) return {};
+  using Ticks = std::chrono::duration<double, Duration::period>;
+  return std::max(options_.objective,
+                  std::chrono::duration_cast<Duration>(Ticks(alone) * options_.alone_factor));
+}
+
 void StreamPaceLimit::update(std::uint32_t running, Duration alone) {
   if (steps_.size() < kEnough) return;  // of a window with few steps the rest comes with the next
   auto most = steps_.begin() + static_cast<std::ptrdiff_t>(steps_.size() * 9 / 10);
@@ -33,8 +40,8 @@ void StreamPaceLimit::update(std::uint32_t running, Duration alone) {
   steps_.clear();
   next_ = 0;
   auto seconds = [](Duration time) { return std::chrono::duration<double>(time).count(); };
-  double objective = std::max(seconds(options_.objective), options_.alone_factor * seconds(alone));
-  double gradient = std::clamp(objective / std::max(seconds(pace_), 1e-9), 0.5, 1.0);
+  double gradient =
+      std::clamp(seconds(objective(alone)) / std::max(seconds(pace_), 1e-9), 0.5, 1.0);
   bool in_use = 2.0 * running >= limit_;
   double more = gradient == 1.0 && in_use ? std::sqrt(limit_) : 0.0;
   double next = 0.8 * limit_ + 0.2 * (gradient * limit_ + more);

@@ -38,6 +38,9 @@ class StreamPaceLimit {
   ///   alone    what a step of one sequence takes
   void update(std::uint32_t running, Duration alone);
 
+  /// What a step may take; zero: as long as it likes.
+  ///   alone  what one of a single sequence takes
+  [[nodiscard]] Duration objective(Duration alone) const;
   /// Sequences at once, 1 to `slots`.
   [[nodiscard]] std::uint32_t limit() const { return static_cast<std::uint32_t>(limit_); }
   /// What nine in ten steps of the last window stayed within; zero: too few to say.

@@ -346,14 +346,6 @@ void add_serve(CLI::App& command, ServeOptions& options) {
   command.add_flag("--lend-core-reserve",
                    options.lends_core_reserve,
                    "Class low may run where places are kept for the core API, and gives them back");
-  add_number(command,
-             "--itl-objective",
-             options.itl_objective_s,
-             0,
-             60,
-             "Seconds between two tokens that streams shall keep to: a lane takes no more sequences "
-             "than that allows; 0: as many as it has room for")
-      .default_str("0.05");
   add_count(command,
             "--max-connections",
             options.connections_max,

@@ -60,7 +60,6 @@ struct ServeOptions {
   double core_reserve = 0.30;  ///< of the burst
   double low_reserve = 0.50;
   bool lends_core_reserve = false;  ///< on lanes, to class low
-  double itl_objective_s = 0.05;    ///< between two tokens of a stream; 0: none
   std::size_t connections_max = 2048;
   std::size_t connections_per_address_max = 0;  ///< 0: half of `connections_max`
   std::size_t body_bytes_max = std::size_t{8} << 20;

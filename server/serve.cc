@@ -314,7 +314,7 @@ class Server {
     Front::Options options;
     options.admission.queue_capacity = options_.queue_capacity;
     options.degradation = options_.degradation;
-    options.itl_objective = options_.itl_objective;
+    options.stream_pace.objective = options_.itl_objective;
     for (std::size_t i = 0; i < options_.max_wait_s.size(); ++i)
       options.admission.wait_max[i] = std::chrono::duration_cast<Duration>(
           std::chrono::duration<double>(options_.max_wait_s[i]));
@@ -322,8 +322,6 @@ class Server {
                       options_.core_reserve,
                       options_.low_reserve,
                       options_.lends_core_reserve};
-    options.stream_pace.objective = std::chrono::duration_cast<Duration>(
-        std::chrono::duration<double>(options_.itl_objective_s));
     options.request_timeout = options_.request_timeout;
     options.load_timeout = options_.load_timeout;
     options.lane_restarts_max = options_.lane_restarts_max;

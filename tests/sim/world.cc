@@ -32,6 +32,8 @@ namespace {
 constexpr Duration kBeginning = 1h;
 /// So long after the last fault everything has to be at rest.
 constexpr Duration kHealingTime = 60s;
+/// The ladder goes down only when all else has been well for a while.
+constexpr Duration kLadderTime = 60s;
 /// The lanes let go of a request that ended, whatever it was doing, so soon.
 constexpr Duration kLetGo = 100ms;
 /// More messages than this are a run that goes in circles.
@@ -768,7 +770,8 @@ void World::heal() {
   plan_.slow_front = 0;
   for (const auto& client : clients_)
     client->hurry();
-  TimePoint end = clock_->now() + kHealingTime;
+  Duration patience = kHealingTime + (plan_.front.degradation ? kLadderTime : Duration::zero());
+  TimePoint end = clock_->now() + patience;
   TimePoint look = clock_->now();
   while (goes_on()) {
     if (clock_->now() >= look && !scheduler_.has_job()) {
@@ -783,7 +786,8 @@ void World::heal() {
     complain("it goes in circles: " + std::to_string(messages_) + " messages were handled");
   } else if (complaints_.empty() && checker_.violations().empty()) {
     std::string what = unrest();
-    if (!what.empty()) complain("after 60 s without faults " + what);
+    auto waited = std::chrono::duration_cast<std::chrono::seconds>(patience).count();
+    if (!what.empty()) complain("after " + std::to_string(waited) + " s without faults " + what);
   }
 }
 
