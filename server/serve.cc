@@ -15,6 +15,7 @@
 #include "server/control_group_memory.h"
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
+#include "server/front_options.h"
 #include "server/log_sink.h"
 #include "server/model_paths.h"
 #include "server/program.h"
@@ -311,29 +312,11 @@ class Server {
   }
 
   std::optional<StartError> make_models() {
-    Front::Options options;
-    options.admission.queue_capacity = options_.queue_capacity;
-    options.degradation = options_.degradation;
-    options.stream_pace.objective = options_.itl_objective;
-    for (std::size_t i = 0; i < options_.max_wait_s.size(); ++i)
-      options.admission.wait_max[i] = std::chrono::duration_cast<Duration>(
-          std::chrono::duration<double>(options_.max_wait_s[i]));
-    options.quotas = {{options_.rate, std::chrono::seconds(1), options_.burst},
-                      options_.core_reserve,
-                      options_.low_reserve,
-                      options_.lends_core_reserve};
-    options.request_timeout = options_.request_timeout;
-    options.load_timeout = options_.load_timeout;
-    options.lane_restarts_max = options_.lane_restarts_max;
-    options.lane_restarts_period = options_.lane_restarts_period;
-    options.lane_backoff.min = options_.lane_backoff_min;
-    options.lane_backoff.max = options_.lane_backoff_max;
-    options.quarantine.first = options_.quarantine_first;
-    options.quarantine.longest = options_.quarantine_longest;
-    options.quarantine.probation = options_.lane_restarts_period;
     clock_ = std::make_shared<SystemClock>();
-    front_ = make_front(
-        options, clock_, std::make_shared<SystemRandom>(), make_process_launcher(*worker_loop_));
+    front_ = make_front(front_options(options_),
+                        clock_,
+                        std::make_shared<SystemRandom>(),
+                        make_process_launcher(*worker_loop_));
     front_->host_memory = make_control_group_memory();
     if (!options_.trace_file.empty()) {
       // A pipe is opened when somebody reads it.
