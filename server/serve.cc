@@ -184,15 +184,16 @@ class Server {
 
   void end_requests() { application_->end_requests(); }
 
-  /// Gives memory back when many bodies have gone: what was freed between other blocks stays with
-  /// us otherwise.
+  /// Gives memory back when many requests or large bodies have gone: what was freed between other
+  /// blocks stays with us otherwise.
   void trim() {
     constexpr std::uint64_t kMany = std::uint64_t{16} << 20;
-    std::uint64_t bodies = body_budget_->used();
-    bodies_before_ = std::max(bodies_before_, bodies);
-    if (bodies_before_ < kMany || bodies > bodies_before_ / 4) return;
+    constexpr std::uint64_t kOfRequest = std::uint64_t{4} << 10;  // beside its body, at the least
+    std::uint64_t held = body_budget_->used() + kOfRequest * static_cast<std::uint64_t>(sessions());
+    held_before_ = std::max(held_before_, held);
+    if (held_before_ < kMany || held > held_before_ / 4) return;
     ::malloc_trim(0);
-    bodies_before_ = bodies;
+    held_before_ = held;
   }
 
   /// Ends everything in order: no new requests, no actors, no workers, no loops, then the actor
@@ -485,7 +486,7 @@ class Server {
   std::unique_ptr<caf::actor_system_config> config_;
   std::unique_ptr<caf::actor_system> system_;
   std::shared_ptr<ByteBudget> body_budget_;
-  std::uint64_t bodies_before_ = 0;  ///< the most bytes of bodies since memory was given back
+  std::uint64_t held_before_ = 0;  ///< the most bytes of requests since memory was given back
   std::shared_ptr<trace::FileSink> trace_;  ///< null: nothing is recorded
   std::unique_ptr<WorkPool> pool_;
   std::unique_ptr<HttpHandler> gateway_;
