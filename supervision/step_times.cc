@@ -78,6 +78,12 @@ std::optional<StepTimes::Pace> StepTimes::pace(std::uint32_t rows) const {
     return std::chrono::duration<double, std::micro>(duration).count();
   };
   Pace pace{microseconds(*one), 0};
+  // Of a shape that was not seen yet only the most is known that it can take. By that a lane that
+  // was never full would need minutes for what takes it seconds.
+  std::size_t seen = index(rows);
+  while (seen > 1 && shapes_[seen].usual.count == 0)
+    --seen;
+  if (seen > 1 && seen < index(rows)) rows = 1U << (seen - 1);
   auto many = predicted(rows);
   if (many && rows > 1)
     pace.per_row_us = std::max(0.0, (microseconds(*many) - pace.base_us) / (rows - 1));

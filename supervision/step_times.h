@@ -49,7 +49,8 @@ class StepTimes {
     double base_us = 0;
     double per_row_us = 0;  ///< >= 0
   };
-  /// Through what is predicted for one row and for `rows`; nothing: no step is known.
+  /// Through what is predicted for one row and for `rows`, or for the most rows below them that
+  /// were seen; nothing: no step is known.
   [[nodiscard]] std::optional<Pace> pace(std::uint32_t rows) const;
 
  private:

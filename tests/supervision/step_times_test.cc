@@ -140,5 +140,18 @@ TEST(StepTimes, TellsThemAsALineThroughOneRowAndMany) {
   EXPECT_DOUBLE_EQ(times.pace(1)->per_row_us, 0);
 }
 
+TEST(StepTimes, GoesOnWithTheLineToShapesThatItHasNotSeen) {
+  StepTimes times;
+  (void)times.record(1, milliseconds(10), kNow);
+  EXPECT_GT(times.pace(512)->per_row_us, 1000)
+      << "nothing is known but the most that rows can take";
+  (void)times.record(8, milliseconds(10), kNow);
+  EXPECT_DOUBLE_EQ(times.pace(512)->per_row_us, 0) << "eight rows take no longer than one";
+  (void)times.record(64, milliseconds(73), kNow);
+
+  EXPECT_DOUBLE_EQ(times.pace(512)->base_us, 10'000);
+  EXPECT_DOUBLE_EQ(times.pace(512)->per_row_us, 1000);
+}
+
 }  // namespace
 }  // namespace sluice
