@@ -16,6 +16,9 @@
 
 #include <caf/actor_system.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -125,10 +128,32 @@ class Gateway final : public HttpHandler {
     if (client.tenant) least.priority_class = client.tenant->policy.max_class;
     TimePoint now = front_->clock->now();
     Decision decision = front_->quotas->check(least, now);
+    if (decision.admitted()) decision = check_crowd();
     if (decision.admitted()) return refuse_by_level(*front_, client.tenant);
     front_->counters.refused += 1;
     front_->decisions.add({now, client.tenant, least.priority_class, 0, decision});
     return errors::refused(decision);
+  }
+
+  /// Bounds the line before admission. When as many wait there for its word as it could let in if
+  /// nobody were inside, whoever comes now would only be refused later and at a higher price, and
+  /// the others would wait longer for their answers.
+  [[nodiscard]] Decision check_crowd() const {
+    constexpr std::size_t kLineMin = 1024;
+    auto sessions = static_cast<std::size_t>(front_->counters.sessions.load());
+    std::size_t most = front_->options.admission.queue_capacity;
+    for (const auto& model : front_->models)
+      most += model->slots;
+    most = std::max(most, kLineMin);
+    if (sessions <= most) return {};
+    auto elsewhere = front_->quotas->inside() + static_cast<std::size_t>(std::max<std::int64_t>(
+                                                    0, front_->counters.dependent));
+    std::size_t line = sessions - std::min(sessions, elsewhere);
+    if (line <= most) return {};
+    return {Refusal::queue_full,
+            "The server is overloaded: " + std::to_string(line) +
+                " requests wait to hear whether they may come in.",
+            1};
   }
 
   static bool has_rates(const Client& client) {

@@ -1,0 +1,59 @@
+// What is refused before its body is read.
+#include "actors/gateway.h"
+
+#include "tests/support/front_world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace sluice::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class GatewayTest : public FrontWorld {
+ protected:
+  static HttpRequest request() {
+    HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/completions";
+    request.headers = {{"Content-Type", "application/json"}};
+    request.has_body = request.has_framing = true;
+    request.body = R"({"prompt":"hello","max_tokens":1})";
+    request.content_length = request.body.size();
+    return request;
+  }
+  /// Its session begins, and runs when the world settles.
+  void ask() {
+    auto client = std::make_shared<FakeExchange>();
+    clients.push_back(client);
+    gateway->on_request(request(), client);
+  }
+
+  InlinePool pool;
+  std::unique_ptr<HttpHandler> gateway =
+      make_gateway(system, front, std::make_shared<GatewayOptions>(), pool);
+};
+
+TEST_F(GatewayTest, RefusesFromTheHeadWhoeverWouldStandInTooLongALineBeforeAdmission) {
+  bring_up();
+  const std::size_t most = front->options.admission.queue_capacity + model->slots;
+  for (std::size_t i = 0; i < most; ++i)
+    ask();
+  EXPECT_FALSE(gateway->on_head(request())) << "that many may wait for its word";
+  ask();
+
+  auto refusal = gateway->on_head(request());
+
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->status, 429);
+  EXPECT_THAT(refusal->body, HasSubstr(R"("code":"overloaded")"));
+  EXPECT_THAT(refusal->body, HasSubstr(std::to_string(most + 1) + " requests wait"));
+  settle();
+  EXPECT_FALSE(gateway->on_head(request())) << "all have been heard";
+}
+
+}  // namespace
+}  // namespace sluice::testing
