@@ -17,7 +17,9 @@ namespace {
 
 /// How often deadlines are looked at while requests are inside. A deadline is late by at most this.
 constexpr Duration kTick = std::chrono::milliseconds(50);
-constexpr Duration kAttendEvery = std::chrono::seconds(1);
+/// A stream is silent for longer than the keep-alive by at most one turn. Each turn is a message to
+/// everybody who waits, so a crowd of 150,000 is not asked every second.
+constexpr int kTurnsOfKeepAlive = 3;
 
 class Admission : public caf::event_based_actor {
  public:
@@ -219,7 +221,7 @@ class Admission : public caf::event_based_actor {
     }
   }
 
-  /// Looks after those whose turn it is. Each comes again a second later, so what arrived at
+  /// Looks after those whose turn it is. Each comes again the same time later, so what arrived at
   /// different times is attended at different times, not all at once.
   void attend(std::deque<Turn>& line, TimePoint now) {
     // Those that ended stand in line until then; more of them than of the living are cleared away.
@@ -230,7 +232,7 @@ class Admission : public caf::event_based_actor {
       line.pop_front();
       if (!is_inside(turn)) continue;
       caf::anon_send(sessions_.at(turn.request).session, Attend{});
-      turn.due = now + kAttendEvery;
+      turn.due = now + front_->options.keepalive / kTurnsOfKeepAlive;
       old_.push_back(turn);
     }
   }
@@ -253,7 +255,7 @@ class Admission : public caf::event_based_actor {
   std::unordered_map<std::uint64_t, Inside> sessions_;  ///< by request number
   // Both in order of `due`, for each adds the same time to a time that grows.
   std::deque<Turn> young_;  ///< not as old as the keep-alive
-  std::deque<Turn> old_;    ///< attended once a second
+  std::deque<Turn> old_;    ///< attended again and again
   bool ticking_ = false;
 };
 
