@@ -21,6 +21,8 @@ namespace {
 constexpr std::size_t kParsedAtOnce = std::size_t{256} << 10;
 /// Texts up to this size, all prompts of a request together, are tokenized by their session.
 constexpr std::size_t kTokenizedAtOnce = std::size_t{16} << 10;
+/// In most languages a token has about so many.
+constexpr std::size_t kBytesOfToken = 4;
 /// What is longer must not hold up what is not.
 constexpr std::size_t kLengthy = std::size_t{256} << 10;
 
@@ -138,7 +140,9 @@ void Intake::read_generation(Pending& pending) const {
   pending.request = std::get<OpenAiRequest>(std::move(parsed));
   front_->metrics->count_ignored(pending.request.form.ignored_params);
   if (is_refused(pending)) return;
-  if (auto refused = degrade(*front_, pending.model, pending.request, pending.tenant)) {
+  auto refused = degrade(*front_, pending.model, pending.request, pending.tenant);
+  if (!refused) refused = refuse_wait(pending);
+  if (refused) {
     pending.refuse(*refused);
     return;
   }
@@ -150,6 +154,33 @@ void Intake::read_generation(Pending& pending) const {
   } else {
     later(std::move(pending), bytes, &Intake::plan);
   }
+}
+
+/// Under overload most requests are refused for the time that they would wait. They are told so
+/// here, before their prompts become tokens; admission has the last word about all others.
+std::optional<ApiError> Intake::refuse_wait(const Pending& pending) const {
+  const GenerationRequest& request = pending.request;
+  ServedModel& model = *pending.model;
+  auto class_index = static_cast<std::size_t>(request.priority_class);
+  std::uint32_t tenant = pending.tenant ? pending.tenant->number : UINT32_MAX;
+  Duration wait = model.waits.wait(class_index, tenant);
+  if (wait == Duration::zero()) return std::nullopt;
+  TimePoint now = front_->clock->now();
+  AdmissionController::Demand demand;
+  demand.priority_class = request.priority_class;
+  demand.deadline = pending.arrival + request.timeout.value_or(front_->options.request_timeout);
+  Decision decision =
+      AdmissionController::judge(front_->options.admission, demand, now, {wait, Duration::zero()});
+  if (decision.admitted()) return std::nullopt;
+  // What it would have cost is told from its bytes, for the forecast of what is asked.
+  std::uint32_t most = request.max_tokens.value_or(model.default_max_tokens);
+  std::uint32_t expected =
+      front_->lengths.expected({tenant, model.name, request.fills_context}, most);
+  Duration cost = model.waits.cost(text_bytes(request.prompts) / kBytesOfToken, expected);
+  model.arrivals.arrived(class_index, cost * request.n, now);
+  front_->counters.refused += 1;
+  front_->decisions.add({now, pending.tenant, request.priority_class, 0, decision});
+  return errors::refused(decision);
 }
 
 /// False: there is none of that name, and the client was told.

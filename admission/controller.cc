@@ -49,7 +49,7 @@ Decision AdmissionController::submit(const Demand& demand,
               retry_after_s()};
     }
   }
-  Decision decision = judge(demand, now, forecast);
+  Decision decision = judge(options_, demand, now, forecast);
   if (!decision.admitted()) return decision;
   if (rate_since_ == TimePoint{}) rate_since_ = now;
   enter(demand);
@@ -57,9 +57,10 @@ Decision AdmissionController::submit(const Demand& demand,
 }
 
 /// Who would wait too long is told so now: time on a lane is for those who still want the answer.
-Decision AdmissionController::judge(const Demand& demand,
+Decision AdmissionController::judge(const Options& options,
+                                    const Demand& demand,
                                     TimePoint now,
-                                    const Forecast& forecast) const {
+                                    const Forecast& forecast) {
   if (forecast.wait == Duration::zero()) return {};
   using Seconds = std::chrono::duration<double>;
   auto retry_after = [](Duration too_long) {
@@ -67,7 +68,7 @@ Decision AdmissionController::judge(const Demand& demand,
   };
   // Forecasts are wrong now and then; a fifth more is for that.
   Duration wait = forecast.wait * 6 / 5;
-  Duration most = options_.wait_max[static_cast<std::size_t>(demand.priority_class)];
+  Duration most = options.wait_max[static_cast<std::size_t>(demand.priority_class)];
   if (most > Duration::zero() && wait > most) {
     std::string name(to_string(demand.priority_class));
     return {Refusal::wait_too_long,

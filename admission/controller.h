@@ -48,6 +48,12 @@ class AdmissionController {
   /// nothing (a session that registers again after a restart of the holder), even over the limits.
   Decision submit(const Demand& demand, TimePoint now, const Forecast& forecast);
   Decision submit(const Demand& demand, TimePoint now) { return submit(demand, now, {}); }
+  /// Whether a request would wait too long, or come too late. Says the same as `submit` would,
+  /// before anybody has looked at what is inside; any thread.
+  [[nodiscard]] static Decision judge(const Options& options,
+                                      const Demand& demand,
+                                      TimePoint now,
+                                      const Forecast& forecast);
   /// Registers a request that was accepted before: never refused, for reservations of a lost
   /// holder.
   void restore(const Demand& demand, TimePoint now);
@@ -68,7 +74,6 @@ class AdmissionController {
 
  private:
   [[nodiscard]] std::uint32_t retry_after_s() const;
-  [[nodiscard]] Decision judge(const Demand& demand, TimePoint now, const Forecast& forecast) const;
   void enter(const Demand& demand);
 
   Options options_;

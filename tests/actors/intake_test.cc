@@ -77,6 +77,30 @@ TEST_F(IntakeTest, StartsTheSessionOfAShortPromptAtOnce) {
   expect_idle();
 }
 
+TEST_F(IntakeTest, RefusesWhoWouldWaitTooLongBeforeThePromptIsTokens) {
+  open();
+  TimePoint now = front->clock->now();
+  model->waits.set_pace({100, 1100}, 1.0);
+  model->waits.enter(0, UINT32_MAX, std::chrono::milliseconds(400), now);
+  auto soon = take(body("hello"));
+  model->waits.enter(0, UINT32_MAX, std::chrono::milliseconds(100), now);
+  auto sessions = front->counters.sessions.load();
+
+  auto refused = take(body("hello"));
+  auto later = take(body("hello", R"(,"service_tier":"flex")"));
+
+  EXPECT_FALSE(soon->ended && soon->answer.status != 200);
+  EXPECT_EQ(refused->answer.status, 429);
+  EXPECT_THAT(refused->answer.body, HasSubstr("longer than the 0.5 s"));
+  EXPECT_EQ(front->counters.sessions.load(), sessions + (later->ended ? 0 : 1));
+  EXPECT_THAT(later->answer.body, Not(HasSubstr("longer than"))) << "its class may wait";
+  EXPECT_EQ(front->decisions.last()[1].decision.refused, Refusal::wait_too_long);
+
+  model->waits.forget();
+  run_to_end();
+  expect_idle();
+}
+
 TEST_F(IntakeTest, TokenizesALongPromptInTheBackground) {
   open();
   std::string prompt(20'000, 'x');
