@@ -1,18 +1,12 @@
 #include "trace/quota_judge.h"
 
 #include "trace/fields.h"
+#include "trace/sentences.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace sluice::trace {
-namespace {
-
-std::string name(RequestNumber request) {
-  return "request " + std::to_string(request.value);
-}
-
-}  // namespace
 
 QuotaJudge::Level::Parts QuotaJudge::Level::parts(std::uint64_t units) const {
   return static_cast<Parts>(units) * flow_.period.count();

@@ -1,13 +1,12 @@
 // Judges what tenants use: the part of the checker that replays their buckets.
 #pragma once
 
-#include "trace/event.h"
+#include "trace/run_state.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <string>
+#include <utility>
 
 namespace sluice::trace {
 
@@ -19,8 +18,6 @@ namespace sluice::trace {
 ///        (`Limits::skew` is zero) nobody is refused what is there, either
 class QuotaJudge {
  public:
-  /// Told of the invariant that is broken, and of what broke it.
-  using Violate = std::function<void(const char*, std::string)>;
   explicit QuotaJudge(Violate violate) : violate_(std::move(violate)) {}
 
   void on(const Limits& limits);
