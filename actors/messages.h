@@ -45,7 +45,7 @@ struct Work {
   std::uint32_t prompt_logprobs_from = 0;
   std::uint64_t weights = 0;  ///< its request has begun on these and runs on no others; 0: any
   std::uint32_t granted = kNoLimit;  ///< results its reader has room for, in all
-  bool resumed = false;              ///< a lane lost it: goes to the front of its class
+  bool resumed = false;              ///< it has had its turn: goes to the front of its class
   bool probe = false;                ///< the prober's golden prompt: passes the breaker's gate
   std::optional<LaneId> avoid;       ///< it failed there by itself: another lane if there is one
   std::uint32_t suspicion = 0;  ///< workers that ended with it; > 0: on trial (admission/poison.h)

@@ -28,7 +28,8 @@ struct SequenceState {
   std::shared_ptr<const Plan> plan;
   Choice choice;
   std::optional<LaneId> lane = {};  ///< none: queue or batcher hold it
-  bool resumed = false;             ///< it ran on a lane that was lost, or gave way
+  bool resumed =
+      false;  ///< it has had its turn: a lane was lost or did not take it, or it gave way
   std::uint32_t resumptions = 0;
   std::uint32_t preempted = 0;       ///< times that it gave way
   std::uint32_t granted = kNoLimit;  ///< results its reader has room for; see StreamCredit
@@ -562,6 +563,8 @@ class Session : public caf::event_based_actor {
     if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
     // While a lane runs it, only that lane's loss counts.
     if (sequence->lane && lost.role != front_->executors.at(*sequence->lane).role) return;
+    // Its queue has given it to a lane, and charged its tenant. That is not to be paid twice.
+    if (lost.role != model_->queue.role) sequence->resumed = true;
     resume(*sequence, sequence->lane ? trace::Why::lane_lost : trace::Why::holder_lost, lost.epoch);
   }
 
