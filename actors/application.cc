@@ -120,6 +120,8 @@ trace::Limits trace_limits(const Front& front) {
   limits.rate = flow_of(front.quotas->options().requests);
   limits.core_kept = front.quotas->kept_for_core();
   limits.low_kept = front.quotas->kept_from_low();
+  limits.quantum = options.order.quantum;
+  limits.ageing = options.order.ageing;
   return limits;
 }
 

@@ -28,6 +28,7 @@
 #include "scheduling/dependency.h"
 #include "scheduling/stream_pace_limit.h"
 #include "scheduling/wait_board.h"
+#include "scheduling/waiting_order.h"
 #include <caf/send.hpp>
 
 #include <algorithm>
@@ -142,6 +143,7 @@ struct Front {
     std::uint32_t lane_restarts_max = 5;  ///< in `lane_restarts_period`, then quarantine
     Duration lane_restarts_period = std::chrono::seconds(60);
     QuarantineOptions quarantine;  ///< of lanes, and of their actors
+    WaitingOrder::Options order;   ///< of what waits for a lane
     Duration hello_timeout = std::chrono::seconds(5);
     Duration retry_patience = std::chrono::seconds(10);  ///< for a place in the budget of retries
     Duration load_timeout =

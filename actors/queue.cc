@@ -51,6 +51,7 @@ class Queue : public caf::event_based_actor {
 
   caf::behavior make_behavior() override {
     set_exception_handler(ends_by_throw);
+    front_->record(trace::QueueBorn{model_number()});
     tell_holder_lost(*life_.leases, model_->queue.role);
     auto self = caf::actor_cast<caf::actor>(this);
     front_->tree->registry().subscribe(model_->queue.role, self);
@@ -68,10 +69,7 @@ class Queue : public caf::event_based_actor {
           on_drop(drop);
           publish();
         },
-        [this](const Rank& rank) {
-          order_.set_behind(rank.id, rank.behind);
-          core_order_.set_behind(rank.id, rank.behind);
-        },
+        [this](const Rank& rank) { on_rank(rank); },
         [this](Tick) {
           ticking_ = false;
           feed();
@@ -147,6 +145,7 @@ class Queue : public caf::event_based_actor {
     WaitingOrder::Item item = item_of(work);
     CHECK(order_.push(item));
     if (work.core) CHECK(core_order_.push(item));
+    record_queued(work, item);
     note_latest_start(work);
     works_.emplace(work.id, Waiting{std::move(work), front_->clock->now()});
     feed();
@@ -189,6 +188,7 @@ class Queue : public caf::event_based_actor {
     shed_hopeless();
     LaneReservations reservations(lanes_.aside);
     std::vector<Work> works;
+    ++rounds_;
     serve(order_, reservations, works);
     // Others stand before them in line, and may not have what is kept for them.
     if (!core_order_.empty() && lanes_.rooms.only_reserve_is_left())
@@ -205,20 +205,18 @@ class Queue : public caf::event_based_actor {
   /// What no lane has room for has one kept for it (scheduling/lane_reservations.h) and waits on,
   /// and those behind it may have the others.
   void serve(WaitingOrder& order, LaneReservations& reservations, std::vector<Work>& works) {
-    std::vector<WaitingOrder::Item> stay;
-    WaitingOrder::Shut shut{};
-    while (is_open(reservations) && stay.size() < kLooksMax) {
-      if (&order == &order_ && lanes_.rooms.only_reserve_is_left()) break;
-      auto item = order.pop(shut);
+    bool of_core = &order == &core_order_;
+    std::size_t passed = 0;
+    while (is_open(reservations, 0) && passed < kLooksMax) {
+      if (!of_core && lanes_.rooms.only_reserve_is_left()) break;
+      const WaitingOrder::Item* item = order.next();
       if (!item) break;
       auto found = works_.find(item->id);
       CHECK(found != works_.end());
       Work& work = found->second.work;
       TimePoint now = front_->clock->now();
       if (!work.is_wanted() || is_hopeless(found->second, now)) {
-        order.put_back(*item);
-        bool wanted = work.is_wanted();
-        if (wanted) tell_shed(work);
+        if (work.is_wanted()) tell_shed(work);
         leaves(work);
         life_.leases->remove(work.id, work.epoch);
         forget(found);
@@ -233,16 +231,20 @@ class Queue : public caf::event_based_actor {
         note_served(found->second, now);
         work.lane = lane;
         work.blocks = need.blocks;
+        order.take();
+        front_->record(trace::Picked{work.id, work.epoch, *lane, rounds_, of_core});
         works.push_back(take(found));
         continue;
       }
-      shut[work.class_index] = gives_way;
       if (auto lane = lanes_.rooms.soonest(need, closed))
         reservations.keep(*lane, work.class_index, found->second.passed);
-      stay.push_back(*item);
+      // Those of its class are not asked in vain: its turn would not end.
+      bool whole_class = gives_way || !is_open(reservations, work.class_index);
+      order.pass(whole_class);
+      front_->record(trace::Passed{work.id, work.epoch, rounds_, whole_class});
+      ++passed;
     }
-    for (const WaitingOrder::Item& item : stay)
-      order.put_back(item);
+    order.end_round();
   }
 
   // --- who gives way ----------------------------------------------------------------------------
@@ -374,9 +376,9 @@ class Queue : public caf::event_based_actor {
 
   // --- the lanes --------------------------------------------------------------------------------
 
-  /// Some lane has room and is not kept from the most urgent class.
-  [[nodiscard]] bool is_open(const LaneReservations& reservations) const {
-    std::set<LaneId> closed = reservations.closed_to(0);
+  /// Some lane has room and is not kept from the class.
+  [[nodiscard]] bool is_open(const LaneReservations& reservations, std::uint8_t class_index) const {
+    std::set<LaneId> closed = reservations.closed_to(class_index);
     const auto& lanes = lanes_.rooms.lanes();
     return std::any_of(lanes.begin(), lanes.end(), [&](const LaneRooms::Lane& lane) {
       return lane.room() > 0 && !closed.contains(lane.id);
@@ -494,6 +496,40 @@ class Queue : public caf::event_based_actor {
       model_->waits.enter(waiting.work.class_index, waiting.work.tenant, waiting.work.cost, now);
   }
 
+  /// Its place in the order is another one from now on.
+  void on_rank(const Rank& rank) {
+    auto found = works_.find(rank.id);
+    if (found == works_.end()) return;
+    Work& work = found->second.work;
+    work.behind = rank.behind;
+    order_.set_behind(rank.id, rank.behind);
+    core_order_.set_behind(rank.id, rank.behind);
+    front_->record(trace::Unqueued{work.id, work.epoch});
+    record_queued(work, item_of(work));
+  }
+
+  void record_queued(const Work& work, const WaitingOrder::Item& item) const {
+    front_->record(trace::Queued{model_number(),
+                                 work.id,
+                                 work.epoch,
+                                 item.class_index,
+                                 item.tenant,
+                                 item.tenant_weight,
+                                 item.arrival,
+                                 item.priority,
+                                 item.resumed,
+                                 item.cost,
+                                 item.tokens,
+                                 item.behind,
+                                 work.core});
+  }
+
+  /// As traces name the model.
+  [[nodiscard]] std::uint32_t model_number() const {
+    auto found = std::find(front_->models.begin(), front_->models.end(), model_);
+    return static_cast<std::uint32_t>(found - front_->models.begin());
+  }
+
   /// It does not wait here any more.
   Work take(std::unordered_map<SequenceId, Waiting>::iterator entry) {
     order_.remove(entry->first);
@@ -503,7 +539,11 @@ class Queue : public caf::event_based_actor {
     works_.erase(entry);
     return work;
   }
-  void forget(std::unordered_map<SequenceId, Waiting>::iterator entry) { take(entry); }
+  /// Nor is it given to a lane.
+  void forget(std::unordered_map<SequenceId, Waiting>::iterator entry) {
+    Work work = take(entry);
+    front_->record(trace::Unqueued{work.id, work.epoch});
+  }
 
   /// Nor is it counted.
   void leaves(const Work& work, bool counted = true) {
@@ -520,8 +560,10 @@ class Queue : public caf::event_based_actor {
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
   Incarnation life_;
-  WaitingOrder order_;
-  WaitingOrder core_order_;  ///< of those who may have what is kept for the core API
+  WaitingOrder order_{front_->options.order};
+  std::uint64_t rounds_ = 0;  ///< in which lanes were filled
+  WaitingOrder core_order_{
+      front_->options.order};  ///< of those who may have what is kept for the core API
   /// By class, of those that have not begun and have a deadline.
   std::array<std::set<std::pair<TimePoint, SequenceId>>, WaitingOrder::kClasses> latest_starts_;
   StandingQueue standing_;

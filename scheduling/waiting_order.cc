@@ -18,11 +18,13 @@ bool WaitingOrder::push(const Item& item) {
   CHECK(item.class_index < kClasses && item.tenant_weight >= 1);
   if (where_.contains(item.id)) return false;
   Class& waiting = classes_[item.class_index];
-  if (waiting.size == 0) waiting.own = waiting.all = {};
+  waiting.cost_largest = std::max(waiting.cost_largest, cost_of(item));
   if (!item.resumed) {
     if (!waiting.tenants.contains(item.tenant)) forget_idle(waiting);
     Tenant& tenant = waiting.tenants[item.tenant];
-    if (tenant.line.empty()) wake(waiting, item.tenant, tenant);
+    // Nobody saves up turns: it has had as much as those who waited meanwhile.
+    std::uint64_t least = waiting.turns.empty() ? waiting.least : waiting.turns.begin()->first;
+    if (tenant.line.empty()) wake(waiting, item.tenant, tenant, least);
   }
   place(item);
   return true;
@@ -38,28 +40,21 @@ void WaitingOrder::place(const Item& item) {
   ++waiting.size;
 }
 
-std::optional<WaitingOrder::Item> WaitingOrder::pop(const Shut& shut) {
-  bool any = false;
-  for (std::size_t i = 0; i < kClasses; ++i)
-    any = any || (classes_[i].size > 0 && !shut[i]);
-  if (!any) return std::nullopt;
+const WaitingOrder::Item* WaitingOrder::next() {
+  auto is_open = [](const Class& one) { return one.is_open(); };
+  if (std::none_of(classes_.begin(), classes_.end(), is_open)) return nullptr;
   // Ends: some class has an item, and its deficit grows every time round.
   for (;;) {
     Class& waiting = classes_[turn_];
-    if (waiting.size == 0) {
-      waiting.deficit = {};  // idleness earns no credit
-    } else if (!shut[turn_]) {
-      Duration quantum = options_.quantum * options_.weights[turn_];
-      // What is put back has been funded before.
-      if (!turn_funded_)
-        waiting.deficit = std::min(waiting.deficit + quantum, quantum + options_.cost_max);
+    if (waiting.is_open()) {
+      if (!turn_funded_) waiting.deficit += options_.quantum * options_.weights[turn_];
       turn_funded_ = true;
-      Duration cost = cost_of(first_of(waiting));
-      if (cost <= waiting.deficit) {
-        waiting.deficit -= cost;
-        count_served(turn_, cost);
-        return take_first(waiting);
-      }
+      const Item& first = first_of(waiting);
+      if (cost_of(first) <= waiting.deficit) return &first;
+    } else {
+      // Idleness earns no credit; whose work has no room keeps enough for it, and no more.
+      bool is_idle = waiting.size + waiting.passed == 0;
+      waiting.deficit = is_idle ? Duration{} : std::min(waiting.deficit, waiting.cost_largest);
     }
     turn_ = (turn_ + 1) % kClasses;
     turn_funded_ = false;
@@ -71,8 +66,13 @@ const WaitingOrder::Item& WaitingOrder::first_of(const Class& waiting) {
   return waiting.tenants.at(waiting.turns.begin()->second).line.begin()->second;
 }
 
-WaitingOrder::Item WaitingOrder::take_first(Class& waiting) {
-  Item item = first_of(waiting);
+WaitingOrder::Item WaitingOrder::take() {
+  const Item* next_one = next();
+  CHECK(next_one != nullptr);
+  Item item = *next_one;
+  Class& waiting = classes_[item.class_index];
+  waiting.deficit -= cost_of(item);
+  count_served(item.class_index, cost_of(item));
   if (!item.resumed) {
     std::uint64_t counter = waiting.turns.begin()->first;
     waiting.least = std::max(waiting.least, counter);
@@ -80,30 +80,42 @@ WaitingOrder::Item WaitingOrder::take_first(Class& waiting) {
   }
   remove(item.id);
   // Where nobody waits, nobody is behind.
-  if (!item.resumed && waiting.turns.empty())
+  if (!item.resumed && waiting.turns.empty() && waiting.passed == 0)
     waiting.least = std::max(waiting.least, waiting.tenants.at(item.tenant).counter);
   return item;
 }
 
-void WaitingOrder::put_back(const Item& item) {
-  Class& waiting = classes_[item.class_index];
-  Duration cost = cost_of(item);
-  waiting.deficit += cost;
-  // That it waits on is not for the order to answer for; and to the others nothing was lost.
-  waiting.own = waiting.all = {};
-  for (Class& other : classes_)
-    other.all -= std::min(other.all, cost);
-  if (!item.resumed) {
-    Tenant& tenant = waiting.tenants[item.tenant];
-    if (tenant.line.empty()) {
-      tenant.counter -= std::min(tenant.counter, units_of(item));
-      waiting.turns.emplace(tenant.counter, item.tenant);
-      tenant.idle = {};
-    } else {
-      set_counter(waiting, item.tenant, tenant.counter - std::min(tenant.counter, units_of(item)));
+void WaitingOrder::pass(bool whole_class) {
+  const Item* next_one = next();
+  CHECK(next_one != nullptr);
+  passed_.push_back(*next_one);
+  std::size_t class_index = next_one->class_index;
+  ++classes_[class_index].passed;
+  remove(passed_.back().id);
+  if (!whole_class) return;
+  classes_[class_index].closed = true;
+  forget_leads(class_index);
+}
+
+void WaitingOrder::end_round() {
+  for (const Item& item : passed_) {
+    Class& waiting = classes_[item.class_index];
+    --waiting.passed;
+    if (!item.resumed) {
+      Tenant& tenant = waiting.tenants.at(item.tenant);
+      // All of its work was passed: others may have had their turns meanwhile.
+      if (tenant.line.empty()) wake(waiting, item.tenant, tenant, waiting.least);
     }
+    place(item);
   }
-  place(item);
+  passed_.clear();
+  for (Class& one : classes_)
+    one.closed = false;
+}
+
+std::optional<WaitingOrder::Item> WaitingOrder::pop() {
+  if (!next()) return std::nullopt;
+  return take();
 }
 
 void WaitingOrder::set_behind(SequenceId id, Duration behind) {
@@ -130,14 +142,13 @@ bool WaitingOrder::remove(SequenceId id) {
     tenant.line.erase(place.key);
     if (tenant.line.empty()) tenant.idle = waiting.turns.extract({tenant.counter, place.tenant});
   }
-  --waiting.size;
+  if (--waiting.size == 0) forget_leads(place.class_index);
   where_.erase(found);
   return true;
 }
 
-/// The tenant waits again. Nobody saves up turns: it has had as much as those who waited meanwhile.
-void WaitingOrder::wake(Class& waiting, std::uint32_t number, Tenant& tenant) {
-  std::uint64_t least = waiting.turns.empty() ? waiting.least : waiting.turns.begin()->first;
+/// The tenant waits again, and has had at least so much.
+void WaitingOrder::wake(Class& waiting, std::uint32_t number, Tenant& tenant, std::uint64_t least) {
   tenant.counter = std::max(tenant.counter, least);
   if (tenant.idle.empty()) {
     waiting.turns.emplace(tenant.counter, number);
@@ -195,27 +206,26 @@ std::size_t WaitingOrder::tenants_known() const {
       });
 }
 
-Duration WaitingOrder::slack(std::size_t class_index) const {
-  // While it waits it is funded k times and lacks at most one cost of that; each other class is
-  // funded at most k + 2 times, and begins with less than one cost.
-  auto sum = std::accumulate(options_.weights.begin(), options_.weights.end(), 0U);
+void WaitingOrder::count_served(std::size_t class_index, Duration cost) {
+  Class& served = classes_[class_index];
   std::uint32_t weight = options_.weights[class_index];
-  auto others = static_cast<std::uint32_t>(kClasses - 1);
-  return ((sum - weight) * (2 * weight * options_.quantum + options_.cost_max) +
-          weight * others * options_.cost_max) /
-         sum;
+  for (std::size_t i = 0; i < kClasses; ++i) {
+    Class& other = classes_[i];
+    if (i == class_index || !other.is_open()) continue;
+    std::uint32_t other_weight = options_.weights[i];
+    Duration more = cost * other_weight;
+    served.lead[i] += more;
+    other.lead[class_index] -= std::min(other.lead[class_index], more);
+    Duration bound = options_.quantum * weight * other_weight + served.cost_largest * other_weight +
+                     other.cost_largest * weight;
+    if (served.lead[i] > bound) ++starved_;
+  }
 }
 
-void WaitingOrder::count_served(std::size_t class_index, Duration cost) {
-  auto sum = std::accumulate(options_.weights.begin(), options_.weights.end(), 0U);
-  classes_[class_index].own += cost;
-  for (std::size_t i = 0; i < kClasses; ++i) {
-    Class& waiting = classes_[i];
-    if (waiting.size == 0) continue;
-    waiting.all += cost;
-    Duration share = waiting.all / sum * options_.weights[i];
-    if (waiting.own + slack(i) < share) ++starved_;
-  }
+void WaitingOrder::forget_leads(std::size_t class_index) {
+  classes_[class_index].lead = {};
+  for (Class& other : classes_)
+    other.lead[class_index] = {};
 }
 
 }  // namespace sluice

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace sluice {
 
@@ -27,12 +28,24 @@ namespace sluice {
 ///   key = arrival − W · e / max(cost, e) + W · priority / 100       W `ageing`, e `reference`
 ///
 /// less W · behind / (behind + cost + e) if others wait for it to end: the longer the way through
-/// them, the sooner it goes.
+/// them, the sooner it goes. Nobody overtakes another of its tenant and class who arrived earlier
+/// by more than `overtaking_max`: W, W more for each 100 that its priority is better, and W more if
+/// others wait for it.
 ///
-/// Nobody overtakes another of its tenant and class who arrived earlier by more than
-/// `overtaking_max`: W, W more for each 100 that its priority is better, and W more if others wait
-/// for it. So nobody starves: a class of weight w, while it waits, gets w of every `sum` of the
-/// lanes' time but for `slack`, which is checked at run time (`starved`).
+/// What no lane has room for is passed, at no cost to it, and those behind it are asked. Where all
+/// of a class or of a tenant is passed it stands as if it were idle: others owe it nothing for that
+/// time. So nobody starves, and nobody is owed more than these bounds, which hold over any time in
+/// which both have something waiting that was not passed:
+///
+///   between classes   |S/w - S'/w'| <= quantum + C/w + C'/w'   S what a class was given of the
+///                     lanes' time, w its weight, C its largest cost so far; for a class is funded
+///                     at most once more than another, and keeps less than what its next one costs
+///   between tenants   |T/v - T'/v'| <= U/v + U'/v'   T the tokens a tenant was charged, v its
+///                     weight, U its largest charge so far; for whoever is ahead was behind before
+///                     its last charge
+///
+/// The first is checked at run time (`starved`), both by whoever reads a trace
+/// (trace/order_judge.h).
 ///
 /// Without a bound of its own: what enters was let in by admission, which has one. Pure; owner: the
 /// queue actor. Costs O(log n).
@@ -57,7 +70,7 @@ class WaitingOrder {
   struct Item {
     SequenceId id;
     std::uint8_t class_index = 0;     ///< below kClasses
-    bool resumed = false;             ///< it has run before, and was counted then
+    bool resumed = false;             ///< it has had its turn before, and was counted then
     std::int32_t priority = 0;        ///< −100 to 100, lower first
     std::uint32_t tenant = 0;         ///< its number
     std::uint32_t tenant_weight = 1;  ///< at least 1
@@ -72,23 +85,28 @@ class WaitingOrder {
 
   /// False if the id waits already; nothing changes then.
   bool push(const Item& item);
-  /// Classes that may not be served now: their turns wait.
-  using Shut = std::array<bool, kClasses>;
+  /// Who is next of those that were not passed; null: nobody. Valid until anything changes.
+  [[nodiscard]] const Item* next();
+  /// Takes out the one who is next: it is given to a lane, and charged.
+  Item take();
+  /// No lane has room for the one who is next: until `end_round` those behind it are next.
+  ///   whole_class  nor for anybody else of its class: nobody of it is next
+  void pass(bool whole_class = false);
+  /// Who was passed stands at its old place again.
+  void end_round();
   /// Takes out the next item, or none.
-  std::optional<Item> pop(const Shut& shut = {});
-  /// What was popped waits on, at its old place: nothing has been spent on it.
-  void put_back(const Item& item);
+  std::optional<Item> pop();
   /// What waits for it has changed. Nothing happens if it does not wait here.
   void set_behind(SequenceId id, Duration behind);
   /// Takes an item out, wherever it stands. False: it does not wait here.
   bool remove(SequenceId id);
 
+  // Without those that were passed in this round.
   /// Whoever of the class is next, at its turn; null: nobody waits. Valid until the order changes.
   [[nodiscard]] const Item* first(std::size_t class_index) const {
     const Class& waiting = classes_[class_index];
     return waiting.size == 0 ? nullptr : &first_of(waiting);
   }
-
   [[nodiscard]] std::size_t size() const { return where_.size(); }
   [[nodiscard]] bool empty() const { return where_.empty(); }
   [[nodiscard]] std::size_t size(std::size_t class_index) const {
@@ -103,9 +121,8 @@ class WaitingOrder {
   [[nodiscard]] Duration overtaking_max(std::size_t class_index, std::int32_t better) const {
     return options_.ageing[class_index] * (kPriorityMax + better) / kPriorityMax;
   }
-  /// What a class may lack of its share at any moment while it waits, of the lanes' time.
-  [[nodiscard]] Duration slack(std::size_t class_index) const;
-  /// How often a class lacked more than that. Never, or this class is wrong.
+  /// How often a class was given more, or less, than the bound above allows. Never, or this class
+  /// is wrong.
   [[nodiscard]] std::uint64_t starved() const { return starved_; }
 
  private:
@@ -125,11 +142,16 @@ class WaitingOrder {
     std::unordered_map<std::uint32_t, Tenant> tenants;
     Turns turns;              ///< of the tenants that wait
     std::uint64_t least = 0;  ///< that of whoever wakes, at least
-    std::size_t size = 0;
+    std::size_t size = 0;     ///< of those that were not passed
+    std::size_t passed = 0;   ///< in this round
+    bool closed = false;      ///< so is whatever else of it waits
     Duration deficit{};
-    // Since it began to wait: what it and all together were given.
-    Duration own{};
-    Duration all{};
+    Duration cost_largest{};  ///< so far
+    /// How much more of the lanes' time it was given than each other class, as S·w' - S'·w, at most
+    /// since any moment from which on both have waited.
+    std::array<Duration, kClasses> lead{};
+
+    [[nodiscard]] bool is_open() const { return size > 0 && !closed; }
   };
   struct Place {
     std::uint8_t class_index;
@@ -143,16 +165,18 @@ class WaitingOrder {
   static std::uint64_t units_of(const Item& item);
   static const Item& first_of(const Class& waiting);
   void place(const Item& item);
-  Item take_first(Class& waiting);
-  void wake(Class& waiting, std::uint32_t number, Tenant& tenant);
+  static void wake(Class& waiting, std::uint32_t number, Tenant& tenant, std::uint64_t least);
   static void set_counter(Class& waiting, std::uint32_t number, std::uint64_t counter);
   static void forget_idle(Class& waiting);
   void count_served(std::size_t class_index, Duration cost);
+  /// Nothing of the class waits, or all of it was passed: what it has had counts anew.
+  void forget_leads(std::size_t class_index);
 
   Options options_;
   std::array<Class, kClasses> classes_;
   std::size_t turn_ = 0;      ///< the class whose turn it is
   bool turn_funded_ = false;  ///< it got its quantum for this turn
+  std::vector<Item> passed_;  ///< in this round
   std::unordered_map<SequenceId, Place> where_;
   std::uint64_t starved_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "trace/checker.h"
 
 #include "trace/lane_judge.h"
+#include "trace/order_judge.h"
 #include "trace/output_judge.h"
 #include "trace/poison_judge.h"
 #include "trace/quota_judge.h"
@@ -29,7 +30,7 @@ std::string to_string(const Violation& violation) {
 class Checker::Impl {
  public:
   explicit Impl(const Reference* reference)
-      : judges_(run_, run_, OutputJudge(run_, reference), run_, run_.violate) {}
+      : judges_(run_, run_, OutputJudge(run_, reference), run_, run_.violate, run_.violate) {}
 
   void take(const Event& event) {
     ++run_.events;
@@ -50,6 +51,9 @@ class Checker::Impl {
   [[nodiscard]] std::size_t remembered() const {
     return run_.requests.size() + run_.sequences.size() + run_.lanes.size() +
            std::get<QuotaJudge>(judges_).inside();
+  }
+  [[nodiscard]] const OrderChoices& choices() const {
+    return std::get<OrderJudge>(judges_).choices();
   }
 
  private:
@@ -104,7 +108,7 @@ class Checker::Impl {
 
   RunState run_{
       [this](const char* invariant, std::string what) { violate(invariant, std::move(what)); }};
-  std::tuple<RequestJudge, LaneJudge, OutputJudge, PoisonJudge, QuotaJudge> judges_;
+  std::tuple<RequestJudge, LaneJudge, OutputJudge, PoisonJudge, QuotaJudge, OrderJudge> judges_;
   std::uint32_t level_ = 0;
   TimePoint level_since_;
 };
@@ -130,6 +134,10 @@ std::uint64_t Checker::events() const {
 
 std::size_t Checker::remembered() const {
   return impl_->remembered();
+}
+
+const OrderChoices& Checker::choices() const {
+  return impl_->choices();
 }
 
 }  // namespace sluice::trace

@@ -36,6 +36,13 @@ struct Violation {
 /// The violation in a line, times in seconds.
 std::string to_string(const Violation& violation);
 
+/// How many picks had more than one to pick from: where there are none, C9 and C10 say nothing.
+struct OrderChoices {
+  std::uint64_t between_classes = 0;
+  std::uint64_t between_tenants = 0;
+  std::uint64_t inside_tenants = 0;  ///< or among those who have had their turn
+};
+
 /// Takes the events of one run in order, each in constant time; remembers a constant amount for
 /// every request, sequence and lane that is alive, and the last 65 536 requests that ended.
 ///
@@ -48,6 +55,9 @@ std::string to_string(const Violation& violation);
 ///   C6   what is reserved returns exactly once and never exceeds what there is
 ///   C7   what tenants take is in their buckets, and in the one they share
 ///   C8   what is kept there for the core API and for better classes is left to them
+///   C9   whoever waits for a lane gets it in order: nobody overtakes for longer than is right, and
+///        classes share the lanes' time by weight
+///   C10  tenants of a class who wait share tokens by weight
 ///   C11  nothing starts after its deadline
 ///   C12  no user's work on a closed lane, none beyond its permits; probes' permits return
 ///   C13  starts and restarts of workers keep their budgets; a quarantined lane rests long enough,
@@ -75,6 +85,7 @@ class Checker {
   [[nodiscard]] std::uint64_t events() const;
   /// Requests, sequences and lanes that are alive: what the checker remembers.
   [[nodiscard]] std::size_t remembered() const;
+  [[nodiscard]] const OrderChoices& choices() const;
 
  private:
   class Impl;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -118,6 +119,50 @@ struct Offered {
   std::uint32_t attempt = 0;         ///< of `retry`: 1, 2, ...
   std::uint32_t retries_active = 0;  ///< of `retry`: in the whole front, this one included
   std::uint32_t running = 0;         ///< of `retry`: sequences running in the whole front
+};
+/// A queue was started for the model: nothing waits in it. Models are numbered from 0.
+struct QueueBorn {
+  std::uint32_t model = 0;
+};
+/// The sequence waits for a lane, in the order that these numbers give it.
+struct Queued {
+  std::uint32_t model = 0;
+  SequenceId sequence;
+  Epoch epoch = 0;
+  std::uint32_t class_index = 0;  ///< realtime, batch, low
+  std::uint32_t tenant = 0;
+  std::uint32_t tenant_weight = 1;
+  TimePoint arrival;          ///< of its request
+  std::int32_t priority = 0;  ///< -100 to 100, lower first
+  bool resumed = false;       ///< it has had its turn before
+  Duration cost{};            ///< of a lane's time
+  std::uint64_t tokens = 0;   ///< that its tenant is charged when its turn comes
+  Duration behind{};          ///< of a lane's time, what waits for its request to end
+  bool core = false;          ///< its tenant may use what is kept for the core API
+};
+/// Its turn has come, and it is given to the lane.
+///   round    counts the times that the queue filled lanes: what was passed is asked again in the
+///            next
+///   reserve  its turn has not come, but only who is of the core API may have what is left
+struct Picked {
+  SequenceId sequence;
+  Epoch epoch = 0;
+  LaneId lane;
+  std::uint64_t round = 0;
+  bool reserve = false;
+};
+/// Its turn has come, and no lane has room for it: it waits on, and those behind it may be picked
+/// in this round.
+struct Passed {
+  SequenceId sequence;
+  Epoch epoch = 0;
+  std::uint64_t round = 0;
+  bool whole_class = false;  ///< nor has any for whatever else of its class waits
+};
+/// It waits no more, and no lane was given it: nobody wants it, or it failed.
+struct Unqueued {
+  SequenceId sequence;
+  Epoch epoch = 0;
 };
 /// The session took tokens as its truth: ids[0] is generated token number `first`.
 struct Emitted {
@@ -267,6 +312,10 @@ struct Limits {
   Flow rate;                    ///< of requests, all tenants together
   std::uint64_t core_kept = 0;  ///< of its burst, that others leave to the core API
   std::uint64_t low_kept = 0;   ///< of its burst, that class low leaves to all others
+  Duration quantum = std::chrono::milliseconds(100);  ///< of a lane's time, for a weight of 1
+  /// By how much later a short request may come and still be before a long one, by class.
+  std::array<Duration, 3> ageing{
+      std::chrono::milliseconds(250), std::chrono::seconds(10), std::chrono::seconds(60)};
 };
 /// Faults are over: from here on everything has to become well.
 struct Healing {};
@@ -305,7 +354,12 @@ using Body = std::variant<Limits,
                           Granted,
                           TenantLimits,
                           Claimed,
-                          Settled>;
+                          Settled,
+                          QueueBorn,
+                          Queued,
+                          Picked,
+                          Passed,
+                          Unqueued>;
 
 struct Event {
   TimePoint at;

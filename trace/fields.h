@@ -42,6 +42,10 @@ void each_field(Visit&& visit, E& event) {
   visit("rate_burst", event.rate.burst);
   visit("core_kept", event.core_kept);
   visit("low_kept", event.low_kept);
+  visit("quantum", event.quantum);
+  visit("ageing_realtime", event.ageing[0]);
+  visit("ageing_batch", event.ageing[1]);
+  visit("ageing_low", event.ageing[2]);
 }
 
 template <Either<TenantLimits> E, class Visit>
@@ -110,6 +114,46 @@ void each_field(Visit&& visit, E& event) {
   visit("attempt", event.attempt);
   visit("retries_active", event.retries_active);
   visit("running", event.running);
+}
+template <Either<QueueBorn> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("model", event.model);
+}
+template <Either<Queued> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("model", event.model);
+  visit("sequence", event.sequence);
+  visit("epoch", event.epoch);
+  visit("class", event.class_index);
+  visit("tenant", event.tenant);
+  visit("tenant_weight", event.tenant_weight);
+  visit("arrival", event.arrival);
+  visit("priority", event.priority);
+  visit("resumed", event.resumed);
+  visit("cost", event.cost);
+  visit("tokens", event.tokens);
+  visit("behind", event.behind);
+  visit("core", event.core);
+}
+template <Either<Picked> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("sequence", event.sequence);
+  visit("epoch", event.epoch);
+  visit("lane", event.lane);
+  visit("round", event.round);
+  visit("reserve", event.reserve);
+}
+template <Either<Passed> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("sequence", event.sequence);
+  visit("epoch", event.epoch);
+  visit("round", event.round);
+  visit("whole_class", event.whole_class);
+}
+template <Either<Unqueued> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("sequence", event.sequence);
+  visit("epoch", event.epoch);
 }
 template <Either<Emitted> E, class Visit>
 void each_field(Visit&& visit, E& event) {
@@ -237,6 +281,7 @@ inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames 
     "WorkerLost", "Quarantined", "Revived",   "Started",      "Cleared",       "Stopped",
     "Gate",       "Probe",       "Suspected", "Convicted",    "Ladder",        "Restarted",
     "Healing",    "End",         "Granted",   "TenantLimits", "Claimed",       "Settled",
+    "QueueBorn",  "Queued",      "Picked",    "Passed",       "Unqueued",
 };
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {

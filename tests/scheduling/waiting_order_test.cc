@@ -171,7 +171,7 @@ TEST(WaitingOrder, GivesNobodyCreditForIdleness) {
   EXPECT_NEAR(of_the_newcomer, 10, 1) << "turn and turn about, not first all that was missed";
 }
 
-TEST(WaitingOrder, PutsBackWhatWasNotGivenAsIfNothingHadHappened) {
+TEST(WaitingOrder, PassesWhatHasNoRoomAsIfNothingHadHappened) {
   std::mt19937_64 random(5);
   WaitingOrder with;
   WaitingOrder without;
@@ -184,12 +184,91 @@ TEST(WaitingOrder, PutsBackWhatWasNotGivenAsIfNothingHadHappened) {
   }
 
   for (int i = 0; i < 500; ++i) {
-    auto first = with.pop();
-    with.put_back(*first);
+    ASSERT_NE(with.next(), nullptr);
+    with.pass();
+    with.end_round();
     auto again = with.pop();
     auto plain = without.pop();
     ASSERT_EQ(again->id.value, plain->id.value) << "at " << i;
   }
+}
+
+TEST(WaitingOrder, AsksThoseBehindWhatIsPassedUntilTheRoundEnds) {
+  WaitingOrder order;
+  for (std::uint64_t id : {1, 2, 3})
+    order.push(item(id));
+
+  EXPECT_EQ(order.next()->id.value, 1U);
+  order.pass();
+  EXPECT_EQ(order.next()->id.value, 2U);
+  EXPECT_EQ(order.take().id.value, 2U);
+  order.pass();
+  EXPECT_EQ(order.next(), nullptr);
+  EXPECT_TRUE(order.empty());
+  order.end_round();
+
+  EXPECT_EQ(drain(order), (std::vector<std::uint64_t>{1, 3}));
+}
+
+TEST(WaitingOrder, AsksNobodyElseOfAClassThatIsPassed) {
+  WaitingOrder order;
+  for (std::uint64_t id : {1, 2, 3})
+    order.push(item(id, id == 3 ? kBatch : kRealtime, static_cast<std::uint32_t>(id)));
+
+  EXPECT_EQ(order.next()->id.value, 1U);
+  order.pass(true);
+  EXPECT_EQ(order.next()->id.value, 3U);
+  order.take();
+  EXPECT_EQ(order.next(), nullptr);
+  order.end_round();
+
+  EXPECT_EQ(drain(order), (std::vector<std::uint64_t>{1, 2}));
+}
+
+// However long nothing of it had room: others owe it nothing for that.
+TEST(WaitingOrder, OwesNothingToAClassWithoutRoom) {
+  WaitingOrder order;
+  for (std::uint64_t id = 0; id < 1000; ++id) {
+    for (std::uint8_t class_index : {kRealtime, kBatch}) {
+      auto one = item(2 * id + class_index, class_index);
+      one.cost = milliseconds(100);
+      order.push(one);
+    }
+  }
+  for (int round = 0; round < 300; ++round) {
+    while (const WaitingOrder::Item* next = order.next()) {
+      if (next->class_index == kBatch) break;
+      order.pass();
+    }
+    order.take();
+    order.end_round();
+  }
+
+  // Eight and three of them are a round.
+  std::array<int, 2> served{};
+  for (int i = 0; i < 110; ++i)
+    ++served[order.pop()->class_index];
+  EXPECT_NEAR(served[kRealtime], 80, 3);
+  EXPECT_EQ(order.starved(), 0U);
+}
+
+TEST(WaitingOrder, OwesNothingToATenantWithoutRoom) {
+  WaitingOrder order;
+  for (std::uint64_t id = 0; id < 1000; ++id)
+    order.push(item(id, kBatch, static_cast<std::uint32_t>(id % 2)));
+  for (int round = 0; round < 300; ++round) {
+    while (const WaitingOrder::Item* next = order.next()) {
+      if (next->tenant == 0) break;
+      order.pass();
+    }
+    order.take();
+    order.end_round();
+  }
+
+  std::array<int, 2> served{};
+  for (int i = 0; i < 100; ++i)
+    ++served[order.pop()->tenant];
+  EXPECT_NEAR(served[0], 50, 1);
 }
 
 TEST(WaitingOrder, RemovesFromTheMiddleAndForgets) {
@@ -362,79 +441,109 @@ TEST(WaitingOrder, IsThatOfANaiveOneOverRandomHistories) {
   }
 }
 
-// The bounds of the comment in front of the class, over random backlogs.
-TEST(WaitingOrder, KeepsItsBoundsOnWaiting) {
+/// How much more each was given than each other, by its weight, at most since any moment from which
+/// on both had something waiting that was not passed.
+class Leads {
+ public:
+  void give(std::uint32_t who, double part, const std::set<std::uint32_t>& there) {
+    for (std::uint32_t other : there) {
+      if (other == who) continue;
+      leads_[{who, other}] += part;
+      leads_[{other, who}] = std::max(0.0, leads_[{other, who}] - part);
+    }
+    largest_[who] = std::max(largest_[who], part);
+  }
+  /// One that waits may be given so much.
+  void expect(std::uint32_t who, double part) { largest_[who] = std::max(largest_[who], part); }
+  void keep_only(const std::set<std::uint32_t>& there) {
+    std::erase_if(leads_, [&](const auto& entry) {
+      return !there.contains(entry.first.first) || !there.contains(entry.first.second);
+    });
+  }
+  /// By how much a lead is larger than what either may be given at once, at most.
+  [[nodiscard]] double excess() {
+    double most = 0;
+    for (const auto& [pair, lead] : leads_)
+      most = std::max(most, lead - largest_[pair.first] - largest_[pair.second]);
+    return most;
+  }
+
+ private:
+  std::map<std::pair<std::uint32_t, std::uint32_t>, double> leads_;
+  std::map<std::uint32_t, double> largest_;
+};
+
+// The bounds of the comment in front of the class, over random backlogs of which some has no room.
+TEST(WaitingOrder, KeepsItsBounds) {
+  constexpr std::array<double, 3> kWeights{8, 3, 1};
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     std::mt19937_64 random(seed);
     WaitingOrder order;
     std::map<std::uint64_t, WaitingOrder::Item> inside;
-    std::array<Duration, 3> slack{order.slack(0), order.slack(1), order.slack(2)};
-    constexpr std::array<int, 3> kWeights{8, 3, 1};
-    // Since when a class waits: its own time and that of all.
-    std::array<Duration, 3> own{};
-    std::array<Duration, 3> all{};
-    for (std::uint64_t i = 0; i < 3000; ++i) {
-      if (random() % 100 < (i < 1500 ? 55 : 45)) {
+    Leads classes;
+    std::array<Leads, 3> tenants;
+    auto settle = [&](const std::set<std::uint64_t>& passed) {
+      std::set<std::uint32_t> there;
+      std::array<std::set<std::uint32_t>, 3> tenants_there;
+      for (const auto& [id, one] : inside) {
+        if (passed.contains(id)) continue;
+        there.insert(one.class_index);
+        tenants_there[one.class_index].insert(one.tenant);
+      }
+      classes.keep_only(there);
+      for (std::size_t c = 0; c < 3; ++c)
+        tenants[c].keep_only(tenants_there[c]);
+      return std::pair(there, tenants_there);
+    };
+    for (std::uint64_t i = 0; i < 2000; ++i) {
+      if (random() % 100 < (i < 1000 ? 55 : 45)) {
         auto one = item(
             i, static_cast<std::uint8_t>(random() % 3), static_cast<std::uint32_t>(random() % 3));
         one.arrival = TimePoint(milliseconds(i * 20));
         one.cost = milliseconds(1 + random() % (random() % 10 == 0 ? 20'000 : 300));
+        one.tokens = 1 + random() % (one.tenant == 0 ? 1000 : 50);
+        one.tenant_weight = 1 + one.tenant;
         one.priority = one.class_index == kLow ? static_cast<std::int32_t>(random() % 101) : 0;
-        if (order.size(one.class_index) == 0) own[one.class_index] = all[one.class_index] = {};
         order.push(one);
         inside.emplace(i, one);
+        classes.expect(one.class_index,
+                       std::min(std::chrono::duration<double>(one.cost).count(), 10.0) /
+                           kWeights[one.class_index]);
         continue;
       }
-      std::array<bool, 3> waited{};
-      for (std::size_t c = 0; c < 3; ++c)
-        waited[c] = order.size(c) > 0;
-      auto next = order.pop();
-      if (!next) continue;
-      inside.erase(next->id.value);
-      for (const auto& [id, other] : inside) {
-        if (other.class_index != next->class_index || other.tenant != next->tenant) continue;
-        int better = std::max(0, other.priority - next->priority);
-        ASSERT_LE(next->arrival - other.arrival, order.overtaking_max(other.class_index, better))
-            << next->id.value << " overtook " << id;
-      }
-      Duration cost = std::min<Duration>(next->cost, seconds(10));
-      own[next->class_index] += cost;
-      for (std::size_t c = 0; c < 3; ++c) {
-        if (waited[c]) all[c] += cost;
-        if (order.size(c) > 0) {
-          ASSERT_GE(own[c] + slack[c], all[c] * kWeights[c] / 12);
+      // A round: some have no room, and one or two are given.
+      std::set<std::uint64_t> passed;
+      for (std::uint64_t places = 1 + random() % 2; places > 0 && order.next();) {
+        auto [there, tenants_there] = settle(passed);
+        if (random() % 4 == 0) {
+          passed.insert(order.next()->id.value);
+          order.pass();
+          settle(passed);
+          continue;
         }
+        auto one = order.take();
+        --places;
+        double cost = std::min(std::chrono::duration<double>(one.cost).count(), 10.0);
+        classes.give(one.class_index, cost / kWeights[one.class_index], there);
+        tenants[one.class_index].give(one.tenant,
+                                      static_cast<double>(one.tokens) / one.tenant_weight,
+                                      tenants_there[one.class_index]);
+        ASSERT_LE(classes.excess(), 0.1 + 1e-6) << "seed " << seed << ", operation " << i;
+        ASSERT_LE(tenants[one.class_index].excess(), 1.0);
+        inside.erase(one.id.value);
+        for (const auto& [id, other] : inside) {
+          if (passed.contains(id) || other.class_index != one.class_index ||
+              other.tenant != one.tenant)
+            continue;
+          ASSERT_LE(one.arrival - other.arrival,
+                    order.overtaking_max(other.class_index, other.priority - one.priority))
+              << one.id.value << " overtook " << id;
+        }
+        settle(passed);
       }
+      order.end_round();
     }
     EXPECT_EQ(order.starved(), 0U);
-  }
-}
-
-// Tenants who wait all the time have had the same, but for one request of each.
-TEST(WaitingOrder, KeepsTenantsWhoWaitTogether) {
-  std::mt19937_64 random(9);
-  WaitingOrder order;
-  std::map<std::uint32_t, std::uint64_t> had;
-  std::uint64_t largest = 0;
-  std::uint64_t next_id = 0;
-  auto refill = [&](std::uint32_t tenant) {
-    auto one = item(next_id++, kBatch, tenant);
-    one.tokens = 1 + random() % (tenant == 0 ? 1000 : 50);
-    largest = std::max(largest, one.tokens);
-    order.push(one);
-  };
-  for (std::uint32_t tenant = 0; tenant < 5; ++tenant)
-    for (int i = 0; i < 3; ++i)
-      refill(tenant);
-  for (int i = 0; i < 20'000; ++i) {
-    auto next = order.pop();
-    had[next->tenant] += next->tokens;
-    refill(next->tenant);
-    auto [least, most] = std::minmax_element(
-        had.begin(), had.end(), [](auto& a, auto& b) { return a.second < b.second; });
-    if (had.size() == 5) {
-      ASSERT_LE(most->second - least->second, 2 * largest);
-    }
   }
 }
 
