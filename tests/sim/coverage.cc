@@ -33,8 +33,8 @@ void share_coverage() {
   counts();
 }
 
-void mark(Mark mark) {
-  (*counts())[static_cast<std::size_t>(mark)].fetch_add(1, std::memory_order_relaxed);
+void mark(Mark mark, std::uint64_t times) {
+  (*counts())[static_cast<std::size_t>(mark)].fetch_add(times, std::memory_order_relaxed);
 }
 
 void mark(Fault fault) {

@@ -74,6 +74,10 @@ enum class Mark : std::uint8_t {
   refused_by_the_ladder,
   answer_degraded,
   went_cheaper,
+  chosen_between_classes,  ///< more than one had work for the lane
+  chosen_between_tenants,
+  chosen_inside_a_tenant,
+  passed_for_want_of_room,
   kCount,
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCount)> kMarkNames = {
@@ -137,11 +141,15 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCo
     "refused_by_the_ladder",
     "answer_degraded",
     "went_cheaper",
+    "chosen_between_classes",
+    "chosen_between_tenants",
+    "chosen_inside_a_tenant",
+    "passed_for_want_of_room",
 };
 
 /// Before anything is marked or forked.
 void share_coverage();
-void mark(Mark mark);
+void mark(Mark mark, std::uint64_t times = 1);
 /// The fault took effect.
 void mark(Fault fault);
 /// A table of all marks, and the names of those that were never hit.

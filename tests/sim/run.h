@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "tests/sim/fault_kinds.h"
+#include "trace/checker.h"
 
 #include <cstdint>
 #include <optional>
@@ -39,6 +40,7 @@ struct RunResult {
   std::uint64_t events = 0;       ///< in the trace
   std::uint64_t messages = 0;     ///< that actors have handled
   std::uint64_t preemptions = 0;  ///< handlers that were held up in their middle
+  trace::OrderChoices choices;    ///< of the queues
   RunOptions used;                ///< with everything that the seed decided
   std::string description;        ///< the world in a line
 

@@ -99,6 +99,23 @@ TEST_F(Sim, ServesAsManyModelsAsItIsTold) {
   EXPECT_EQ(result.used.lanes, 2U) << "each model has one";
 }
 
+// Or the judge of the order has nothing to judge.
+TEST_F(Sim, GivesQueuesSomethingToDecide) {
+  trace::OrderChoices choices;
+  for (std::uint64_t seed = 1; seed <= kRepeated; ++seed) {
+    RunOptions options;
+    options.seed = seed;
+    RunResult result = run(options);
+    choices.between_classes += result.choices.between_classes;
+    choices.between_tenants += result.choices.between_tenants;
+    choices.inside_tenants += result.choices.inside_tenants;
+  }
+
+  EXPECT_GT(choices.between_classes, 5 * kRepeated);
+  EXPECT_GT(choices.between_tenants, kRepeated);
+  EXPECT_GT(choices.inside_tenants, 5 * kRepeated);
+}
+
 TEST_F(Sim, ShrinksAFailingRunToWhatItNeeds) {
   // Fails whenever there are kills, two lanes and three requests.
   auto fake = [](const RunOptions& options) {

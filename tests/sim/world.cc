@@ -183,6 +183,7 @@ class World::Recorder final : public trace::Sink {
       world_.complain(client.name() + " is behind, and " + std::to_string(tokens) +
                       " tokens were taken for it meanwhile");
   }
+  void note(const trace::Passed&) { mark(Mark::passed_for_want_of_room); }
   void note(const trace::Granted& granted) { granted_[granted.sequence] = granted.tokens; }
   void note(const trace::Started& started) {
     auto offered = epochs_.find(started.sequence);
@@ -582,6 +583,8 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   limits.rate = of_front.rate;
   limits.core_kept = of_front.core_kept;
   limits.low_kept = of_front.low_kept;
+  limits.quantum = plan_.front.order.quantum;
+  limits.ageing = plan_.front.order.ageing;
   front_->record(limits);
   tenants_ = enroll(*front_, plan_.tenants);
   if (plan_.new_limits)
@@ -750,6 +753,10 @@ RunResult World::run() {
   result.events = checker_.events();
   result.messages = messages_;
   result.preemptions = preemptions_;
+  result.choices = checker_.choices();
+  mark(Mark::chosen_between_classes, result.choices.between_classes);
+  mark(Mark::chosen_between_tenants, result.choices.between_tenants);
+  mark(Mark::chosen_inside_a_tenant, result.choices.inside_tenants);
   result.used = options_;
   result.used.faults = plan_.faults;
   result.used.requests = static_cast<std::uint32_t>(plan_.clients.size());

@@ -31,6 +31,10 @@ struct WorldPlan {
   FaultSet faults;
   Duration fault_time;
   Duration arrivals;  ///< the time in which clients come
+  /// So many come by themselves; the others are a crowd, which comes together.
+  std::uint32_t alone = 0;
+  Duration crowd_comes{};
+  Duration crowd_takes{};  ///< from the first to the last of it
   SimHost::Options host;
   Front::Options front;
   std::vector<ClientPlan> clients;

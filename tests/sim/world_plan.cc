@@ -24,6 +24,10 @@ constexpr double kTwoModelsShare = 0.4;
 constexpr double kPreemptedShare = 0.5;
 /// Of the runs in which actors end at all.
 constexpr double kManyDeathsShare = 0.4;
+/// Of the runs, those in which a crowd of small requests comes at once and has to wait.
+constexpr double kCrowdShare = 0.2;
+constexpr std::uint32_t kCrowdMin = 15;
+constexpr std::uint32_t kCrowdMax = 60;
 /// Each ends three workers with growing pauses between them; more would not be over in time.
 constexpr std::uint32_t kPoisonsMax = 2;
 
@@ -127,9 +131,24 @@ ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan
   return plan;
 }
 
-}  // namespace
-
-namespace {
+/// One of a crowd: what it asks is small, and it waits for its turn.
+ClientPlan draw_one_of_crowd(std::uint64_t seed, std::uint64_t number, const WorldPlan& world) {
+  Chance chance(seed, "one of the crowd " + std::to_string(number));
+  ClientPlan plan;
+  plan.number = number;
+  plan.request = draw_request(chance, number);
+  plan.request.prompts = {draw_text(chance, chance.between(1, 12))};
+  plan.request.max_tokens = chance.between32(1, chance.hit(0.2) ? 40 : 10);
+  plan.request.min_tokens = 0;
+  plan.request.n = 1;
+  plan.request.timeout.reset();
+  plan.request.client_deadline = plan.request.partial_ok = false;
+  if (chance.hit(0.2))
+    plan.request.priority = static_cast<std::int32_t>(chance.between(0, 200)) - 100;
+  plan.model = static_cast<std::uint32_t>(chance.below(world.models));
+  plan.arrival = TimePoint(world.crowd_comes + chance.duration(0ms, world.crowd_takes));
+  return plan;
+}
 
 /// Limits that some requests of a run reach, and others do not.
 TenantPolicy draw_tenant(Chance& chance, std::uint32_t number) {
@@ -146,7 +165,25 @@ TenantPolicy draw_tenant(Chance& chance, std::uint32_t number) {
     policy.tokens.units *= 20;
   }
   if (chance.hit(0.3)) policy.in_flight_max = chance.between32(1, 4);
+  policy.weight = chance.between32(1, 6);
   return policy;
+}
+
+/// Those of a crowd, too, are several tenants', whom nobody limits.
+void draw_crowd_tenants(std::uint64_t seed, WorldPlan& plan) {
+  Chance chance(seed, "tenants of the crowd");
+  auto count = chance.between32(1, 3);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    TenantPolicy policy;
+    policy.name = "crowd" + std::to_string(i);
+    policy.weight = chance.between32(1, 6);
+    plan.tenants.push_back(policy);
+    if (plan.new_limits) plan.new_limits->second.push_back(policy);
+  }
+  auto before = static_cast<std::uint32_t>(plan.tenants.size()) - count;
+  for (ClientPlan& client : plan.clients)
+    if (client.number >= plan.alone)
+      client.tenant = before + static_cast<std::uint32_t>(chance.below(count));
 }
 
 /// In some runs there are tenants, and a limit for all of them together.
@@ -248,6 +285,14 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   plan.front.keepalive = chance.duration(500ms, 15s);
   plan.front.stream_buffer = chance.hit(0.5) ? 512 : 4096;
 
+  // What is right about the order is right at any scale; at a small one it shows in short runs.
+  constexpr Duration kQuanta[] = {1ms, 5ms, 20ms, 100ms};
+  constexpr int kScales[] = {1, 10, 100, 1000};
+  plan.front.order.quantum = kQuanta[chance.below(std::size(kQuanta))];
+  int scale = kScales[chance.below(std::size(kScales))];
+  for (Duration& ageing : plan.front.order.ageing)
+    ageing /= scale;
+
   constexpr double kOften[] = {0.02, 0.1, 0.4};
   plan.preempted = kOften[chance.below(std::size(kOften))];
   if (chance.hit(kManyDeathsShare)) {
@@ -261,16 +306,26 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   if (options.lanes) plan.lanes = *options.lanes;
   plan.lanes = std::max(plan.lanes, plan.models);
   if (options.fault_time) plan.fault_time = *options.fault_time;
-  if (options.requests) requests = std::min(requests, *options.requests);
   plan.arrivals = plan.fault_time * 7 / 10;
+  plan.alone = requests;
+  if (chance.hit(kCrowdShare)) {
+    requests += chance.between32(kCrowdMin, kCrowdMax);
+    plan.host.engine.sequences_max = std::min(plan.host.engine.sequences_max, 3);
+    plan.front.admission.wait_max = {};
+    plan.crowd_comes = chance.duration(0ms, plan.arrivals / 2);
+    plan.crowd_takes = chance.duration(1ms, plan.arrivals / 2);
+  }
+  if (options.requests) requests = std::min(requests, *options.requests);
   std::uint32_t poisons = 0;
   for (std::uint64_t i = 0; i < requests; ++i) {
-    plan.clients.push_back(draw_client(options.seed, i, plan));
+    plan.clients.push_back(i < plan.alone ? draw_client(options.seed, i, plan)
+                                          : draw_one_of_crowd(options.seed, i, plan));
     if (plan.clients.back().poison && ++poisons >= kPoisonsMax)
       plan.faults.set(Fault::poison, false);
   }
   plan.faults.set(Fault::poison, plan.faults.has(Fault::poison) || poisons > 0);
   draw_quotas(options.seed, plan);
+  if (requests > plan.alone) draw_crowd_tenants(options.seed, plan);
   draw_dependencies(options.seed, plan);
   draw_degradation(options.seed, plan);
   return plan;
