@@ -502,10 +502,11 @@ class Queue : public caf::event_based_actor {
     if (found == works_.end()) return;
     Work& work = found->second.work;
     work.behind = rank.behind;
-    order_.set_behind(rank.id, rank.behind);
     core_order_.set_behind(rank.id, rank.behind);
+    const WaitingOrder::Item* item = order_.set_behind(rank.id, rank.behind);
+    CHECK(item != nullptr);
     front_->record(trace::Unqueued{work.id, work.epoch});
-    record_queued(work, item_of(work));
+    record_queued(work, *item);
   }
 
   void record_queued(const Work& work, const WaitingOrder::Item& item) const {

@@ -118,16 +118,16 @@ std::optional<WaitingOrder::Item> WaitingOrder::pop() {
   return take();
 }
 
-void WaitingOrder::set_behind(SequenceId id, Duration behind) {
+const WaitingOrder::Item* WaitingOrder::set_behind(SequenceId id, Duration behind) {
   auto found = where_.find(id);
-  if (found == where_.end()) return;
+  if (found == where_.end()) return nullptr;
   Place& place = found->second;
   Class& waiting = classes_[place.class_index];
   Line& line = place.resumed ? waiting.resumed : waiting.tenants.at(place.tenant).line;
   auto item = line.extract(place.key);
   item.mapped().behind = behind;
   item.key() = place.key = key_of(item.mapped());
-  line.insert(std::move(item));
+  return &line.insert(std::move(item)).position->second;
 }
 
 bool WaitingOrder::remove(SequenceId id) {

@@ -96,8 +96,9 @@ class WaitingOrder {
   void end_round();
   /// Takes out the next item, or none.
   std::optional<Item> pop();
-  /// What waits for it has changed. Nothing happens if it does not wait here.
-  void set_behind(SequenceId id, Duration behind);
+  /// What waits for it has changed. The item as it is now; null: it does not wait here. Valid until
+  /// the order changes.
+  const Item* set_behind(SequenceId id, Duration behind);
   /// Takes an item out, wherever it stands. False: it does not wait here.
   bool remove(SequenceId id);
 

@@ -215,7 +215,7 @@ void OrderJudge::on(const Picked& picked) {
   if (picked.reserve) {
     if (!one->as.core)
       violate_("C8", name(picked.sequence) + " is picked for the core API and is not of it");
-    if (!one->as.resumed) check_tenant(*one, in);
+    if (!one->as.resumed) check_tenant(*one, in, true);
   } else {
     check_line(*one, in);
     check_shares(*one, model);
@@ -232,26 +232,32 @@ void OrderJudge::check_line(const Waiting& picked, const Class& in) {
     return;
   }
   if (as.resumed)
-    check_place(picked, in.resumed);
+    check_place(picked, in.resumed, false);
   else
-    check_tenant(picked, in);
+    check_tenant(picked, in, false);
 }
 
-void OrderJudge::check_tenant(const Waiting& picked, const Class& in) {
+void OrderJudge::check_tenant(const Waiting& picked, const Class& in, bool core_only) {
   auto tenant = in.tenants.find(picked.as.tenant);
-  if (tenant != in.tenants.end())
-    check_place(picked, tenant->second);  // else it was passed just now
+  // Else it was passed just now.
+  if (tenant != in.tenants.end()) check_place(picked, tenant->second, core_only);
 }
 
-void OrderJudge::check_place(const Waiting& picked, const Line& line) {
+///   core_only  others may not have what it was picked for: a tenant may have become one of the
+///   core
+///              API while its earlier requests, which are not, waited
+void OrderJudge::check_place(const Waiting& picked, const Line& line, bool core_only) {
   const Queued& as = picked.as;
   if (line.size() > 1) ++choices_.inside_tenants;
-  if (line.empty() || line.begin()->first + kRounding >= picked.place) return;
-  const Queued& other = waiting_.at(line.begin()->second).as;
+  auto first = std::find_if(line.begin(), line.end(), [&](const auto& place) {
+    return !core_only || waiting_.at(place.second).as.core;
+  });
+  if (first == line.end() || first->first + kRounding >= picked.place) return;
+  const Queued& other = waiting_.at(first->second).as;
   violate_("C9",
            name(as.sequence) + " is picked before " + name(other.sequence) + ", which came " +
                seconds(as.arrival - other.arrival) + " earlier and has its place " +
-               seconds(picked.place - line.begin()->first) + " before it");
+               seconds(picked.place - first->first) + " before it");
 }
 
 void OrderJudge::check_shares(const Waiting& picked, Model& model) {

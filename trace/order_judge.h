@@ -118,8 +118,8 @@ class OrderJudge {
   void begin_round(Model& model, std::uint64_t round);
   void stand(const Waiting& one, bool in_line);
   void check_line(const Waiting& picked, const Class& in);
-  void check_tenant(const Waiting& picked, const Class& in);
-  void check_place(const Waiting& picked, const Line& line);
+  void check_tenant(const Waiting& picked, const Class& in, bool core_only);
+  void check_place(const Waiting& picked, const Line& line, bool core_only);
   void check_shares(const Waiting& picked, Model& model);
   void forget(SequenceId id);
   void excuse();
