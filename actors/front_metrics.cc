@@ -18,6 +18,9 @@ constexpr std::array<std::string_view, 5> kStatusClassNames{"1xx", "2xx", "3xx",
 /// By trace::Why.
 constexpr std::array<std::string_view, 6> kWhyNames{
     "first", "holder_lost", "lane_lost", "retry", "reader_back", "preempted"};
+/// By IdempotencyTable::Entry.
+constexpr std::array<std::string_view, 5> kEntryNames{
+    "first", "joined", "replayed", "running", "conflict"};
 /// What net's gates, limits and time-outs say.
 constexpr std::array<std::string_view, 8> kFaultCodes{"headers_too_large",
                                                       "http_version_unsupported",
@@ -124,6 +127,9 @@ FrontMetrics::FrontMetrics(std::shared_ptr<const Clock> clock)
       dropped_(registry_.counter(family("sluice_metrics_dropped_series_total"), {})) {
   for (std::size_t i = 0; i < gone_.size(); ++i)
     gone_[i] = &registry_.counter(family("sluice_client_disconnects_total"), {kPhaseNames[i]});
+  for (std::size_t i = 1; i < idempotent_.size(); ++i)
+    idempotent_[i] =
+        &registry_.counter(family("sluice_idempotent_requests_total"), {kEntryNames[i]});
   for (std::string_view listener : {"data", "management"})
     registry_.counter(family("sluice_http_parse_errors_total"), {listener, "invalid_header"});
   registry_.counter(family("sluice_ignored_params_total"), {kOther});
@@ -242,6 +248,10 @@ Histogram& FrontMetrics::actor_answers(std::string_view kind) {
 
 void FrontMetrics::count_dropped(std::uint64_t series) {
   if (series > 0) dropped_.inc(static_cast<std::int64_t>(series));
+}
+
+void FrontMetrics::count_idempotent(IdempotencyTable::Entry entry) {
+  if (entry != IdempotencyTable::Entry::first) idempotent_[static_cast<std::size_t>(entry)]->inc();
 }
 
 RequestMeter::RequestMeter(FrontMetrics& metrics,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/metrics_registry.h"
+#include "api/idempotency.h"
 #include "api/router.h"
 #include "base/clock.h"
 #include "base/priority_class.h"
@@ -32,8 +33,9 @@ enum class EndReason : std::uint8_t {
   poison,        ///< it has ended workers
   invalid,       ///< it is wrong, or its client may not
   error,         ///< our fault
+  replayed,      ///< by the answer to another with the same Idempotency-Key
 };
-inline constexpr std::array<std::string_view, 11> kEndReasonNames{"stop",
+inline constexpr std::array<std::string_view, 12> kEndReasonNames{"stop",
                                                                   "length",
                                                                   "cancelled",
                                                                   "deadline",
@@ -43,7 +45,8 @@ inline constexpr std::array<std::string_view, 11> kEndReasonNames{"stop",
                                                                   "shed",
                                                                   "poison",
                                                                   "invalid",
-                                                                  "error"};
+                                                                  "error",
+                                                                  "replayed"};
 inline constexpr std::size_t kEndReasons = kEndReasonNames.size();
 
 /// The status under which a client that has gone is counted.
@@ -141,6 +144,8 @@ class FrontMetrics {
   /// Fields that a request named and nobody read.
   ///   names  separated by commas; empty: none
   void count_ignored(std::string_view names);
+  /// A request came under an Idempotency-Key; the first of its kind is not counted.
+  void count_idempotent(IdempotencyTable::Entry entry);
   void count_gone(Phase phase) { gone_[static_cast<std::size_t>(phase)]->inc(); }
   void count_pause() { pauses_.inc(); }
   /// How long actors of a kind take to answer.
@@ -196,6 +201,7 @@ class FrontMetrics {
   std::deque<OfModel> models_;  ///< the first is that of no model
   SeriesGrid<Histogram, kRoutesMax * kMethods * kStatusClasses> durations_;
   std::array<Counter*, 3> gone_{};
+  std::array<Counter*, 5> idempotent_{};  ///< by IdempotencyTable::Entry; null of `first`
   Counter& pauses_;
   Counter& dropped_;
 };

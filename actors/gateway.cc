@@ -51,7 +51,12 @@ class Gateway final : public HttpHandler {
     const auto& pass = std::get<HeadPass>(checked);
     const RouteMatch& match = pass.match;
     if (!match.rule || !match.rule->generates || match.options) return std::nullopt;
-    auto refused = front_->draining ? std::optional(errors::draining()) : refuse(pass.client);
+    std::optional<ApiError> refused;
+    if (front_->draining) {
+      refused = errors::draining();
+    } else if (!is_known(request, pass)) {
+      refused = refuse(pass.client);
+    }
     if (!refused) return std::nullopt;
     count_refusal(request, match.rule, *refused);
     HttpResponse response = to_response(*refused, request_id(request));
@@ -76,6 +81,8 @@ class Gateway final : public HttpHandler {
       return;
     }
     Route route = pass.match.rule->route;
+    std::string name;
+    if (pass.idempotency_key) name = idempotency_name(pass.client, request, *pass.idempotency_key);
     if (pass.match.rule->generates && has_rates(pass.client)) {
       exchange = std::make_shared<AmendedExchange>(
           std::move(exchange),
@@ -89,7 +96,8 @@ class Gateway final : public HttpHandler {
                     std::move(pass.client.tenant),
                     std::move(id),
                     std::move(exchange),
-                    std::move(meter));
+                    std::move(meter),
+                    std::move(name));
     } else {
       HttpResponse response = answer(route, pass.match.id, request.body, id);
       meter.end({response.status, EndReason::stop});
@@ -154,6 +162,13 @@ class Gateway final : public HttpHandler {
             "The server is overloaded: " + std::to_string(line) +
                 " requests wait to hear whether they may come in.",
             1};
+  }
+
+  /// It may ask for what runs or is kept, which would take nothing from its buckets.
+  [[nodiscard]] bool is_known(const HttpRequest& request, const HeadPass& pass) const {
+    if (!pass.idempotency_key) return false;
+    return options_->idempotency->knows(
+        idempotency_name(pass.client, request, *pass.idempotency_key), front_->clock->now());
   }
 
   static bool has_rates(const Client& client) {
@@ -251,7 +266,8 @@ std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           std::shared_ptr<Front> front,
                                           std::shared_ptr<const GatewayOptions> options,
                                           WorkPool& pool) {
-  auto intake = std::make_unique<Intake>(system, front, options->limits, pool);
+  auto intake =
+      std::make_unique<Intake>(system, front, options->limits, pool, options->idempotency);
   return std::make_unique<Gateway>(
       Listener::data, system, std::move(front), std::move(options), std::move(intake));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/front.h"
+#include "api/idempotency.h"
 #include "api/keys.h"
 #include "api/openai.h"
 #include "base/work_pool.h"
@@ -42,6 +43,7 @@ struct GatewayOptions {
   /// Of the management port.
   std::shared_ptr<CurrentKeys> admin_keys = std::make_shared<CurrentKeys>();
   ApiLimits limits;
+  std::shared_ptr<IdempotencyTable> idempotency = IdempotencyTable::create();
   std::size_t body_bytes_max = std::size_t{8} << 20;
   std::string version;
   std::string git;

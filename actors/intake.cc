@@ -7,6 +7,7 @@
 #include "api/errors.h"
 #include "api/http_answer.h"
 #include "api/prompt_tokens.h"
+#include "api/shared_exchange.h"
 #include "api/tokenize.h"
 
 #include <algorithm>
@@ -65,6 +66,7 @@ struct Intake::Pending {
   TokenizeRequest tokenize;  ///< of tokenize
   std::shared_ptr<ServedModel> model;
   TimePoint arrival;
+  std::shared_ptr<IdempotencyTable::Execution> execution;  ///< null: nobody can join
   std::shared_ptr<std::atomic<bool>> gone = {};  ///< the client is; null: not in the background
 
   [[nodiscard]] bool in_background() const { return gone != nullptr; }
@@ -79,19 +81,84 @@ struct Intake::Pending {
   }
 };
 
+/// A client whose request another one with the same key may be executed for.
+class Intake::JoinedClient final : public IdempotencyTable::Waiter {
+ public:
+  JoinedClient(std::shared_ptr<HttpExchange> its_exchange,
+               std::string its_id,
+               RequestMeter its_meter)
+      : exchange(std::move(its_exchange)), id(std::move(its_id)), meter(std::move(its_meter)) {}
+
+  void answer(const HttpResponse& response) override {
+    meter.end({response.status, EndReason::replayed});
+    exchange->respond(replayed_response(response, id));
+  }
+  void refuse_stream() override { refuse(errors::still_running()); }
+  void refuse(const ApiError& error) {
+    meter.end(RequestEnd::of(error));
+    exchange->respond(to_response(error, id));
+  }
+
+  std::shared_ptr<HttpExchange> exchange;
+  std::string id;
+  RequestMeter meter;
+};
+
+/// What the client's request is executed by; null if that is not for it to be: it waits, or has its
+/// answer.
+std::shared_ptr<IdempotencyTable::Execution> Intake::enter(
+    const std::string& name,
+    const std::string& body,
+    const std::shared_ptr<JoinedClient>& client) const {
+  using Entry = IdempotencyTable::Entry;
+  auto entered = idempotency_->enter(name, hash128(body), client, front_->clock->now());
+  front_->metrics->count_idempotent(entered.entry);
+  switch (entered.entry) {
+    case Entry::first:
+      return entered.execution;
+    case Entry::joined:
+      client->exchange->on_gone(
+          [execution = entered.execution, waiter = client.get()] { execution->left(waiter); });
+      break;
+    case Entry::replayed:
+      client->answer(*entered.answer);
+      break;
+    case Entry::streams:
+      client->refuse_stream();
+      break;
+    case Entry::different:
+      client->refuse(
+          errors::conflict("This Idempotency-Key was used for a request with another body."));
+      break;
+  }
+  return nullptr;
+}
+
 void Intake::take(Route route,
                   HttpRequest request,
                   std::shared_ptr<const Tenant> tenant,
                   std::string id,
                   std::shared_ptr<HttpExchange> exchange,
-                  RequestMeter meter) {
-  Pending pending(*front_, std::move(meter));
+                  RequestMeter meter,
+                  std::string name) {
+  auto client =
+      std::make_shared<JoinedClient>(std::move(exchange), std::move(id), std::move(meter));
+  std::shared_ptr<IdempotencyTable::Execution> execution;
+  if (!name.empty()) {
+    execution = enter(name, request.body, client);
+    if (!execution) return;
+  }
+  Pending pending(*front_, std::move(client->meter));
   pending.arrival = front_->clock->now();
   pending.route = route;
   pending.http = std::move(request);
   pending.tenant = std::move(tenant);
-  pending.id = std::move(id);
-  pending.exchange = std::move(exchange);
+  pending.id = client->id;
+  pending.exchange = client->exchange;
+  if (execution) {
+    pending.exchange = std::make_shared<SharedExchange>(client->exchange, execution, front_->clock);
+    pending.execution = std::move(execution);
+  }
   std::size_t bytes = pending.http.body.size();
   bytes > kParsedAtOnce ? later(std::move(pending), bytes, &Intake::read) : read(pending);
 }
@@ -138,6 +205,8 @@ void Intake::read_generation(Pending& pending) const {
     return;
   }
   pending.request = std::get<OpenAiRequest>(std::move(parsed));
+  // Who has joined it learns so at once, not with the first token.
+  if (pending.request.stream && pending.execution) pending.execution->streams();
   front_->metrics->count_ignored(pending.request.form.ignored_params);
   if (is_refused(pending)) return;
   auto refused = degrade(*front_, pending.model, pending.request, pending.tenant);

@@ -5,6 +5,7 @@
 #include "actors/front.h"
 #include "actors/front_metrics.h"
 #include "actors/generation_plan.h"
+#include "api/idempotency.h"
 #include "api/keys.h"
 #include "api/openai.h"
 #include "api/router.h"
@@ -22,27 +23,44 @@ namespace sluice {
 /// Parses bodies, turns texts into tokens and starts sessions, or answers at once. JSON over 256
 /// KiB and prompts over 16 KiB go to the pool, so that neither a loop nor an actor is held up; when
 /// too much waits there the request is refused with 429. A client that goes away meanwhile is
-/// forgotten. Thread-safe; nothing in it waits.
+/// forgotten. A request that may join another by its Idempotency-Key is not even parsed.
+/// Thread-safe; nothing in it waits.
 class Intake {
  public:
-  ///   pool  used by `take` alone, and gone before the actors end
-  Intake(caf::actor_system& system, std::shared_ptr<Front> front, ApiLimits limits, WorkPool& pool)
-      : system_(system), front_(std::move(front)), limits_(limits), pool_(pool) {}
+  ///   pool         used by `take` alone, and gone before the actors end
+  ///   idempotency  never null
+  Intake(caf::actor_system& system,
+         std::shared_ptr<Front> front,
+         ApiLimits limits,
+         WorkPool& pool,
+         std::shared_ptr<IdempotencyTable> idempotency)
+      : system_(system),
+        front_(std::move(front)),
+        limits_(limits),
+        pool_(pool),
+        idempotency_(std::move(idempotency)) {}
 
   ///   route   that of a completion, a chat, tokenize or detokenize
   ///   tenant  who asks; null: nobody who is known
   ///   id      of the request, as its answer names it
   ///   meter   of the request
+  ///   name    of `idempotency_name`; empty: it came without such a key
   void take(Route route,
             HttpRequest request,
             std::shared_ptr<const Tenant> tenant,
             std::string id,
             std::shared_ptr<HttpExchange> exchange,
-            RequestMeter meter = {});
+            RequestMeter meter = {},
+            std::string name = {});
 
  private:
   struct Pending;
+  class JoinedClient;
 
+  [[nodiscard]] std::shared_ptr<IdempotencyTable::Execution> enter(
+      const std::string& name,
+      const std::string& body,
+      const std::shared_ptr<JoinedClient>& client) const;
   void read(Pending& pending) const;
   void read_generation(Pending& pending) const;
   void plan(Pending& pending) const;
@@ -59,6 +77,7 @@ class Intake {
   std::shared_ptr<Front> front_;
   ApiLimits limits_;
   WorkPool& pool_;
+  std::shared_ptr<IdempotencyTable> idempotency_;
 };
 
 }  // namespace sluice

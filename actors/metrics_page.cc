@@ -307,6 +307,12 @@ void write_figures(MetricsPage& page, const ServerFigures& figures) {
       page, family("sluice_config_last_reload_success_timestamp_seconds"), figures.reloaded_at);
 }
 
+void write_idempotency(MetricsPage& page, const Front& front, IdempotencyTable& table) {
+  IdempotencyTable::Stats stats = table.stats(front.clock->now());
+  write_one(page, family("sluice_idempotency_answers"), static_cast<double>(stats.answers));
+  write_one(page, family("sluice_idempotency_memory_used_bytes"), static_cast<double>(stats.bytes));
+}
+
 void write_process(MetricsPage& page) {
   auto figures = read_process_figures();
   if (!figures) return;
@@ -341,6 +347,7 @@ HttpResponse metrics_response(const Front& front,
   write_degradation(page, front);
   write_quotas(page, front);
   write_supervisors(page, front);
+  write_idempotency(page, front, *options.idempotency);
   write_loops(page, options);
   if (auto figures = options.figures ? options.figures() : std::nullopt)
     write_figures(page, *figures);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kExposed =
     "x-request-id, retry-after, retry-after-ms, x-should-retry, x-sluice-ignored-params, "
-    "x-sluice-degraded, "
+    "x-sluice-degraded, idempotent-replayed, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 

@@ -1,6 +1,7 @@
 #include "api/head_check.h"
 
 #include "api/errors.h"
+#include "api/idempotency.h"
 #include "net/ascii.h"
 
 #include <optional>
@@ -51,6 +52,11 @@ std::variant<HeadPass, ApiError> check_head(Listener listener,
   }
   bool takes_json = rule && rule->body == BodyUse::json && !pass.match.options;
   if (auto error = check_form(request, takes_json, body_bytes_max)) return std::move(*error);
+  if (rule && rule->generates && !pass.match.options) {
+    auto key = read_idempotency_key(request);
+    if (auto* error = std::get_if<ApiError>(&key)) return std::move(*error);
+    pass.idempotency_key = std::get<std::optional<std::string>>(std::move(key));
+  }
   return pass;
 }
 

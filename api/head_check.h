@@ -7,6 +7,8 @@
 #include "net/http.h"
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <variant>
 
 namespace sluice {
@@ -15,10 +17,11 @@ namespace sluice {
 struct HeadPass {
   RouteMatch match;
   Client client;
+  std::optional<std::string> idempotency_key = {};  ///< where text is asked for
 };
 
 /// Checks in this order: route (404, 405), key (401), Expect (417), media type
-/// and encoding (415), length (411, 413).
+/// and encoding (415), length (411, 413), Idempotency-Key (400).
 ///   listener        where it came in
 ///   keys            of that listener
 ///   body_bytes_max  of a body whose length is announced

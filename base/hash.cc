@@ -10,6 +10,11 @@ std::uint64_t hash_bytes(const void* data, std::size_t size, std::uint64_t seed)
   return XXH3_64bits_withSeed(data, size, seed);
 }
 
+Hash128 hash128(std::string_view bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.low64, hash.high64};
+}
+
 struct Hasher::State {
   struct Free {
     void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }

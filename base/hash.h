@@ -23,7 +23,19 @@ inline std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed = 0) 
   return hash_bytes(bytes.data(), bytes.size(), seed);
 }
 
-/// The same hash of bytes that come in pieces: `value` is `hash_bytes` of all of them.
+/// 128 bits of a byte string: equal numbers stand for equal strings where nobody gains by strings
+/// that were made to collide.
+struct Hash128 {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+
+  friend bool operator==(const Hash128&, const Hash128&) = default;
+};
+
+/// Hash of a byte string (XXH3-128).
+Hash128 hash128(std::string_view bytes);
+
+/// The 64 bits of bytes that come in pieces: `value` is `hash_bytes` of all of them.
 class Hasher {
  public:
   Hasher();

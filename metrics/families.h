@@ -150,6 +150,17 @@ inline constexpr std::array kFamilies = [] {
              kCounter,
              {"param"},
              "Fields of requests that were ignored."},
+      Family{
+          "sluice_idempotent_requests_total",
+          kCounter,
+          {"result"},
+          "Requests whose Idempotency-Key was in use: they joined the running one, had the kept "
+          "answer replayed, or were refused for a running stream or for another body (conflict)."},
+      Family{"sluice_idempotency_answers", kGauge, {}, "Answers that are kept for replays."},
+      Family{"sluice_idempotency_memory_used_bytes",
+             kGauge,
+             {},
+             "Memory that kept answers and their keys have now."},
 
       // --- admission
       Family{"sluice_admission_admitted_total", kCounter, {"class"}, "Requests that were let in."},

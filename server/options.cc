@@ -365,6 +365,19 @@ void add_serve(CLI::App& command, ServeOptions& options) {
            std::uint64_t{1} << 40,
            "Memory for the bodies and prompts of all requests, e.g. 96MiB; 0: that, or twice "
            "--max-body");
+  add_size(command,
+           "--idempotency-memory",
+           options.idempotency_memory,
+           0,
+           std::uint64_t{1} << 40,
+           "Memory for answers to requests with an Idempotency-Key, to answer the same again; 0: "
+           "they are not kept");
+  add_duration(command,
+               "--idempotency-ttl",
+               options.idempotency_ttl,
+               milliseconds(1),
+               hours(24 * 7),
+               "How long such an answer is kept at the most");
   add_duration(command,
                "--health-stall",
                options.health_stall,

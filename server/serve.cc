@@ -417,6 +417,8 @@ class Server {
     put_keys(data.keys, management.keys);
     gateway->limits.default_timeout = options_.request_timeout;
     gateway->limits.max_timeout = std::max(gateway->limits.max_timeout, options_.request_timeout);
+    gateway->idempotency = IdempotencyTable::create(
+        {.ttl = options_.idempotency_ttl, .bytes_max = options_.idempotency_memory});
     gateway->body_bytes_max = options_.body_bytes_max;
     gateway->stall = options_.health_stall;
     gateway->version = kVersion;

@@ -38,6 +38,30 @@ class LazyPool final : public WorkPool {
 
 class IntakeTest : public FrontWorld {
  protected:
+  /// A request under a key, as the gateway passes it on.
+  std::shared_ptr<FakeExchange> take_keyed(const std::string& body,
+                                           const std::string& key = "@client /v1/completions k") {
+    auto client = std::make_shared<FakeExchange>();
+    clients.push_back(client);
+    HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/completions";
+    request.body = body;
+    intake.take(Route::completions,
+                std::move(request),
+                {},
+                "req-" + std::to_string(clients.size()),
+                client,
+                {},
+                key);
+    settle();
+    return client;
+  }
+  static std::string field(const FakeExchange& client, const std::string& name) {
+    for (const auto& [field, value] : client.answer.headers)
+      if (field == name) return value;
+    return "";
+  }
   std::shared_ptr<FakeExchange> take(const std::string& body, Route route = Route::completions) {
     auto client = std::make_shared<FakeExchange>();
     clients.push_back(client);
@@ -63,7 +87,8 @@ class IntakeTest : public FrontWorld {
   }
 
   LazyPool pool;
-  Intake intake{system, front, {}, pool};
+  std::shared_ptr<IdempotencyTable> idempotency = IdempotencyTable::create();
+  Intake intake{system, front, {}, pool, idempotency};
 };
 
 TEST_F(IntakeTest, StartsTheSessionOfAShortPromptAtOnce) {
@@ -268,6 +293,138 @@ TEST_F(IntakeTest, AnswersAChatByTheModelsTemplate) {
 
   EXPECT_EQ(client->answer.status, 200);
   EXPECT_THAT(client->answer.body, HasSubstr(R"("object":"chat.completion")"));
+}
+
+TEST_F(IntakeTest, ExecutesOnceWhatIsSentManyTimesUnderOneKey) {
+  open();
+  std::vector<std::shared_ptr<FakeExchange>> all;
+  for (int i = 0; i < 10; ++i)
+    all.push_back(take_keyed(body("hello")));
+  EXPECT_EQ(front->counters.sessions, 1);
+  run_to_end();
+
+  EXPECT_EQ(front->counters.completed, 1U);
+  EXPECT_THAT(all[0]->answer.body, HasSubstr(hash_text("hello", 3)));
+  EXPECT_EQ(field(*all[0], "Idempotent-Replayed"), "");
+  for (int i = 1; i < 10; ++i) {
+    EXPECT_EQ(all[i]->answer.status, 200);
+    EXPECT_EQ(all[i]->answer.body, all[0]->answer.body);
+    EXPECT_EQ(field(*all[i], "X-Request-Id"), "req-" + std::to_string(i + 1));
+    EXPECT_EQ(field(*all[i], "Idempotent-Replayed"), "true");
+  }
+  expect_idle();
+}
+
+TEST_F(IntakeTest, GoesOnForThoseWhoJoinedWhenTheFirstClientLeaves) {
+  open();
+  auto first = take_keyed(body("hello"));
+  auto second = take_keyed(body("hello"));
+
+  first->vanish();
+  settle();
+  EXPECT_EQ(front->counters.sessions, 1);
+  run_to_end();
+
+  EXPECT_THAT(second->answer.body, HasSubstr(hash_text("hello", 3)));
+  EXPECT_EQ(front->counters.cancelled, 0U);
+  expect_idle();
+}
+
+TEST_F(IntakeTest, EndsASharedSessionWithItsLastClient) {
+  open();
+  auto first = take_keyed(body("hello"));
+  auto second = take_keyed(body("hello"));
+
+  second->vanish();
+  first->vanish();
+  settle();
+
+  EXPECT_EQ(front->counters.cancelled, 1U);
+  EXPECT_EQ(front->counters.sessions, 0);
+  expect_idle();
+}
+
+TEST_F(IntakeTest, ReplaysAnAnswerThatWasGiven) {
+  open();
+  auto first = take_keyed(body("hello"));
+  run_to_end();
+
+  auto again = take_keyed(body("hello"));
+
+  EXPECT_EQ(again->answer.body, first->answer.body);
+  EXPECT_EQ(field(*again, "Idempotent-Replayed"), "true");
+  EXPECT_EQ(front->counters.completed, 1U);
+  advance(std::chrono::minutes(10));
+  auto late = take_keyed(body("hello"));
+  EXPECT_FALSE(late->ended) << "it is executed";
+  run_to_end();
+  EXPECT_EQ(front->counters.completed, 2U);
+}
+
+TEST_F(IntakeTest, RefusesAnotherBodyUnderTheSameKeyForGood) {
+  open();
+  auto first = take_keyed(body("hello"));
+  auto other = take_keyed(body("good bye"));
+
+  EXPECT_EQ(other->answer.status, 409);
+  EXPECT_THAT(other->answer.body, HasSubstr("\"code\":\"conflict\""));
+  EXPECT_EQ(field(*other, "x-should-retry"), "false");
+  run_to_end();
+  EXPECT_EQ(first->answer.status, 200);
+}
+
+TEST_F(IntakeTest, RefusesASecondClientOfAStreamForAWhile) {
+  open();
+  const std::string streamed = body("hello", R"(,"stream":true)");
+  auto first = take_keyed(streamed);
+  auto second = take_keyed(streamed);
+
+  EXPECT_EQ(second->answer.status, 409);
+  EXPECT_EQ(field(*second, "Retry-After"), "1");
+  EXPECT_EQ(field(*second, "x-should-retry"), "");
+  run_to_end();
+  EXPECT_TRUE(first->ended);
+  auto third = take_keyed(streamed);
+  run_to_end();
+  EXPECT_EQ(third->pieces.size(), first->pieces.size()) << "a stream is not kept";
+}
+
+TEST_F(IntakeTest, TellsWhoJoinedAStreamThatWasReadLater) {
+  open();
+  const std::string streamed = body(std::string(300'000, 'x'), R"(,"stream":true)");
+  auto first = take_keyed(streamed);
+  auto second = take_keyed(streamed);
+  EXPECT_FALSE(second->ended);
+  ASSERT_EQ(pool.waiting.size(), 1U) << "the second one is not parsed";
+
+  pool.run();
+  settle();
+
+  EXPECT_EQ(second->answer.status, 409);
+  first->vanish();
+}
+
+TEST_F(IntakeTest, ExecutesARetryOfWhatWasRefused) {
+  auto early = take_keyed(body("hello"));  // no lane is ready so far
+  EXPECT_EQ(early->answer.status, 503);
+  open();
+
+  auto again = take_keyed(body("hello"));
+  run_to_end();
+
+  EXPECT_EQ(again->answer.status, 200);
+  EXPECT_EQ(field(*again, "Idempotent-Replayed"), "");
+}
+
+TEST_F(IntakeTest, LetsACorrectedBodyUseItsKey) {
+  open();
+  auto wrong = take_keyed("{");
+  EXPECT_EQ(wrong->answer.status, 400);
+
+  auto right = take_keyed(body("hello"));
+  run_to_end();
+
+  EXPECT_EQ(right->answer.status, 200);
 }
 
 TEST_F(IntakeTest, TokenizesAndBackWithoutALane) {

@@ -49,6 +49,19 @@ TEST(HeadCheck, PassesAnOrdinaryRequestOn) {
   EXPECT_EQ(std::get<HeadPass>(result).client.key_id, "anonymous");
 }
 
+TEST(HeadCheck, ReadsAnIdempotencyKeyWhereTextIsAskedFor) {
+  auto result = check_head(
+      Listener::data, completion({{"Idempotency-Key", "one"}, {"content-type", "text/x"}}), {}, 9);
+  EXPECT_EQ(std::get<ApiError>(result).status, 415) << "the form comes first";
+  result = check_head(Listener::data, completion({{"Idempotency-Key", "one"}}), {}, kBodyMax);
+  EXPECT_EQ(std::get<HeadPass>(result).idempotency_key, "one");
+
+  HttpRequest wrong = completion({{"Idempotency-Key", "caf\xC3\xA9"}});
+  EXPECT_EQ(outcome(wrong), "400 invalid_header");
+  wrong.path = "/v1/tokenize";
+  EXPECT_EQ(outcome(wrong), "ok") << "nobody looks at it";
+}
+
 TEST(HeadCheck, TakesJsonInEverySpelling) {
   EXPECT_EQ(outcome(completion()), "ok");
   for (const char* type : {"application/json",

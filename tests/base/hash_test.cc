@@ -56,5 +56,12 @@ TEST(Hash, OfPiecesIsThatOfTheWhole) {
   EXPECT_EQ(Hasher().value(), hash_bytes(""));
 }
 
+TEST(Hash, Has128StableBits) {
+  EXPECT_EQ(hash128("a"), hash128("a"));
+  EXPECT_NE(hash128("a"), hash128("b"));
+  EXPECT_EQ(hash128("").low, 0x6001C324468D497F);  // as xxHash's specification has it
+  EXPECT_EQ(hash128("").high, 0x99AA06D3014798D8);
+}
+
 }  // namespace
 }  // namespace sluice

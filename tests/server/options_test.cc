@@ -29,6 +29,8 @@ TEST(Options, HaveTheDocumentedDefaults) {
   EXPECT_EQ(line.serve->body_bytes_max, 8U << 20);
   EXPECT_EQ(line.serve->drain_timeout, std::chrono::seconds(45));
   EXPECT_EQ(line.serve->keep_alive_timeout, std::chrono::seconds(120));
+  EXPECT_EQ(line.serve->idempotency_ttl, std::chrono::minutes(10));
+  EXPECT_EQ(line.serve->idempotency_memory, std::size_t{64} << 20);
   EXPECT_TRUE(line.serve->allow_anonymous.empty());
 }
 
