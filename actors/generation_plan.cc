@@ -105,6 +105,15 @@ std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& 
   return result;
 }
 
+void use_local_attention(GenerationPlan& plan) {
+  for (auto& one : plan.plans) {
+    if (one->prompt.size() <= kLocalAttentionFrom) continue;
+    auto local = std::make_shared<Plan>(*one);
+    local->attention_window = kLocalAttentionWindow;
+    one = std::move(local);
+  }
+}
+
 std::size_t GenerationPlan::bytes() const {
   std::size_t bytes = 0;
   for (const auto& plan : plans)
@@ -139,6 +148,7 @@ std::uint64_t plan_fingerprint(std::string_view model, const Plan& plan) {
   }
   add(plan.logprobs.value_or(~0U));
   add(plan.prompt_logprobs);
+  add(plan.attention_window);
   return print;
 }
 

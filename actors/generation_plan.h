@@ -45,6 +45,15 @@ std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& 
                                                        Random& random,
                                                        const std::atomic<bool>* stopped = nullptr);
 
+/// Prompts of more tokens than this can be read through a window, and how wide that is.
+inline constexpr std::size_t kLocalAttentionFrom = 4096;
+inline constexpr std::int32_t kLocalAttentionWindow = 512;
+
+/// A cheaper answer: plans with a long prompt see the last tokens alone, also while they generate.
+/// The answer is another one, so whoever calls this has to label it. Memory is not saved: the KV
+/// blocks that no row sees any more stay until the sequence ends.
+void use_local_attention(GenerationPlan& plan);
+
 /// A number for what a plan asks a worker to compute: equal requests have equal ones. The seed does
 /// not count, because a client need not give one.
 std::uint64_t plan_fingerprint(std::string_view model, const Plan& plan);

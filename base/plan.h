@@ -38,6 +38,9 @@ struct Plan {
   SamplingParams sampling;
   std::optional<std::uint32_t> logprobs = {};  ///< alternatives reported for every generated token
   bool prompt_logprobs = false;  ///< also report the prompt's tokens (needs `logprobs`)
+  /// Positions that attention sees at the most, the row's own included; a layer with a smaller
+  /// window keeps that. 0: what the model was made for.
+  std::int32_t attention_window = 0;
 };
 
 /// The number of results that are never too many; see `Sequence::granted`.

@@ -2,7 +2,7 @@
 //
 //   prefill_bench [--model FOLDER|hash] [--threads N] [--rounds N] [--long N] [--long-prompt
 //   TOKENS]
-//                 [--short-prompt TOKENS] [--every-ms MS]
+//                 [--short-prompt TOKENS] [--every-ms MS] [--attention-window TOKENS]
 //
 // All long prompts come at once. From then on until the last of them has its token a short one
 // comes every so many milliseconds, whether those before it are answered or not (open loop). Times
@@ -32,7 +32,8 @@ struct Options {
   std::int32_t longs = 40;
   std::int32_t long_prompt = 1000;
   std::int32_t short_prompt = 3;
-  double every = 0.1;  // seconds
+  double every = 0.1;                 // seconds
+  std::int32_t attention_window = 0;  // of the long ones; 0: none
 };
 
 [[noreturn]] void fail(const std::string& message) {
@@ -60,13 +61,16 @@ Options parse(int argc, char** argv) {
       options.short_prompt = std::atoi(value);
     } else if (name == "--every-ms") {
       options.every = std::atof(value) * 1e-3;
+    } else if (name == "--attention-window") {
+      options.attention_window = std::atoi(value);
     } else {
       fail("unknown option " + name);
     }
   }
   if (options.model.threads < 1 || options.rounds < 1 || options.longs < 1 ||
-      options.long_prompt < 1 || options.short_prompt < 1 || options.every <= 0.0)
-    fail("all numbers must be above 0");
+      options.long_prompt < 1 || options.short_prompt < 1 || options.every <= 0.0 ||
+      options.attention_window < 0)
+    fail("all numbers must be above 0, the window may be 0");
   return options;
 }
 
@@ -120,7 +124,7 @@ class PrefillBench {
                 seconds / ceiling);
   }
 
-  std::uint64_t add(std::int32_t tokens) {
+  std::uint64_t add(std::int32_t tokens, std::int32_t window = 0) {
     StartSequence sequence;
     sequence.id = SequenceId{++ids_};
     auto vocabulary = static_cast<std::uint32_t>(engine_->model().vocabulary);
@@ -128,6 +132,7 @@ class PrefillBench {
       sequence.plan.prompt.push_back(
           static_cast<TokenId>(philox(ids_, static_cast<std::uint64_t>(p))[0] % vocabulary));
     sequence.plan.max_tokens = 1;
+    sequence.plan.attention_window = window;
     if (auto added = engine_->add(std::move(sequence)); !added) fail(added.error().message);
     return ids_;
   }
@@ -138,7 +143,7 @@ class PrefillBench {
     double begin = now_seconds();
     std::uint64_t first_long = ids_ + 1;
     for (std::int32_t i = 0; i < options_.longs; ++i)
-      add(options_.long_prompt);
+      add(options_.long_prompt, options_.attention_window);
     std::uint64_t last_long = ids_;
     std::int32_t longs_left = options_.longs;
     double next = begin;

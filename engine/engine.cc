@@ -149,6 +149,9 @@ Result<void> Engine::Impl::check(const StartSequence& start) const {
                    std::to_string(options_.logprobs_max));
   }
   if (plan.prompt_logprobs && !plan.logprobs) return invalid("prompt_logprobs needs logprobs");
+  if (plan.attention_window < 0)
+    return invalid("attention_window is " + std::to_string(plan.attention_window) +
+                   ", it must be at least 0");
   return {};
 }
 
@@ -370,8 +373,10 @@ void Engine::Impl::build_batch(const std::vector<Sequence*>& picked) {
          i < sequence->blocks.size();
          ++i)
       CHECK(pool_.references(sequence->blocks[i]) == 1);  // it is written to
-    batch_.segments.push_back(
-        {.first_position = sequence->computed, .rows = sequence->rows, .blocks = sequence->blocks});
+    batch_.segments.push_back({.first_position = sequence->computed,
+                               .rows = sequence->rows,
+                               .blocks = sequence->blocks,
+                               .window = sequence->plan.attention_window});
     for (std::int32_t i = 0; i < sequence->rows; ++i) {
       if (sequence->wants_logits(sequence->computed + i)) batch_.logit_rows.push_back(row + i);
     }

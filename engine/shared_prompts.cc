@@ -11,31 +11,33 @@
 namespace sluice {
 namespace {
 
-/// < 0: a comes before b; 0: they are equal. Shorter prompts first, so that those of different
-/// lengths are told apart at once; then any order will do.
-int compare(std::span<const TokenId> a, std::span<const TokenId> b) {
-  if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
-  return std::memcmp(a.data(), b.data(), a.size_bytes());
+/// < 0: a comes before b; 0: their blocks are equal. Shorter prompts first, so that those of
+/// different lengths are told apart at once; then any order will do.
+int compare(const Plan& a, const Plan& b) {
+  if (a.prompt.size() != b.prompt.size()) return a.prompt.size() < b.prompt.size() ? -1 : 1;
+  if (a.attention_window != b.attention_window)
+    return a.attention_window < b.attention_window ? -1 : 1;
+  return std::memcmp(a.prompt.data(), b.prompt.data(), a.prompt.size() * sizeof(TokenId));
 }
 
 }  // namespace
 
 bool SharedPrompts::Order::operator()(const Sequence* a, const Sequence* b) const {
-  int order = compare(a->plan.prompt, b->plan.prompt);
+  int order = compare(a->plan, b->plan);
   return order == 0 ? a->arrival < b->arrival : order < 0;
 }
 
-bool SharedPrompts::Order::operator()(std::span<const TokenId> prompt, const Sequence* a) const {
-  return compare(prompt, a->plan.prompt) < 0;
+bool SharedPrompts::Order::operator()(const Plan& plan, const Sequence* a) const {
+  return compare(plan, a->plan) < 0;
 }
 
 void SharedPrompts::join(Sequence& sequence) {
   std::int32_t full = sequence.prompt_size() / kBlockTokens;
   if (full == 0) return;
   // The newest of those who have it stands behind the others.
-  auto next = sequences_.upper_bound(std::span<const TokenId>(sequence.plan.prompt));
+  auto next = sequences_.upper_bound(sequence.plan);
   const Sequence* last = next == sequences_.begin() ? nullptr : *std::prev(next);
-  if (last != nullptr && last->plan.prompt == sequence.plan.prompt) {
+  if (last != nullptr && compare(last->plan, sequence.plan) == 0) {
     sequence.shared = last->shared;
   } else {
     sequence.shared = std::make_shared<SharedPrompt>();

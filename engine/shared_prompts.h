@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <memory>
 #include <set>
-#include <span>
 #include <vector>
 
 namespace sluice {
 
+struct Plan;
 struct Sequence;
 
 /// A prompt of one live sequence or of several: the one table of its full blocks that are computed.
@@ -23,8 +23,9 @@ struct SharedPrompt {
   bool counted = false;              ///< likewise: the others are counted
 };
 
-/// Lets sequences whose prompts are equal, token for token, name the same blocks. What is known of
-/// a prompt ends with the last sequence that has it.
+/// Lets sequences whose prompts are equal, token for token, name the same blocks. Sequences that
+/// see through different windows have different prompts: what lies in the blocks depends on both.
+/// What is known of a prompt ends with the last sequence that has it.
 ///
 /// Only full blocks of the prompt are shared, and whoever has computed such a block a second time
 /// gives its own back. So of any two tables the shared part is a prefix, no block of which is ever
@@ -55,7 +56,7 @@ class SharedPrompts {
   struct Order {
     using is_transparent = void;
     bool operator()(const Sequence* a, const Sequence* b) const;
-    bool operator()(std::span<const TokenId> prompt, const Sequence* a) const;
+    bool operator()(const Plan& plan, const Sequence* a) const;
   };
 
   BlockPool& pool_;

@@ -27,7 +27,14 @@ struct RowPlan {
   TensorView positions;     ///< [rows] i32: absolute position of each row's token
   TensorView sequences;     ///< [rows] i32: each row's line of `block_tables`
   TensorView block_tables;  ///< [sequences, blocks] i32: block ids, in the order of positions
+  /// [sequences] i32: positions that a row sees at the most, 0: all; or empty: all see all.
+  TensorView windows = {};
 };
+
+/// Of two windows the one that counts, the smaller; 0 is none.
+constexpr std::int32_t narrower(std::int32_t a, std::int32_t b) {
+  return a == 0 || (b != 0 && b < a) ? b : a;
+}
 
 /// The keys or values of one layer, f32 | bf16.
 ///   cache [block_count, kv_heads, kBlockTokens, head_dim]
@@ -130,13 +137,14 @@ class Ops {
                                 TensorView values,
                                 const RowPlan& plan) = 0;
 
-  /// Causal attention of each row over positions [max(0, p - window + 1), p] of its sequence, read
-  /// from the cache (the row's own key included). Grouped heads: query head h uses kv head h /
+  /// Causal attention of each row over positions [max(0, p - w + 1), p] of its sequence, where w is
+  /// the narrower of `window` and what the plan has for the sequence, read from the cache (the
+  /// row's own key included). Grouped heads: query head h uses kv head h /
   /// (heads / kv_heads). Walks the cache in spans of a fixed number of blocks at absolute
   /// positions, in ascending order, with a running softmax.
   ///   output [rows, heads, head_dim] f32 | bf16
   ///   queries [rows, heads, head_dim] f32
-  ///   window  0: none
+  ///   window  of the layer; 0: none
   /// Source: Milakov and Gimelshein 2018 (online softmax); Kwon et al. 2023 (paged cache).
   virtual Result<void> attention(Stream& stream,
                                  TensorView output,

@@ -35,7 +35,8 @@ struct StepBatch {
     std::int32_t first_position = 0;  ///< of the segment's first row
     std::int32_t rows = 0;            ///< >= 1
     std::span<const std::int32_t>
-        blocks;  ///< the sequence's block ids; cover all positions up to the last row
+        blocks;               ///< the sequence's block ids; cover all positions up to the last row
+    std::int32_t window = 0;  ///< as `Plan::attention_window`
   };
   std::vector<TokenId> tokens;           ///< [rows], segment after segment
   std::vector<Segment> segments;         ///< their rows add up to tokens.size()

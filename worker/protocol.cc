@@ -84,7 +84,7 @@ void write(MsgpackWriter& out, const Start& start) {
   const Plan& plan = start.plan;
   const SamplingParams& sampling = plan.sampling;
   std::string scratch;
-  out.array(15).u64(static_cast<unsigned>(Type::start)).u64(start.id.value).u64(start.epoch);
+  out.array(16).u64(static_cast<unsigned>(Type::start)).u64(start.id.value).u64(start.epoch);
   out.bytes(raw(plan.prompt)).bytes(raw(start.emitted));
   out.u64(plan.max_tokens).u64(plan.min_tokens).bytes(raw(plan.stop_tokens));
   out.array(10);
@@ -99,6 +99,7 @@ void write(MsgpackWriter& out, const Start& start) {
     out.nil();
   out.boolean(plan.prompt_logprobs).u64(start.prompt_logprobs_from);
   out.i64(start.time_left_ms).u64(start.urgency).u64(start.granted);
+  out.u64(static_cast<std::uint32_t>(plan.attention_window));
 }
 
 void write(MsgpackWriter& out, const Grant& grant) {
@@ -306,6 +307,8 @@ Start read_start(MsgpackCursor& in) {
   start.time_left_ms = in.i64("time_left_ms");
   start.urgency = static_cast<std::uint8_t>(in.u64("urgency", UINT8_MAX));
   start.granted = in.u32("granted");
+  start.plan.attention_window = static_cast<std::int32_t>(
+      in.u64("attention_window", std::numeric_limits<std::int32_t>::max()));
   return start;
 }
 
@@ -448,7 +451,7 @@ Result<ToWorker> decode_to_worker(std::string_view payload) {
         };
         switch (type) {
           case static_cast<std::uint64_t>(Type::start):
-            needs(14);
+            needs(15);
             return read_start(in);
           case static_cast<std::uint64_t>(Type::grant): {
             needs(3);

@@ -20,7 +20,7 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 8;
+inline constexpr std::uint32_t kProtocolVersion = 9;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 

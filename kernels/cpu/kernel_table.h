@@ -56,6 +56,7 @@ struct AttentionArgs {
   const std::int32_t* positions;
   const std::int32_t* sequences;
   const std::int32_t* tables;
+  const std::int32_t* windows;  ///< [sequences], beside `window`; null: none
   /// This worker's own: 2 * kAttentionGroupMax vectors of `head_dim` floats,
   /// each rounded up to 16.
   float* scratch;

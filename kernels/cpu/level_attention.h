@@ -103,6 +103,12 @@ SLUICE_INLINE void add_values(float* outputs,
       store(outputs + g * padded + offset + v * kLanes, acc[g][v]);
 }
 
+/// How many positions a row sees at the most; 0: all.
+std::int32_t row_window(const AttentionArgs& args, std::int64_t row) {
+  const std::int32_t own = args.windows == nullptr ? 0 : args.windows[args.sequences[row]];
+  return args.window == 0 || (own != 0 && own < args.window) ? own : args.window;
+}
+
 /// kHeads query heads from `head` on, of one row.
 template <int kHeads>
 void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, std::int64_t head) {
@@ -127,8 +133,8 @@ void attend(const AttentionArgs& args, std::int64_t row, std::int64_t kv_head, s
     total[g] = zero();
   }
   const std::int64_t position = args.positions[row];
-  const std::int64_t begin =
-      args.window > 0 && position >= args.window ? position - args.window + 1 : 0;
+  const std::int32_t window = row_window(args, row);
+  const std::int64_t begin = window > 0 && position >= window ? position - window + 1 : 0;
   const std::int32_t* table = args.tables + args.sequences[row] * args.table_blocks;
   std::int64_t block = begin / kTableBlockTokens;
   while (block <= position / kTableBlockTokens) {

@@ -163,7 +163,8 @@ class ReferenceOps final : public Ops {
       for (std::int64_t head = 0; head < shape.heads; ++head) {
         std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
         std::int64_t last = plan.positions.as<std::int32_t>()[row];
-        std::int64_t first = window == 0 ? 0 : std::max<std::int64_t>(0, last - window + 1);
+        std::int32_t own = row_window(plan, row, window);
+        std::int64_t first = own == 0 ? 0 : std::max<std::int64_t>(0, last - own + 1);
         std::int64_t query = (row * shape.heads + head) * shape.head_dim;
         weights.clear();
         double largest = -std::numeric_limits<double>::infinity();

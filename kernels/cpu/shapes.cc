@@ -2,6 +2,8 @@
 // and not in foreign memory.
 #include "kernels/cpu/shapes.h"
 
+#include <limits>
+
 namespace sluice {
 namespace {
 
@@ -50,18 +52,23 @@ AttentionShape check_plan(const KvCache& cache,
   const auto* positions = plan.positions.as<std::int32_t>();
   const auto* sequences = plan.sequences.as<std::int32_t>();
   const auto* tables = plan.block_tables.as<std::int32_t>();
+  if (!plan.windows.empty()) {
+    check_row_indices(plan.windows, shape.sequences);
+    CHECK(all_within(plan.windows, std::numeric_limits<std::int32_t>::max()));
+  }
   for (std::int64_t row = 0; row < rows; ++row) {
     // Of rows of one sequence that stand one behind the other, the last sees the most blocks; the
     // first of a window sees the earliest.
     std::int64_t last = positions[row] / kBlockTokens;
     std::int64_t first = 0;
+    const std::int32_t own = row_window(plan, row, window);
     if (!whole_history)
       first = last;
-    else if (window > 0 && positions[row] >= window)
-      first = (positions[row] - window + 1) / kBlockTokens;
+    else if (own > 0 && positions[row] >= own)
+      first = (positions[row] - own + 1) / kBlockTokens;
     bool continued = whole_history && row + 1 < rows && sequences[row + 1] == sequences[row] &&
                      positions[row + 1] >= positions[row];
-    if (continued && window == 0) continue;
+    if (continued && own == 0) continue;
     const std::int32_t* table = tables + sequences[row] * shape.blocks;
     bool good = true;
     for (std::int64_t block = first; block <= last; ++block)
@@ -72,6 +79,11 @@ AttentionShape check_plan(const KvCache& cache,
 }
 
 }  // namespace
+
+std::int32_t row_window(const RowPlan& plan, std::int64_t row, std::int32_t window) {
+  if (plan.windows.empty()) return window;
+  return narrower(window, plan.windows.as<std::int32_t>()[plan.sequences.as<std::int32_t>()[row]]);
+}
 
 void check_embed(TensorView output, TensorView table, TensorView ids) {
   CHECK(output.rank == 2 && table.rank == 2 && output.dtype == DType::f32 && is_matrix_type(table));

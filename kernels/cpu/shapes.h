@@ -37,6 +37,8 @@ AttentionShape check_attention(TensorView output,
                                const KvCache& cache,
                                const RowPlan& plan,
                                std::int32_t window);
+/// How many positions a row sees in a layer with `window`, at the most; 0: all.
+std::int32_t row_window(const RowPlan& plan, std::int64_t row, std::int32_t window);
 void check_gate_mul(TensorView output, TensorView gate, TensorView up);
 void check_gather_rows(TensorView output, TensorView input, TensorView rows);
 

@@ -186,6 +186,7 @@ class VectorOps final : public Ops {
                        plan.positions.as<std::int32_t>(),
                        plan.sequences.as<std::int32_t>(),
                        plan.block_tables.as<std::int32_t>(),
+                       plan.windows.empty() ? nullptr : plan.windows.as<std::int32_t>(),
                        nullptr,
                        shape.rows,
                        shape.heads,
@@ -202,7 +203,8 @@ class VectorOps final : public Ops {
     double positions = 0;
     for (std::int64_t row = 0; row < shape.rows; ++row) {
       std::int64_t seen = std::int64_t{args.positions[row]} + 1;
-      positions += static_cast<double>(window > 0 ? std::min<std::int64_t>(seen, window) : seen);
+      std::int32_t own = row_window(plan, row, window);
+      positions += static_cast<double>(own > 0 ? std::min<std::int64_t>(seen, own) : seen);
     }
     double item_ns = kBlockNs * positions /
                      static_cast<double>(std::max<std::int64_t>(1, shape.rows)) *

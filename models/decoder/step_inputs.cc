@@ -45,7 +45,7 @@ std::int64_t StepInputs::table_width(const StepBatch& batch) const {
   CHECK(within(batch.logit_rows.size(), limits_.logit_rows));
   std::int64_t width = 1;
   for (const StepBatch::Segment& segment : batch.segments) {
-    CHECK(segment.rows >= 1 && segment.first_position >= 0);
+    CHECK(segment.rows >= 1 && segment.first_position >= 0 && segment.window >= 0);
     CHECK(segment.first_position <= positions_max_ - segment.rows);
     std::int64_t needed = blocks_for(segment.first_position + segment.rows);
     CHECK(static_cast<std::size_t>(needed) <= segment.blocks.size());
@@ -58,6 +58,7 @@ Result<Step> StepInputs::stage(const StepBatch& batch, Device& device, Stream& s
   std::int64_t width = table_width(batch);
   std::int32_t* positions = staged(positions_at());
   std::int32_t* sequences = staged(sequences_at());
+  std::int32_t* windows = staged(windows_at());
   std::int32_t* table = staged(tables_at());
   std::size_t row = 0;
   for (std::size_t s = 0; s < batch.segments.size(); ++s, table += width) {
@@ -67,6 +68,7 @@ Result<Step> StepInputs::stage(const StepBatch& batch, Device& device, Stream& s
       positions[row] = segment.first_position + i;
       sequences[row] = static_cast<std::int32_t>(s);
     }
+    windows[s] = segment.window;
     std::size_t copied = std::min(segment.blocks.size(), static_cast<std::size_t>(width));
     std::copy_n(segment.blocks.begin(), copied, table);
     std::fill(table + copied, table + width, 0);
@@ -87,6 +89,7 @@ Result<Step> StepInputs::stage(const StepBatch& batch, Device& device, Stream& s
   step.chosen = view(logit_rows_at(), step.logit_rows);
   step.plan.positions = view(positions_at(), step.rows);
   step.plan.sequences = view(sequences_at(), step.rows);
+  step.plan.windows = view(windows_at(), static_cast<std::int64_t>(batch.segments.size()));
   step.plan.block_tables = {view(tables_at(), 0).data,
                             DType::i32,
                             {static_cast<std::int64_t>(batch.segments.size()), width}};

@@ -35,12 +35,15 @@ class StepInputs {
 
  private:
   // Where each part begins, in integers: tokens, positions, sequences, rows that want logits,
-  // block tables.
+  // windows, block tables.
   [[nodiscard]] std::size_t positions_at() const { return static_cast<std::size_t>(limits_.rows); }
   [[nodiscard]] std::size_t sequences_at() const { return 2 * positions_at(); }
   [[nodiscard]] std::size_t logit_rows_at() const { return 3 * positions_at(); }
-  [[nodiscard]] std::size_t tables_at() const {
+  [[nodiscard]] std::size_t windows_at() const {
     return logit_rows_at() + static_cast<std::size_t>(limits_.logit_rows);
+  }
+  [[nodiscard]] std::size_t tables_at() const {
+    return windows_at() + static_cast<std::size_t>(limits_.sequences);
   }
   [[nodiscard]] std::int32_t* staged(std::size_t offset) const {
     return static_cast<std::int32_t*>(host_->data()) + offset;

@@ -173,6 +173,28 @@ TEST_F(GenerationPlanTest, SaysThatALongTextWasNotCounted) {
               HasSubstr("you requested 105 tokens (100 in the prompt, 5 in"));
 }
 
+TEST_F(GenerationPlanTest, ReadsLongPromptsThroughAWindow) {
+  card_.context = 10'000;
+  auto request = completion("short", 1);
+  request.prompts.emplace_back(std::vector<TokenId>(4096, 1));
+  request.prompts.emplace_back(std::vector<TokenId>(4097, 1));
+  request.n = 2;
+  GenerationPlan plan = planned(request);
+  auto before = plan.plans;
+
+  use_local_attention(plan);
+
+  for (std::size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(plan.plans[i], before[i]) << "as it was";
+  for (std::size_t i = 4; i < 6; ++i) {
+    EXPECT_EQ(plan.plans[i]->attention_window, 512);
+    EXPECT_EQ(plan.plans[i]->prompt, before[i]->prompt);
+    EXPECT_EQ(plan.plans[i]->sampling.seed, before[i]->sampling.seed);
+    EXPECT_EQ(before[i]->attention_window, 0);
+    EXPECT_NE(plan_fingerprint("hash", *plan.plans[i]), plan_fingerprint("hash", *before[i]));
+  }
+}
+
 TEST_F(GenerationPlanTest, NamesWhatIsOutsideTheVocabulary) {
   auto bias = completion("a", 1);
   bias.sampling.logit_bias = {{257, 1.0F}};

@@ -159,6 +159,25 @@ TEST_F(Sharing, PrefillsOnceForAChoiceThatComesLater) {
   EXPECT_EQ(both.said[2].finish, Finish::length);
 }
 
+TEST_F(Sharing, SharesNothingBetweenDifferentWindows) {
+  Talk four = talk();
+  std::vector<StartSequence> all;
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    all.push_back(start(id, text(200, kVocabulary), 9));
+    all.back().plan.attention_window = id % 2 == 0 ? 512 : 0;
+    ASSERT_TRUE(four.engine->add(all.back()));
+  }
+  four.run();
+
+  // Each of the two kinds is computed once; a table that named the other's blocks would have ended
+  // the process.
+  EXPECT_GE(four.rows, 2 * 200);
+  EXPECT_LE(four.rows, 2 * 200 + 2 * kBlockTokens + 4 * 8);
+  for (const StartSequence& each : all)
+    EXPECT_EQ(four.said[each.id.value], alone(each));
+  EXPECT_NE(four.said[1].numbers, four.said[2].numbers);
+}
+
 TEST_F(Sharing, HoldsThePromptOfEightChoicesOnce) {
   Talk eight = talk();
   for (std::uint64_t id = 1; id <= 8; ++id)
@@ -326,6 +345,7 @@ class SharingModel : public ::testing::TestWithParam<Source> {
     if (random() % 3 == 0) plan.sampling.repetition_penalty = 1.2F;
     if (random() % 3 == 0) plan.sampling.presence_penalty = 0.4F;
     if (random() % 3 == 0) plan.stop_tokens = {5, 17};
+    if (random() % 4 == 0) plan.attention_window = 24;
     return sequence;
   }
   /// What it gives in an engine in which nothing can be shared.

@@ -16,6 +16,7 @@ struct Shape {
   std::int64_t heads, kv_heads, head_dim;
   std::int32_t window;
   DType cache, output;
+  std::int32_t own = 0;  ///< the window of the prompt alone; its neighbours have others
 };
 
 /// One prompt of 147 tokens (more than one span of attention), with a cache in which it shares the
@@ -73,7 +74,8 @@ class Prompt {
     Tensor position_tensor = Tensor::integers({rows}, positions);
     Tensor sequence_tensor = Tensor::integers({rows}, sequences);
     Tensor tables = Tensor::integers({3, kTableBlocks}, blocks_);
-    RowPlan plan{position_tensor, sequence_tensor, tables};
+    Tensor windows = Tensor::integers({3}, {3, shape_.own, 0});
+    RowPlan plan{position_tensor, sequence_tensor, tables, windows};
     KvCache cache{keys_, values_};
     Tensor output(shape_.output, {rows, shape_.heads, shape_.head_dim});
     float scale = 1 / std::sqrt(static_cast<float>(shape_.head_dim));
@@ -128,7 +130,9 @@ class AttentionInvariance : public LevelTest {
     static const std::vector<Shape> all{{9, 3, 64, 0, DType::bf16, DType::bf16},
                                         {4, 4, 32, 100, DType::f32, DType::f32},
                                         {7, 1, 24, 0, DType::bf16, DType::f32},
-                                        {6, 2, 7, 16, DType::f32, DType::bf16}};
+                                        {6, 2, 7, 16, DType::f32, DType::bf16},
+                                        {9, 3, 64, 0, DType::bf16, DType::bf16, 50},
+                                        {4, 4, 32, 100, DType::f32, DType::f32, 33}};
     return all;
   }
   static std::vector<std::byte> in_one_call(Kernels& kernels, const Shape& shape) {
@@ -137,6 +141,30 @@ class AttentionInvariance : public LevelTest {
     return prompt.result();
   }
 };
+
+TEST_P(AttentionInvariance, AWindowIsThatOfTheLayerOrOfTheSequence) {
+  Kernels kernels(GetParam(), 2);
+  Shape shape{9, 3, 64, 50, DType::bf16, DType::bf16};
+  std::vector<std::byte> expected = in_one_call(kernels, shape);
+  for (auto [layer, own] : {std::pair{0, 50}, {50, 51}, {51, 50}, {50, 50}, {1000, 50}}) {
+    shape.window = layer;
+    shape.own = own;
+    EXPECT_TRUE(in_one_call(kernels, shape) == expected) << layer << ", " << own;
+  }
+  shape.own = 49;
+  EXPECT_FALSE(in_one_call(kernels, shape) == expected);
+}
+
+TEST_P(AttentionInvariance, AWindowThatHoldsThePromptHidesNothing) {
+  Kernels kernels(GetParam(), 2);
+  Shape shape{9, 3, 64, 0, DType::bf16, DType::bf16};
+  std::vector<std::byte> expected = in_one_call(kernels, shape);
+
+  shape.own = Prompt::kTokens;
+  EXPECT_TRUE(in_one_call(kernels, shape) == expected);
+  shape.own = Prompt::kTokens - 1;
+  EXPECT_FALSE(in_one_call(kernels, shape) == expected);
+}
 
 TEST_P(AttentionInvariance, OneCallOrOneTokenACall) {
   Kernels kernels(GetParam(), 2);

@@ -359,6 +359,7 @@ struct AttentionCase {
   std::int64_t heads, kv_heads, head_dim;
   std::int32_t window;
   DType cache;
+  std::vector<std::int32_t> windows = {};  ///< of the two sequences
 };
 
 TEST_P(Levels, AttentionMatchesTheReference) {
@@ -370,10 +371,15 @@ TEST_P(Levels, AttentionMatchesTheReference) {
                                          {4, 1, 32, 130, DType::f32},
                                          {5, 1, 24, 16, DType::f32},
                                          {6, 3, 80, 33, DType::bf16},
-                                         {2, 1, 7, 1, DType::f32}};
+                                         {2, 1, 7, 1, DType::f32},
+                                         {9, 3, 64, 0, DType::bf16, {40, 0}},
+                                         {4, 4, 32, 0, DType::f32, {0, 3}},
+                                         {8, 2, 32, 50, DType::f32, {100, 17}},
+                                         {5, 1, 24, 0, DType::bf16, {129, 16}}};
   for (const AttentionCase& test : cases) {
-    SCOPED_TRACE(testing::Message() << test.heads << "/" << test.kv_heads << "x" << test.head_dim
-                                    << " window " << test.window);
+    SCOPED_TRACE(testing::Message()
+                 << test.heads << "/" << test.kv_heads << "x" << test.head_dim << " window "
+                 << test.window << " windows " << testing::PrintToString(test.windows));
     // Two sequences: 145 tokens, which is more than one span of attention, and 20.
     constexpr std::int64_t kBlocks = 12;
     constexpr std::int32_t kRows = 165;
@@ -390,7 +396,10 @@ TEST_P(Levels, AttentionMatchesTheReference) {
     }
     Tensor tables = Tensor::integers(
         {2, 10}, {5, 0, 3, 6, 9, 7, 4, 8, 11, 10, 1, 2, -1, -1, -1, -1, -1, -1, -1, -1});
+    Tensor windows =
+        Tensor::integers({static_cast<std::int64_t>(test.windows.size())}, test.windows);
     RowPlan plan{positions, sequences, tables};
+    if (!test.windows.empty()) plan.windows = windows;
     Tensor new_keys = Tensor::random(DType::f32, {kRows, test.kv_heads, test.head_dim}, 11, 2);
     Tensor new_values = Tensor::random(DType::f32, {kRows, test.kv_heads, test.head_dim}, 12);
     Tensor queries = Tensor::random(DType::f32, {kRows, test.heads, test.head_dim}, 13, 2);

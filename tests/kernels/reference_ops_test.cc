@@ -170,6 +170,22 @@ TEST_F(ReferenceAttention, AWindowHidesWhatIsOlder) {
   EXPECT_THAT(attend({0, 9, 0, 9}, 17, 1), near({17, 1, 17, 1}));
 }
 
+TEST_F(ReferenceAttention, TheNarrowerOfTheLayersAndTheSequencesWindowCounts) {
+  // Of three rows at 17: the last 4 have the mean 15.5, the last 2 the mean 16.5, all 8.5.
+  Tensor query = Tensor::floats({3, 2, 2}, {0, 9, 0, 9, 0, 9, 0, 9, 0, 9, 0, 9});
+  Tensor positions = Tensor::integers({3}, {17, 17, 17});
+  Tensor sequences = Tensor::integers({3}, {1, 2, 0});
+  Tensor tables = Tensor::integers({3, 2}, {2, 0, 2, 0, 2, 0});
+  Tensor windows = Tensor::integers({3}, {0, 4, 2});
+  Tensor output(DType::f32, {3, 2, 2});
+  RowPlan plan{positions, sequences, tables, windows};
+
+  ASSERT_TRUE(ops_.attention(stream_, output, query, {keys_, values_}, plan, 0.5F, 0));
+  EXPECT_THAT(values(output), near({15.5, 1, 15.5, 1, 16.5, 1, 16.5, 1, 8.5, 1, 8.5, 1}));
+  ASSERT_TRUE(ops_.attention(stream_, output, query, {keys_, values_}, plan, 0.5F, 4));
+  EXPECT_THAT(values(output), near({15.5, 1, 15.5, 1, 16.5, 1, 16.5, 1, 15.5, 1, 15.5, 1}));
+}
+
 TEST_F(ReferenceAttention, WeighsByTheSoftmaxOfScaledScores) {
   // Position 1, query 2 ln 3 for head 0: scores 0 and ln 3, weights 1/4 and 3/4. Head 1: -2 ln 3.
   float ln3 = static_cast<float>(2 * std::log(3));

@@ -16,8 +16,9 @@ namespace sluice::testing {
 class ModelRunner {
  public:
   /// Room for `positions` tokens; the table names the blocks in `order`, or from 0 on.
-  ModelRunner(Model& model, std::vector<std::int32_t> blocks)
-      : model_(model), blocks_(std::move(blocks)) {}
+  ///   window  of the sequence; 0: none
+  ModelRunner(Model& model, std::vector<std::int32_t> blocks, std::int32_t window = 0)
+      : model_(model), blocks_(std::move(blocks)), window_(window) {}
 
   static std::vector<std::int32_t> blocks_for(std::size_t positions) {
     std::vector<std::int32_t> blocks((positions + kBlockTokens - 1) / kBlockTokens);
@@ -29,7 +30,8 @@ class ModelRunner {
   void push(const std::vector<TokenId>& tokens, std::vector<float>& logits) {
     batch_.clear();
     batch_.tokens = tokens;
-    batch_.segments.push_back({position_, static_cast<std::int32_t>(tokens.size()), blocks_});
+    batch_.segments.push_back(
+        {position_, static_cast<std::int32_t>(tokens.size()), blocks_, window_});
     for (std::size_t i = 0; i < tokens.size(); ++i)
       batch_.logit_rows.push_back(static_cast<std::int32_t>(i));
     ASSERT_TRUE(model_.launch(batch_));
@@ -56,6 +58,7 @@ class ModelRunner {
  private:
   Model& model_;
   std::vector<std::int32_t> blocks_;
+  std::int32_t window_;
   StepBatch batch_;
   std::int32_t position_ = 0;
 };

@@ -26,6 +26,7 @@ struct ModelScript {
   struct Segment {
     std::int32_t first_position = 0;
     std::int32_t rows = 0;
+    std::int32_t window = 0;
   };
   std::vector<std::vector<Segment>> steps;  ///< what was asked for, step by step
   std::int32_t logit_rows_most = 0;         ///< of any step
@@ -38,9 +39,9 @@ struct ModelScript {
   std::function<bool(const StepBatch& batch)> out_of_memory;
 };
 
-/// Its logits are a function of all tokens up to the row, chained through the paged state: a wrong
-/// table, a block that was given away too early or a position computed twice ends the process or
-/// changes every token that follows.
+/// Its logits are a function of all tokens up to the row and of the window, chained through the
+/// paged state: a wrong table, a block that was given away too early or a position computed twice
+/// ends the process or changes every token that follows.
 class ScriptedModel final : public Model {
  public:
   ScriptedModel(std::int32_t vocabulary, std::int32_t context, std::shared_ptr<ModelScript> script)
@@ -86,7 +87,7 @@ class ScriptedModel final : public Model {
     std::int32_t row = 0;
     auto& step = script_->steps.emplace_back();
     for (const StepBatch::Segment& segment : batch.segments) {
-      step.push_back({segment.first_position, segment.rows});
+      step.push_back({segment.first_position, segment.rows, segment.window});
       for (std::int32_t i = 0; i < segment.rows; ++i, ++row) {
         TokenId token = batch.tokens[static_cast<std::size_t>(row)];
         std::uint64_t chain = compute(segment, segment.first_position + i, token);
@@ -112,8 +113,9 @@ class ScriptedModel final : public Model {
     std::uint64_t chain = 0;
   };
 
-  static std::uint64_t next(std::uint64_t chain, TokenId token) {
-    return mix64(chain * 31 + static_cast<std::uint64_t>(token) + 1);
+  static std::uint64_t next(std::uint64_t chain, TokenId token, std::int32_t window = 0) {
+    return mix64(chain * 31 + static_cast<std::uint64_t>(token) + 1 +
+                 (static_cast<std::uint64_t>(window) << 32));
   }
 
   /// Logits between -8 and 8, peaked enough that truncation matters.
@@ -138,10 +140,10 @@ class ScriptedModel final : public Model {
     for (std::int32_t p = from; p < position; ++p) {
       const Cell& earlier = cell(segment, p);
       CHECK(earlier.position == p);
-      chain = next(chain, earlier.token);
+      chain = next(chain, earlier.token, segment.window);
       CHECK(earlier.chain == chain);
     }
-    chain = next(chain, token);
+    chain = next(chain, token, segment.window);
     cell(segment, position) = {position, token, chain};
     return chain;
   }

@@ -60,6 +60,7 @@ Start full_start() {
   start.prompt_logprobs_from = 17;
   start.time_left_ms = 30'000;
   start.urgency = 2;
+  start.plan.attention_window = 512;
   return start;
 }
 
@@ -125,6 +126,7 @@ TEST(WorkerProtocol, CarriesEveryFieldOfAStart) {
   EXPECT_EQ(got.prompt_logprobs_from, sent.prompt_logprobs_from);
   EXPECT_EQ(got.time_left_ms, sent.time_left_ms);
   EXPECT_EQ(got.urgency, sent.urgency);
+  EXPECT_EQ(got.plan.attention_window, sent.plan.attention_window);
 }
 
 TEST(WorkerProtocol, TellsNoLogprobsFromNone) {

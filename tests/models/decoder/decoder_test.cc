@@ -12,6 +12,8 @@
 
 #include <bit>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -140,6 +142,59 @@ TEST_P(DecoderInvariance, GivesTheSameBitsAmongAnyNeighbours) {
   }
 }
 
+TEST_P(DecoderInvariance, GivesTheSameBitsWithOtherWindowsInTheBatch) {
+  auto model = load(folder(), dtype());
+  ASSERT_TRUE(model);
+  constexpr std::int32_t kEach = 40;
+  const std::vector<std::int32_t> windows{0, 7, 16, 33};
+  std::vector<TokenId> tokens = some_tokens(kEach, 3);
+  std::vector<std::vector<std::int32_t>> tables;
+  std::vector<std::vector<float>> alone;
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    auto block = static_cast<std::int32_t>(3 * i);
+    tables.push_back({block + 2, block, block + 1});
+    alone.push_back(ModelRunner(*model, {0, 1, 2}, windows[i]).run(tokens, {17, 1, 9}));
+    EXPECT_EQ(bool(same_bits(alone[0], alone[i])), i == 0) << windows[i];
+  }
+  std::vector<std::vector<float>> together(windows.size());
+
+  // In two steps, each with rows of all.
+  for (auto [begin, end] : {std::pair{0, 23}, {23, kEach}}) {
+    StepBatch batch;
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      batch.tokens.insert(batch.tokens.end(), tokens.begin() + begin, tokens.begin() + end);
+      batch.segments.push_back({begin, end - begin, tables[i], windows[i]});
+    }
+    for (std::size_t row = 0; row < batch.tokens.size(); ++row)
+      batch.logit_rows.push_back(static_cast<std::int32_t>(row));
+    ASSERT_TRUE(model->launch(batch));
+    auto logits = model->wait();
+    ASSERT_TRUE(logits);
+    std::size_t count = logits->size() / windows.size();
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      auto from = logits->begin() + static_cast<std::ptrdiff_t>(i * count);
+      together[i].insert(together[i].end(), from, from + static_cast<std::ptrdiff_t>(count));
+    }
+  }
+
+  for (std::size_t i = 0; i < windows.size(); ++i)
+    EXPECT_TRUE(same_bits(alone[i], together[i])) << windows[i];
+}
+
+TEST_P(DecoderInvariance, GivesTheSameBitsThroughAWindowThatHidesNothing) {
+  auto model = load(folder(), dtype());
+  ASSERT_TRUE(model);
+  std::vector<TokenId> tokens = some_tokens(90, 9);
+  auto through = [&](std::int32_t window) {
+    return ModelRunner(*model, ModelRunner::blocks_for(tokens.size()), window).run(tokens, {31});
+  };
+  std::vector<float> all = through(0);
+
+  EXPECT_TRUE(same_bits(all, through(90)));
+  EXPECT_TRUE(same_bits(all, through(4096)));
+  EXPECT_FALSE(same_bits(all, through(20)));
+}
+
 TEST_P(DecoderInvariance, GivesTheSameBitsOnTwoThreads) {
   std::vector<TokenId> tokens = some_tokens(60, 4);
   auto logits_with = [&](std::uint32_t threads) {
@@ -167,6 +222,31 @@ TEST(Decoder, ScalesTheEmbeddingByARootOfTheTypeOfTheWeights) {
   config.scaled_embedding = true;
   EXPECT_EQ(embedding_scale(config, DType::f32), 25.298221F);
   EXPECT_EQ(embedding_scale(config, DType::bf16), 25.25F);
+}
+
+/// The golden files check the window of Mistral against transformers: a sequence's own, on the same
+/// weights without one, is the same.
+TEST(Decoder, SeesThroughASequencesWindowAsThroughTheModels) {
+  TemporaryFolder folder;
+  folder.copy_from(folder_of("mistral"));
+  std::ifstream file(folder_of("mistral") + "/config.json");
+  std::string config(std::istreambuf_iterator<char>(file), {});
+  const std::string window = "\"sliding_window\": 64";
+  ASSERT_NE(config.find(window), std::string::npos);
+  folder.write("config.json",
+               config.replace(config.find(window), window.size(), "\"sliding_window\": null"));
+  auto with = load(folder_of("mistral"));
+  auto without = load(folder.path());
+  ASSERT_TRUE(with && without);
+  std::vector<TokenId> tokens = some_tokens(150, 1);
+  std::vector<std::int32_t> blocks = ModelRunner::blocks_for(tokens.size());
+
+  std::vector<float> expected = ModelRunner(*with, blocks).run(tokens, {100, 1});
+
+  EXPECT_TRUE(same_bits(expected, ModelRunner(*without, blocks, 64).run(tokens, {100, 1})));
+  EXPECT_TRUE(same_bits(expected, ModelRunner(*with, blocks, 100).run(tokens, {100, 1})))
+      << "the narrower one counts";
+  EXPECT_FALSE(same_bits(expected, ModelRunner(*without, blocks).run(tokens, {100, 1})));
 }
 
 TEST(Decoder, GivesOnlyTheRowsThatWereWanted) {
