@@ -105,6 +105,7 @@ class Laboratory:
         cpu["generator"] = figures["run"]["cpu_s"]
         figures["cpu_percent"] = {name: 100 * used / duration for name, used in cpu.items()}
         figures["restarts"] = server.restarts()
+        figures["lanes"] = sum(lane["state"] == "ready" and lane["breaker"]["weight"] > 0 for lane in server.lanes())
         if figures["restarts"]:
             print(f"the worker was replaced {figures['restarts']} times:")
             print("\n".join(line for line in server.log_text().splitlines() if "lane 0" in line)[-2000:], flush=True)
