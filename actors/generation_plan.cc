@@ -102,6 +102,7 @@ std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& 
     if (request.echo)
       result.echo_texts.push_back(std::make_shared<const std::string>(std::move(prompt.text)));
   }
+  if (request.degradation.localizes) use_local_attention(result);
   return result;
 }
 
@@ -111,6 +112,7 @@ void use_local_attention(GenerationPlan& plan) {
     auto local = std::make_shared<Plan>(*one);
     local->attention_window = kLocalAttentionWindow;
     one = std::move(local);
+    plan.localized = true;
   }
 }
 

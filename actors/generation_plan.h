@@ -26,6 +26,7 @@ struct GenerationPlan {
   std::uint64_t prompt_tokens = 0;     ///< once per prompt
   std::uint64_t total_tokens_max = 0;  ///< prompt and output over all choices
   bool trimmed = false;                ///< answers may be less long than they were to be
+  bool localized = false;              ///< long prompts are seen through a window
 
   /// The memory that tokens and texts of the prompts take.
   [[nodiscard]] std::size_t bytes() const;
@@ -50,8 +51,9 @@ inline constexpr std::size_t kLocalAttentionFrom = 4096;
 inline constexpr std::int32_t kLocalAttentionWindow = 512;
 
 /// A cheaper answer: plans with a long prompt see the last tokens alone, also while they generate.
-/// The answer is another one, so whoever calls this has to label it. Memory is not saved: the KV
-/// blocks that no row sees any more stay until the sequence ends.
+/// The answer is another one, so it is labelled: `GenerationPlan::localized` says whether there was
+/// such a plan. Memory is not saved: the KV blocks that no row sees any more stay until the
+/// sequence ends.
 void use_local_attention(GenerationPlan& plan);
 
 /// A number for what a plan asks a worker to compute: equal requests have equal ones. The seed does

@@ -169,8 +169,8 @@ class Session : public caf::event_based_actor {
       tell_error(errors::overloaded(1, "The prompts of other requests fill the memory there is."));
       return false;
     }
-    if (is_refused_as_trimmed(plan)) return false;
-    if (plan.trimmed || request_.degradation.cheaper) {
+    if (is_refused_as_lesser(plan)) return false;
+    if (plan.trimmed || plan.localized || request_.degradation.cheaper) {
       usage_.degraded = request_.degradation;
       answer_->degraded(request_.degradation);
     }
@@ -267,9 +267,11 @@ class Session : public caf::event_based_actor {
   }
 
   /// Its answer would be less than what it asks for, and it wants none then.
-  bool is_refused_as_trimmed(const GenerationPlan& plan) {
-    if (!plan.trimmed || request_.allow_degraded) return false;
-    Decision decision = DegradationEffects::refuse_trim(request_.degradation);
+  bool is_refused_as_lesser(const GenerationPlan& plan) {
+    if (request_.allow_degraded || (!plan.trimmed && !plan.localized)) return false;
+    Decision decision = DegradationEffects::refuse_lesser(
+        request_.degradation,
+        plan.localized ? "long prompts are seen through a window" : "answers are trimmed");
     front_->counters.refused += 1;
     front_->decisions.add({arrival_, tenant_, request_.priority_class, 0, decision});
     tell_error(errors::refused(decision));

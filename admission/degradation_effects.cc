@@ -85,7 +85,8 @@ DegradationEffects::Verdict DegradationEffects::judge(const DegradationAsk& ask,
                        1};
     return verdict;
   }
-  if (now_at >= kTrim) verdict.degradation = {now_at, reason, true, cheaper};
+  bool localizes = now_at >= kCheaper && !cheaper;
+  if (now_at >= kTrim) verdict.degradation = {now_at, reason, true, cheaper, localizes};
   return verdict;
 }
 
@@ -94,10 +95,11 @@ std::uint32_t DegradationEffects::trimmed(PriorityClass priority_class, std::uin
   return (wanted + 1) / 2;
 }
 
-Decision DegradationEffects::refuse_trim(const Degradation& degradation) {
+Decision DegradationEffects::refuse_lesser(const Degradation& degradation,
+                                           const std::string& what) {
   return refuse(degradation.level,
                 degradation.reason,
-                "answers are trimmed, which this request or its tenant does not allow");
+                what + ", which this request or its tenant does not allow");
 }
 
 }  // namespace sluice

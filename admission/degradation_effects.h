@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace sluice {
 
@@ -27,6 +28,8 @@ struct Degradation {
   DegradationTerm reason = DegradationTerm::ttft;
   bool trims = false;    ///< `trimmed` says how long each of its answers may be
   bool cheaper = false;  ///< the cheaper model answers
+  /// Long prompts are seen through a window, for no cheaper model answers.
+  bool localizes = false;
 };
 
 /// What is decided when a request comes, and holds until it ends: an answer that has begun is never
@@ -35,7 +38,8 @@ struct Degradation {
 ///   level  adds to the one below
 ///   1      class low is refused
 ///   2      answers are trimmed; several choices and more than 5 log probabilities are refused
-///   3      the cheaper model answers, where there is one
+///   3      the cheaper model answers, where there is one; else long prompts are seen through a
+///          window
 ///   4      class batch is refused as well
 ///   5      whoever does not use the core API is refused, if somebody may use it; else as 4
 ///   6      everybody is refused; as 5 if it is for want of lanes: then there is nothing to
@@ -61,8 +65,10 @@ class DegradationEffects {
 
   /// Tokens that an answer may have which was to have `wanted`: batch half of them, realtime 1,024.
   [[nodiscard]] static std::uint32_t trimmed(PriorityClass priority_class, std::uint32_t wanted);
-  /// For one whose answer would be trimmed, and who does not allow it.
-  [[nodiscard]] static Decision refuse_trim(const Degradation& degradation);
+  /// For one whose answer would be less than it asks for, and who does not allow that.
+  ///   what  is done: "answers are trimmed"
+  [[nodiscard]] static Decision refuse_lesser(const Degradation& degradation,
+                                              const std::string& what);
 
  private:
   /// The level in force; its reason is read after it.

@@ -179,13 +179,18 @@ TEST_F(GenerationPlanTest, ReadsLongPromptsThroughAWindow) {
   request.prompts.emplace_back(std::vector<TokenId>(4096, 1));
   request.prompts.emplace_back(std::vector<TokenId>(4097, 1));
   request.n = 2;
+  request.seed = 7;
   GenerationPlan plan = planned(request);
   auto before = plan.plans;
 
-  use_local_attention(plan);
+  EXPECT_FALSE(plan.localized);
 
+  request.degradation.localizes = true;
+  plan = planned(request);
+
+  EXPECT_TRUE(plan.localized);
   for (std::size_t i = 0; i < 4; ++i)
-    EXPECT_EQ(plan.plans[i], before[i]) << "as it was";
+    EXPECT_EQ(plan.plans[i]->attention_window, 0) << "as it was";
   for (std::size_t i = 4; i < 6; ++i) {
     EXPECT_EQ(plan.plans[i]->attention_window, 512);
     EXPECT_EQ(plan.plans[i]->prompt, before[i]->prompt);

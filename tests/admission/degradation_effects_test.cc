@@ -69,6 +69,7 @@ TEST_F(DegradationEffectsTest, TrimsFromTheSecondLevelOn) {
   stand_at(2, DegradationTerm::kv);
   Degradation degradation = judge(plain).degradation;
   EXPECT_TRUE(degradation.trims);
+  EXPECT_FALSE(degradation.localizes);
   EXPECT_FALSE(degradation.cheaper);
   EXPECT_EQ(degradation.level, 2U);
   EXPECT_EQ(degradation.reason, DegradationTerm::kv);
@@ -90,7 +91,9 @@ TEST_F(DegradationEffectsTest, GoesCheaperFromTheThirdLevelOn) {
   EXPECT_FALSE(judge(ask).degradation.cheaper);
   stand_at(3);
   EXPECT_TRUE(judge(ask).degradation.cheaper);
+  EXPECT_FALSE(judge(ask).degradation.localizes);
   EXPECT_FALSE(judge({}).degradation.cheaper) << "there is none";
+  EXPECT_TRUE(judge({}).degradation.localizes);
   EXPECT_FALSE(lets_in({.allows = false, .has_cheaper = true}));
   EXPECT_TRUE(lets_in({.allows = false}));
 }
@@ -105,7 +108,8 @@ TEST_F(DegradationEffectsTest, SaysLevelReasonAndWhenToReturn) {
             "are not let in.");
   EXPECT_EQ(refused->retry_after_s, 15U);
 
-  Decision trim = DegradationEffects::refuse_trim({2, DegradationTerm::wait, true, false});
+  Decision trim = DegradationEffects::refuse_lesser({2, DegradationTerm::wait, true, false, false},
+                                                    "answers are trimmed");
   EXPECT_EQ(trim.refused, Refusal::degraded);
   EXPECT_EQ(trim.retry_after_s, 10U);
 }
