@@ -120,6 +120,12 @@ trace::Limits trace_limits(const Front& front) {
   limits.rate = flow_of(front.quotas->options().requests);
   limits.core_kept = front.quotas->kept_for_core();
   limits.low_kept = front.quotas->kept_from_low();
+  const Quotas::Options& quotas = front.quotas->options();
+  if (!quotas.lends_to_low) {
+    auto thousandths = [](double share) { return static_cast<std::uint32_t>(1000 * share); };
+    limits.lane_core_kept = thousandths(quotas.core_reserve);
+    limits.lane_low_kept = thousandths(quotas.low_reserve);
+  }
   limits.quantum = options.order.quantum;
   limits.ageing = options.order.ageing;
   return limits;

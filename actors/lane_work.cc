@@ -54,7 +54,9 @@ void LaneWork::start(const Work& work, std::uint64_t worker) {
                                 work.blocks,
                                 work.deadline,
                                 work.probe,
-                                held->on_trial});
+                                held->on_trial,
+                                work.class_index,
+                                work.core});
 }
 
 LaneWork::Held* LaneWork::find(SequenceId id, Epoch epoch) {

@@ -231,6 +231,8 @@ struct Started {
   TimePoint deadline = TimePoint::max();
   bool probe = false;  ///< a golden prompt, not a user's
   bool trial = false;  ///< it is suspected of having ended a worker, and not cleared of that
+  std::uint32_t class_index = 0;  ///< realtime, batch, low
+  bool core = false;              ///< its tenant may use what is kept for the core API
 };
 /// It got so far beyond the point where a worker ended with it that it is no longer on trial.
 struct Cleared {
@@ -312,6 +314,10 @@ struct Limits {
   Flow rate;                    ///< of requests, all tenants together
   std::uint64_t core_kept = 0;  ///< of its burst, that others leave to the core API
   std::uint64_t low_kept = 0;   ///< of its burst, that class low leaves to all others
+  /// The same of each lane's places, in thousandths, where a tenant of the core API is known.
+  /// 0 as well if class low may borrow it.
+  std::uint32_t lane_core_kept = 0;
+  std::uint32_t lane_low_kept = 0;
   Duration quantum = std::chrono::milliseconds(100);  ///< of a lane's time, for a weight of 1
   /// By how much later a short request may come and still be before a long one, by class.
   std::array<Duration, 3> ageing{

@@ -42,6 +42,8 @@ void each_field(Visit&& visit, E& event) {
   visit("rate_burst", event.rate.burst);
   visit("core_kept", event.core_kept);
   visit("low_kept", event.low_kept);
+  visit("lane_core_kept", event.lane_core_kept);
+  visit("lane_low_kept", event.lane_low_kept);
   visit("quantum", event.quantum);
   visit("ageing_realtime", event.ageing[0]);
   visit("ageing_batch", event.ageing[1]);
@@ -218,6 +220,8 @@ void each_field(Visit&& visit, E& event) {
   visit("deadline", event.deadline);
   visit("probe", event.probe);
   visit("trial", event.trial);
+  visit("class", event.class_index);
+  visit("core", event.core);
 }
 template <Either<Cleared> E, class Visit>
 void each_field(Visit&& visit, E& event) {

@@ -147,8 +147,11 @@ void LaneJudge::on(const Started& started) {
   }
   lane.blocks_used += started.blocks;
   lane.users += started.probe ? 0 : 1;
-  lane.running.emplace(started.sequence,
-                       RunState::Running{started.epoch, started.blocks, started.probe, false});
+  lane.running.emplace(
+      started.sequence,
+      RunState::Running{
+          started.epoch, started.blocks, started.probe, false, started.class_index, started.core});
+  has_started_ = true;
 
   if (lane.ready && lane.running.size() > lane.slots + (probes(lane) > 0 ? 1U : 0U))
     run_.violate("C6",
@@ -159,6 +162,35 @@ void LaneJudge::on(const Started& started) {
                  who + " is started, " + number(lane.blocks_used) + " blocks are reserved of " +
                      number(lane.blocks));
   if (!started.probe && lane.gate) check_gate(who, lane);
+  check_reserve(who, lane, started);
+}
+
+void LaneJudge::on(const TenantLimits& limits) {
+  tenants_changed_ = tenants_changed_ || has_started_ || !tenants_.insert(limits.tenant).second;
+  serves_core_ = serves_core_ || limits.core;
+}
+
+/// Whoever is not of the core API leaves a share of the places, class low a larger one; but one
+/// place they always have.
+void LaneJudge::check_reserve(const std::string& who, const Lane& lane, const Started& started) {
+  if (!serves_core_ || tenants_changed_ || started.probe || started.core || !lane.ready) return;
+  constexpr std::uint32_t kLow = 2;
+  auto count = [&lane](bool low_only) {
+    return static_cast<std::uint32_t>(
+        std::count_if(lane.running.begin(), lane.running.end(), [&](const auto& entry) {
+          const RunState::Running& one = entry.second;
+          return !one.probe && !one.core && (!low_only || one.class_index == kLow);
+        }));
+  };
+  auto check = [&](std::uint32_t others, std::uint32_t kept, const char* of) {
+    std::uint32_t most = std::max(1U, (1000 - kept) * lane.slots / 1000);
+    if (others > most)
+      run_.violate("C8",
+                   who + " is started as number " + number(others) + " " + of + ", " +
+                       number(most) + " may have a place there");
+  };
+  check(count(false), run_.limits.lane_core_kept, "that is not of the core API");
+  if (started.class_index == kLow) check(count(true), run_.limits.lane_low_kept, "of class low");
 }
 
 void LaneJudge::check_gate(const std::string& who, const Lane& lane) {

@@ -3,16 +3,19 @@
 
 #include "trace/run_state.h"
 
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace sluice::trace {
 
-/// C11, C12 and C13; of C5 and C6 what a lane runs. Keeps the lanes.
+/// C11, C12 and C13; of C5 and C6 what a lane runs, of C8 what it keeps. Keeps the lanes.
 class LaneJudge {
  public:
   explicit LaneJudge(RunState& run) : run_(run) {}
 
+  void on(const TenantLimits& limits);
   void on(const WorkerStarted& started);
   void on(const LaneReady& ready);
   void on(const WorkerLost& lost);
@@ -34,9 +37,14 @@ class LaneJudge {
   void begin_trial(const std::string& who, Lane& lane);
   void forget_charges(Lane& lane) const;
   void check_gate(const std::string& who, const Lane& lane);
+  void check_reserve(const std::string& who, const Lane& lane, const Started& started);
 
   RunState& run_;
   std::optional<TimePoint> last_start_;
+  bool serves_core_ = false;         ///< some tenant is of the core API
+  std::set<std::uint32_t> tenants_;  ///< of the first reading
+  bool has_started_ = false;         ///< some sequence
+  bool tenants_changed_ = false;     ///< there was another one: what is kept when is not known
 };
 
 }  // namespace sluice::trace

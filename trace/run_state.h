@@ -60,6 +60,8 @@ struct RunState {
     std::uint32_t blocks = 0;
     bool probe = false;
     bool alone = false;  ///< twice suspected: nothing may run beside it
+    std::uint32_t class_index = 0;
+    bool core = false;  ///< of the core API
   };
   /// The end of a worker that counts against its lane.
   struct Charge {

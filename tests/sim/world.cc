@@ -137,6 +137,16 @@ class World::Recorder final : public trace::Sink {
   std::set<std::uint64_t> unlucky;
   bool has_degraded = false;  ///< the ladder was above its foot
 
+  /// Lanes whose actors their supervisor has given up for a while.
+  void note_parked() {
+    for (const LaneStatus& lane : world_.front_->lanes.snapshot()) {
+      if (!lane.parked_until) continue;
+      mark(Mark::lane_parked);
+      quarantined.insert(lane.lane);
+    }
+    note_lost_models();
+  }
+
  private:
   template <class Body>
   void note(const Body&) {}
@@ -300,15 +310,6 @@ class World::Recorder final : public trace::Sink {
       world_.complain("lane " + std::to_string(lost.lane.value) +
                       " is quarantined, and nothing but kills from outside has befallen it");
     quarantined.insert(lost.lane);
-    note_lost_models();
-  }
-  /// Lanes whose actors their supervisor has given up for a while.
-  void note_parked() {
-    for (const LaneStatus& lane : world_.front_->lanes.snapshot()) {
-      if (!lane.parked_until) continue;
-      mark(Mark::lane_parked);
-      quarantined.insert(lane.lane);
-    }
     note_lost_models();
   }
   void note_lost_models() {
@@ -583,6 +584,8 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   limits.rate = of_front.rate;
   limits.core_kept = of_front.core_kept;
   limits.low_kept = of_front.low_kept;
+  limits.lane_core_kept = of_front.lane_core_kept;
+  limits.lane_low_kept = of_front.lane_low_kept;
   limits.quantum = plan_.front.order.quantum;
   limits.ageing = plan_.front.order.ageing;
   front_->record(limits);
@@ -774,6 +777,7 @@ void World::heal() {
   if (root_ended_ || !complaints_.empty() || !checker_.violations().empty()) return;
   say("healing");
   front_->record(trace::Healing{});
+  recorder_->note_parked();
   plan_.slow_front = 0;
   for (const auto& client : clients_)
     client->hurry();
@@ -950,8 +954,11 @@ void World::tear_down() {
 // --- for faults ----------------------------------------------------------------------------------
 
 std::optional<std::string> World::kill_actor(Chance& chance) {
+  recorder_->note_parked();
   std::vector<ChildStatus> players = front_->tree->snapshot();
-  std::erase_if(players, [](const ChildStatus& child) { return child.role.empty(); });
+  std::erase_if(players, [this](const ChildStatus& child) {
+    return child.role.empty() || (plan_.worn_lane && !child.path.starts_with(lane_path({0})));
+  });
   if (players.empty()) return std::nullopt;
   std::uint64_t which = chance.next();
   if (plan_.victim && chance.hit(0.7)) which = *plan_.victim;

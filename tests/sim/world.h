@@ -50,6 +50,7 @@ struct WorldPlan {
   /// The tree bears that many; otherwise it has the budgets of the server.
   bool patient_tree = false;
   std::optional<std::uint64_t> victim;  ///< the actor that ends most often
+  bool worn_lane = false;               ///< actors of the first lane end, and no others
 
   static WorldPlan draw(const RunOptions& options);
   /// Where a handler is held up, that may be for long: much of the front is late then.

@@ -24,6 +24,8 @@ constexpr double kTwoModelsShare = 0.4;
 constexpr double kPreemptedShare = 0.5;
 /// Of the runs in which actors end at all.
 constexpr double kManyDeathsShare = 0.4;
+/// Of the others: the actors of one lane end again and again.
+constexpr double kWornLaneShare = 0.2;
 /// Of the runs, those in which a crowd of small requests comes at once and has to wait.
 constexpr double kCrowdShare = 0.2;
 constexpr std::uint32_t kCrowdMin = 15;
@@ -299,6 +301,10 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
     plan.patient_tree = true;
     plan.actor_deaths = chance.between32(4, 20);
     if (chance.hit(0.5)) plan.victim = chance.next();
+  } else if (Chance(options.seed, "one lane").hit(kWornLaneShare)) {
+    // More than its supervisor bears.
+    plan.worn_lane = true;
+    plan.actor_deaths = 12;
   }
 
   plan.faults = plan.faults & options.faults;

@@ -43,6 +43,7 @@ class CheckerTest : public ::testing::Test {
     limits.skew = 0ms;
     limits.requests = 2;
     limits.tokens = 100;
+    limits.lane_core_kept = limits.lane_low_kept = 500;
     tell(limits);
   }
 
@@ -903,6 +904,35 @@ TEST_F(CheckerTest, C17FindsRetriesThatAreNotCounted) {
   tell(Offered{{2}, {2}, 2, Why::retry, 1, 1, 1, 0});
 
   EXPECT_THAT(broken(), ElementsAre("C17"));
+}
+
+TEST_F(CheckerTest, C8FindsWhoTakesAPlaceThatIsKeptForTheCoreApi) {
+  tell(TenantLimits{0, {}, {}, 0, true});
+  serve(1);
+  accept(1);
+  accept(2);
+  start(1, 0, 0);
+  EXPECT_THAT(broken(), IsEmpty()) << "one of two places";
+  stop(1, 0);
+  tell(Started{{0}, 1, {2}, 0, 0, 4, TimePoint::max(), false, false, 0, true});
+  start(1, 0, 0);
+  EXPECT_THAT(broken(), IsEmpty()) << "the other one has what is kept";
+  stop(2, 0);
+
+  start(2, 0, 0);
+
+  EXPECT_THAT(broken(), ElementsAre("C8"));
+}
+
+TEST_F(CheckerTest, C8KeepsNothingWhereNobodyIsOfTheCoreApi) {
+  tell(TenantLimits{0, {}, {}, 0, false});
+  serve(1);
+  accept(1);
+  accept(2);
+  start(1, 0, 0);
+  start(2, 0, 0);
+
+  EXPECT_THAT(broken(), IsEmpty());
 }
 
 TEST_F(CheckerTest, C20FindsWhoHasGivenWayTooOften) {
