@@ -1,8 +1,9 @@
 #include "admission/host_memory.h"
 
+#include "base/control_groups.h"
+
 #include <algorithm>
 #include <charconv>
-#include <sstream>
 
 namespace sluice {
 namespace {
@@ -64,43 +65,13 @@ double used_v1(const MemoryReadings& readings, const std::string& folder) {
   return ratio_of(*used, pages_of_files(stat, "total_"), *most);
 }
 
-/// The most that is used of the group at `path` below `mount` and of those around it. In a
-/// container the path may be that of the host, of which only the root is to be seen.
-template <class Used>
-double most_used(const std::string& mount, std::string path, Used used) {
-  double most = 0;
-  for (;;) {
-    while (path.ends_with('/'))
-      path.pop_back();
-    most = std::max(most, used(mount + path));
-    if (path.empty()) return most;
-    path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-  }
-}
-
 }  // namespace
 
 double memory_used(const MemoryReadings& readings) {
-  const std::string root = "/sys/fs/cgroup";
   double used = 0;
-  // Lines of "hierarchy:controllers:path"; v2 is hierarchy 0 and names no controllers.
-  std::istringstream lines(readings.cgroups);
-  for (std::string line; std::getline(lines, line);) {
-    std::size_t first = line.find(':');
-    std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    std::string path = line.substr(second + 1);
-    if (controllers == ",,") {
-      used = std::max(used, most_used(root, path, [&](const std::string& folder) {
-                        return used_v2(readings, folder);
-                      }));
-    } else if (controllers.find(",memory,") != std::string::npos) {
-      used = std::max(used, most_used(root + "/memory", path, [&](const std::string& folder) {
-                        return used_v1(readings, folder);
-                      }));
-    }
-  }
+  for (const ControlGroup& group : control_groups(readings.cgroups, "memory", {"memory"}))
+    used = std::max(used,
+                    group.v2 ? used_v2(readings, group.folder) : used_v1(readings, group.folder));
   return used;
 }
 

@@ -1,5 +1,7 @@
 #include "server/cpu_budget.h"
 
+#include "base/control_groups.h"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -47,45 +49,13 @@ std::uint32_t quota_v1(const CpuReadings& readings, const std::string& folder) {
   return quota && period ? cores_of(*quota, *period) : kUnlimited;
 }
 
-/// The smallest quota of the group at `path` below `mount` and of all groups around it. In a
-/// container the path may be that of the host, of which only the root is to be seen.
-template <class Quota>
-std::uint32_t smallest_quota(const std::string& mount, std::string path, Quota quota) {
-  std::uint32_t least = kUnlimited;
-  for (;;) {
-    while (path.ends_with('/'))
-      path.pop_back();
-    least = std::min(least, quota(mount + path));
-    if (path.empty()) return least;
-    path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-  }
-}
-
 }  // namespace
 
 std::uint32_t usable_cores(const CpuReadings& readings) {
-  const std::string root = "/sys/fs/cgroup";
   std::uint32_t cores = std::max(1U, readings.affinity);
-  // Lines of "hierarchy:controllers:path"; v2 is hierarchy 0 and names no controllers.
-  std::istringstream lines(readings.cgroups);
-  for (std::string line; std::getline(lines, line);) {
-    std::size_t first = line.find(':');
-    std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    std::string path = line.substr(second + 1);
-    if (controllers == ",,") {
-      cores = std::min(cores, smallest_quota(root, path, [&](const std::string& folder) {
-                         return quota_v2(readings, folder);
-                       }));
-    } else if (controllers.find(",cpu,") != std::string::npos) {
-      for (const char* mount : {"/cpu", "/cpu,cpuacct"}) {
-        cores = std::min(cores, smallest_quota(root + mount, path, [&](const std::string& folder) {
-                           return quota_v1(readings, folder);
-                         }));
-      }
-    }
-  }
+  for (const ControlGroup& group : control_groups(readings.cgroups, "cpu", {"cpu", "cpu,cpuacct"}))
+    cores = std::min(
+        cores, group.v2 ? quota_v2(readings, group.folder) : quota_v1(readings, group.folder));
   return cores;
 }
 
