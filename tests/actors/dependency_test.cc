@@ -33,18 +33,9 @@ class DependentRequests : public FrontWorld {
   std::shared_ptr<FakeExchange> ask_after(char letter,
                                           Dependency::Ptr dependency,
                                           std::optional<Duration> timeout = {}) {
-    auto client = std::make_shared<FakeExchange>();
-    clients.push_back(client);
     OpenAiRequest request = completion(std::string(1, letter), 4);
     request.timeout = timeout;
-    request.form.id = "cmpl-" + std::to_string(clients.size());
-    request.request_id = "req-" + std::to_string(clients.size());
-    auto answer = answer_to(request, client);
-    SessionStart start{std::move(request), {}, memory, front->clock->now()};
-    start.dependency = std::move(dependency);
-    spawn_session(system, front, model, std::move(start), std::move(answer));
-    settle();
-    return client;
+    return ask(std::move(request), nullptr, std::move(dependency));
   }
 
   /// The letters of the requests in the order in which they began.

@@ -173,18 +173,9 @@ class CoreApi : public GivingWay {
   }
 
   std::shared_ptr<FakeExchange> ask_as(bool core, char letter, PriorityClass priority) {
-    auto client = std::make_shared<FakeExchange>();
-    clients.push_back(client);
     OpenAiRequest request = completion(std::string(1, letter), 40);
     request.priority_class = priority;
-    request.form.id = "cmpl-" + std::to_string(clients.size());
-    request.request_id = "req-" + std::to_string(clients.size());
-    auto answer = answer_to(request, client);
-    SessionStart start{std::move(request), {}, memory, front->clock->now()};
-    start.tenant = tenants_[core ? 0 : 1];
-    spawn_session(system, front, model, std::move(start), std::move(answer));
-    settle();
-    return client;
+    return ask(std::move(request), tenants_[core ? 0 : 1]);
   }
 
  private:

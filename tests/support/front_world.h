@@ -152,17 +152,19 @@ class FrontWorld : public VirtualTime {
   }
 
   /// Sends a request; the answer comes in the client that is returned.
-  std::shared_ptr<FakeExchange> ask(OpenAiRequest request) {
+  ///   tenant      who asks; null: nobody who is known
+  ///   dependency  null: it waits for nobody, and nobody for it
+  std::shared_ptr<FakeExchange> ask(OpenAiRequest request,
+                                    std::shared_ptr<const Tenant> tenant = nullptr,
+                                    Dependency::Ptr dependency = nullptr) {
     auto client = std::make_shared<FakeExchange>();
     clients.push_back(client);
     request.form.id = "cmpl-" + std::to_string(clients.size());
     request.request_id = "req-" + std::to_string(clients.size());
     auto answer = answer_to(request, client);
-    spawn_session(system,
-                  front,
-                  model,
-                  {std::move(request), {}, memory, front->clock->now()},
-                  std::move(answer));
+    SessionStart start{std::move(request), {}, memory, front->clock->now(), std::move(tenant)};
+    start.dependency = std::move(dependency);
+    spawn_session(system, front, model, std::move(start), std::move(answer));
     settle();
     return client;
   }
