@@ -1,7 +1,10 @@
 #include "actors/admission.h"
 
 #include "actors/pulse.h"
+#include "actors/pulse_messages.h"
+#include "actors/request_messages.h"
 #include "actors/thrown.h"
+#include "actors/work_messages.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
 

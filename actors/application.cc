@@ -6,10 +6,13 @@
 #include "actors/degradation.h"
 #include "actors/executor.h"
 #include "actors/front_metrics.h"
-#include "actors/messages.h"
+#include "actors/lane_messages.h"
 #include "actors/prober.h"
 #include "actors/pulse.h"
+#include "actors/pulse_messages.h"
 #include "actors/queue.h"
+#include "actors/request_messages.h"
+#include "actors/work_messages.h"
 #include "supervision/supervisor.h"
 
 #include <caf/init_global_meta_objects.hpp>

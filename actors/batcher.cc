@@ -1,7 +1,9 @@
 #include "actors/batcher.h"
 
+#include "actors/lane_messages.h"
 #include "actors/pulse.h"
 #include "actors/thrown.h"
+#include "actors/work_messages.h"
 #include "actors/work_need.h"
 #include "admission/poison.h"
 #include "base/check.h"

@@ -1,7 +1,8 @@
 #include "actors/breaker.h"
 
-#include "actors/messages.h"
+#include "actors/lane_messages.h"
 #include "actors/pulse.h"
+#include "actors/pulse_messages.h"
 #include "actors/thrown.h"
 #include "base/yield_point.h"
 

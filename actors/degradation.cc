@@ -1,6 +1,7 @@
 #include "actors/degradation.h"
 
-#include "actors/messages.h"
+#include "actors/pulse_messages.h"
+#include "actors/request_messages.h"
 #include "actors/thrown.h"
 #include "base/fault_point.h"
 

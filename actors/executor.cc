@@ -2,10 +2,12 @@
 
 #include "actors/lane_end.h"
 #include "actors/lane_load.h"
+#include "actors/lane_messages.h"
 #include "actors/lane_work.h"
 #include "actors/link_mailbox.h"
 #include "actors/pulse.h"
 #include "actors/thrown.h"
+#include "actors/work_messages.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
 #include "supervision/command_watch.h"

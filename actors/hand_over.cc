@@ -1,5 +1,7 @@
 #include "actors/hand_over.h"
 
+#include "actors/work_messages.h"
+
 #include <algorithm>
 #include <iterator>
 

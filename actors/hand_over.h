@@ -16,9 +16,10 @@
 // said so while it was on its way, the giver says it again, behind the work.
 #pragma once
 
-#include "actors/messages.h"
+#include "actors/work.h"
 #include "base/yield_point.h"
 #include "supervision/lease_table.h"
+#include "supervision/messages.h"
 #include "supervision/registry.h"
 
 #include <caf/send.hpp>

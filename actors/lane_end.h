@@ -1,8 +1,8 @@
 // What the end of a worker means: for its lane, for its breaker, and for what ran in it.
 #pragma once
 
+#include "actors/lane_messages.h"
 #include "actors/lane_status.h"
-#include "actors/messages.h"
 
 #include <cstdint>
 

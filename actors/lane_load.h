@@ -4,6 +4,7 @@
 #include "actors/lane_work.h"
 #include "base/clock.h"
 
+#include "scheduling/batch_assembly.h"
 #include "scheduling/kv_pressure.h"
 #include "scheduling/preemption.h"
 #include "scheduling/stream_pace_limit.h"

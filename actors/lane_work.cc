@@ -1,5 +1,6 @@
 #include "actors/lane_work.h"
 
+#include "actors/work_messages.h"
 #include "base/check.h"
 
 #include <caf/send.hpp>

@@ -2,9 +2,10 @@
 #pragma once
 
 #include "actors/front.h"
-#include "actors/messages.h"
+#include "actors/work.h"
 #include "supervision/lease_table.h"
 
+#include "scheduling/batch_assembly.h"
 #include "scheduling/kv_pressure.h"
 #include "scheduling/preemption.h"
 

@@ -1,7 +1,7 @@
 // Carries what the link says to the executor's mailbox.
 #pragma once
 
-#include "actors/messages.h"
+#include "actors/lane_messages.h"
 
 #include <caf/actor_cast.hpp>
 #include <caf/send.hpp>

@@ -1,6 +1,6 @@
 #include "actors/operator.h"
 
-#include "actors/messages.h"
+#include "actors/lane_messages.h"
 #include "api/errors.h"
 #include "api/operator_request.h"
 #include "base/check.h"

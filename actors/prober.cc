@@ -1,8 +1,10 @@
 #include "actors/prober.h"
 
 #include "actors/hand_over.h"
-#include "actors/messages.h"
+#include "actors/lane_messages.h"
+#include "actors/pulse_messages.h"
 #include "actors/thrown.h"
+#include "actors/work_messages.h"
 #include "worker/golden.h"
 
 #include <caf/event_based_actor.hpp>

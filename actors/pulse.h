@@ -2,7 +2,7 @@
 #pragma once
 
 #include "actors/front.h"
-#include "actors/messages.h"
+#include "actors/pulse_messages.h"
 #include "supervision/child_spec.h"
 
 #include <caf/actor.hpp>

@@ -1,7 +1,9 @@
 #include "actors/queue.h"
 
 #include "actors/pulse.h"
+#include "actors/pulse_messages.h"
 #include "actors/thrown.h"
+#include "actors/work_messages.h"
 #include "actors/work_need.h"
 #include "base/check.h"
 #include "base/fault_point.h"

@@ -1,8 +1,11 @@
 #include "actors/session.h"
 
 #include "actors/hand_over.h"
+#include "actors/lane_messages.h"
+#include "actors/request_messages.h"
 #include "actors/session_meter.h"
 #include "actors/stream_credit.h"
+#include "actors/work_messages.h"
 #include "admission/poison.h"
 #include "api/answer_writer.h"
 #include "api/choice.h"

@@ -1,7 +1,7 @@
 // What waiting work needs of a lane.
 #pragma once
 
-#include "actors/messages.h"
+#include "actors/work.h"
 #include "kernels/ops.h"
 
 #include "scheduling/lane_rooms.h"

@@ -1,5 +1,6 @@
 // Lanes that are probed, ramped, suspected, given up: breaker and prober between real actors and
 // fake workers.
+#include "actors/lane_messages.h"
 #include "actors/probes.h"
 #include "base/yield_point.h"
 #include "tests/support/front_world.h"

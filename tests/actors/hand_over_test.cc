@@ -2,6 +2,7 @@
 // be, for everything that the others can do meanwhile.
 #include "actors/hand_over.h"
 
+#include "actors/work_messages.h"
 #include "tests/support/front_world.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,6 @@
 // Requests that end their workers: found among innocents, convicted, refused; and sequences that
 // fail by themselves.
+#include "actors/lane_messages.h"
 #include "tests/support/front_world.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,5 @@
 // What a client gets, while workers live and die.
+#include "actors/request_messages.h"
 #include "tests/support/front_world.h"
 
 #include <gmock/gmock.h>
