@@ -10,7 +10,7 @@
 #include "server/cpu_budget.h"
 #include "server/option_values.h"
 #include "server/version.h"
-#include "worker/fault.h"
+#include "worker/faults/fault.h"
 
 #include <CLI/CLI.hpp>
 
@@ -423,9 +423,10 @@ void add_serve(CLI::App& command, ServeOptions& options) {
                "How long a worker may load its model without getting any further");
   add_restarts(command, options);
   command
-      .add_option("--worker-fault",
-                  options.worker_faults,
-                  "Make workers fail on purpose: PLAN, or LANE:PLAN for one lane (worker/fault.h)")
+      .add_option(
+          "--worker-fault",
+          options.worker_faults,
+          "Make workers fail on purpose: PLAN, or LANE:PLAN for one lane (worker/faults/fault.h)")
       ->check([](const std::string& text) { return check_plan(split_lane(text).second); })
       ->allow_extra_args(false);
   command

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
-#include "worker/faults.h"
+#include "worker/faults/faults.h"
 #include "worker/progress.h"
 #include "worker/protocol.h"
 

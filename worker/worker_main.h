@@ -3,7 +3,7 @@
 
 #include "engine/engine.h"
 #include "models/registry.h"
-#include "worker/faults.h"
+#include "worker/faults/faults.h"
 #include "worker/serve.h"
 
 #include <cstdint>

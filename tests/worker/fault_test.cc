@@ -1,5 +1,5 @@
 // The language of faults: what it reads as, and what it says of mistakes.
-#include "worker/fault.h"
+#include "worker/faults/fault.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Faults carried out: what they do to a model, a loop and a link that are otherwise sound.
-#include "worker/faults.h"
+#include "worker/faults/faults.h"
 
 #include "models/hash/hash_chain.h"
 #include "models/registry.h"

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "models/model.h"
-#include "worker/fault.h"
+#include "worker/faults/fault.h"
 #include "worker/link_codec.h"
 #include "worker/protocol.h"
 

@@ -1,6 +1,6 @@
 // Faults of frames: each changes bytes that were right.
-#include "worker/fault_chance.h"
-#include "worker/faults.h"
+#include "worker/faults/chance.h"
+#include "worker/faults/faults.h"
 
 #include <utility>
 

@@ -3,7 +3,7 @@
 
 #include "base/hash.h"
 #include "base/philox.h"
-#include "worker/faults.h"
+#include "worker/faults/faults.h"
 
 namespace sluice {
 

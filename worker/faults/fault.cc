@@ -1,4 +1,4 @@
-#include "worker/fault.h"
+#include "worker/faults/fault.h"
 
 #include <algorithm>
 #include <charconv>

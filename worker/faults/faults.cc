@@ -1,9 +1,9 @@
 // Faults of model and loop.
-#include "worker/faults.h"
+#include "worker/faults/faults.h"
 
 #include "base/check.h"
 #include "kernels/ops.h"
-#include "worker/fault_chance.h"
+#include "worker/faults/chance.h"
 
 #include <signal.h>
 

@@ -1,5 +1,5 @@
 // Faults as they happen to a real process.
-#include "worker/fault.h"
+#include "worker/faults/fault.h"
 
 #include <fcntl.h>
 #include <poll.h>
