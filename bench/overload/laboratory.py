@@ -141,3 +141,11 @@ def median(values):
 def p99(quantiles):
     """In ms; None of nothing."""
     return quantiles and quantiles["p99_ms"]
+
+
+def medians(points):
+    return {name: median([each[name] for each in points]) for name in points[0]}
+
+
+def shown(value, digits=0):
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -1,15 +1,13 @@
 """What a server does when it is asked for more than it can: goodput, latency and refusals against the offered load.
 
-    build/venv/bin/python bench/overload/overload.py [curve] [step] [storm] [square] [poison] [--rounds 3] [--seconds 10]
+    build/venv/bin/python bench/overload/overload.py [curve] [step] [storm] [square] [--rounds 3] [--seconds 10]
 
-Without a name, all but `poison`. The model is `hash` with slow steps, so its device is what is scarce. `curve` finds the peak of the
+Without a name, all. The model is `hash` with slow steps, so its device is what is scarce. `curve` finds the peak of the
 goodput by a ramp and then offers multiples of it; the others change the load while they run:
 
     step     from the peak to ten times of it: how long until the p99 of what is answered is within the objective again
     storm    clients that try again and again: how long after a peak of the load until the goodput is back
     square   half the peak and four times of it, in turn
-    poison   half of what --lanes lanes can do, alone and beside ten requests a second that end whatever worker runs them, each
-             of them another one: the goodput of the others
 
 Figures are medians over the rounds; configurations take turns. Percent of processor time are of one core.
 """
@@ -20,15 +18,10 @@ import pathlib
 import sys
 
 import draw
-from laboratory import CONFIGURATIONS, ROOT, Configuration, Laboratory, Workload, in_turns, median, p99
+from laboratory import CONFIGURATIONS, ROOT, Laboratory, Workload, in_turns, median, medians, p99, shown
 
-SCENARIOS = ("curve", "step", "storm", "square", "poison")
-POISONS_PER_SECOND = 10
+SCENARIOS = ("curve", "step", "storm", "square")
 SKIP_SECONDS = 3  # until queues and buckets are as they stay
-
-
-def shown(value, digits=0):
-    return "-" if value is None else f"{value:,.{digits}f}"
 
 
 def find_peak(laboratory, seconds):
@@ -60,10 +53,6 @@ def point(figures, seconds):
     point["refusal_p99_ms"] = p99(total["refusal"])
     point["lateness_p99_ms"] = p99(figures["run"]["lateness"])
     return point | {f"{name}_cpu_percent": used for name, used in figures["cpu_percent"].items()}
-
-
-def medians(points):
-    return {name: median([each[name] for each in points]) for name in points[0]}
 
 
 def curve(laboratory, configurations, peak, rounds, seconds, loads):
@@ -169,40 +158,9 @@ def square(laboratory, configurations, peak, rounds, seconds):
     return found
 
 
-def poisonous_plan(length=60):
-    """Ends every worker that is given so many characters of the generator's filler in a row: longer prompts than those of others."""
-    filler = "and so the river ran on to the sea, "
-    return "exit(139)@tokens=" + ",".join(str(ord(filler[i % len(filler)])) for i in range(length))
-
-
-def poison(laboratory, lanes, rounds, seconds):
-    """Goodput of the others in `lanes` lanes, with and without poison, and what it cost the lanes."""
-    workload = laboratory.workload
-    rate = lanes * workload.requests_per_second() / 2
-    others = workload.client(tenant="others", prompt_chars=64, share=rate)
-    poisons = workload.client(tenant="poison", prompt_chars=96, share=POISONS_PER_SECOND)
-    configuration = Configuration("poison", "", ("--workers", lanes, "--worker-fault", poisonous_plan()))
-    found = {"alone": [], "beside poison": []}
-    for number, name in in_turns(rounds, found):
-        clients, total = ([others], rate) if name == "alone" else ([others, poisons], rate + POISONS_PER_SECOND)
-        options = ("--rate", total, "--duration", seconds, "--skip", SKIP_SECONDS)
-        figures = laboratory.run(configuration, clients, *options, seed=number)
-        kind = figures["kinds"][0]
-        line = {name: kind[name] / (seconds - SKIP_SECONDS) for name in ("offered", "good", "answered", "refused", "failed", "timed_out")}
-        found[name].append(line | {"p99_ms": p99(kind["latency"]), "restarts": figures["restarts"], "lanes": figures["lanes"]})
-    found = {name: medians(points) for name, points in found.items()}
-    print(f"\npoison: {POISONS_PER_SECOND} a second beside {rate:.0f}/s on {lanes} lanes; rates a second, workers replaced, lanes left")
-    heads = ("offered", "good", "answered", "refused", "failed", "timed_out", "p99_ms", "restarts", "lanes")
-    print(f"{'':<14} " + " ".join(f"{head:>9}" for head in heads))
-    for name, line in found.items():
-        print(f"{name:<14} " + " ".join(f"{shown(line[head]):>9}" for head in heads))
-    print(f"goodput of the others beside poison: {found['beside poison']['good'] / found['alone']['good']:.2f} of it alone, goal >= 0.70")
-    return found
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="curve, step, storm, square, poison")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="curve, step, storm, square")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "sluice")
     parser.add_argument("--generator", type=pathlib.Path, default=ROOT / "build/release/bench/overload/load_generator")
     parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), help="default: %(default)s")
@@ -210,12 +168,11 @@ def main():
     parser.add_argument("--seconds", type=int, default=10, help="of a point of the curve; other runs take longer")
     parser.add_argument("--loads", default="0.8,1,2,4,6,10", help="of the curve, by the peak; default: %(default)s")
     parser.add_argument("--peak", type=float, help="requests a second, instead of a ramp")
-    parser.add_argument("--lanes", type=int, default=2, help="of poison; default: %(default)s")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there too")
     parser.add_argument("--draw", type=pathlib.Path, metavar="FOLDER", help="draw them into it, as docs/overload has them")
     arguments = parser.parse_args()
-    scenarios = arguments.scenarios or SCENARIOS[:-1]
+    scenarios = arguments.scenarios or SCENARIOS
     configurations = arguments.configurations.split(",")
     for name in scenarios:
         if name not in SCENARIOS:
@@ -227,14 +184,11 @@ def main():
         sys.exit(f"overload: --seconds: expected more than {SKIP_SECONDS}")
 
     laboratory = Laboratory(arguments.binary, arguments.generator, Workload(), arguments.seed)
-    peak = arguments.peak or (find_peak(laboratory, 5) if set(scenarios) != {"poison"} else 0)
+    peak = arguments.peak or find_peak(laboratory, 5)
     print(f"peak goodput: {peak:.0f}/s\n")
     figures = {"peak": peak, "titles": {name: CONFIGURATIONS[name].title for name in configurations}}
     figures["objective_ms"] = laboratory.workload.objective_ms
     for name in scenarios:
-        if name == "poison":
-            figures[name] = poison(laboratory, arguments.lanes, arguments.rounds, arguments.seconds)
-            continue
         more = (list(map(float, arguments.loads.split(","))),) if name == "curve" else ()
         figures[name] = globals()[name](laboratory, configurations, peak, arguments.rounds, arguments.seconds, *more)
     print(f"\nruns that others on this machine disturbed: {laboratory.disturbed}")
