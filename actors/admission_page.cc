@@ -68,8 +68,25 @@ void write_decision(ObjectWriter& object, const DecisionLog::Entry& entry, TimeP
   if (decision.retry_after_s > 0) object.number("retry_after_s", decision.retry_after_s);
 }
 
+using Standings = std::vector<Quotas::Standing>;
+
+void write_kind(ObjectWriter& object, const PoisonKinds::Refused& kind, const Standings& tenants) {
+  if (kind.cause == PoisonKinds::Cause::shape) {
+    object.text("requests", PoisonKinds::describe(kind.cause, kind.value));
+  } else {
+    for (const Quotas::Standing& tenant : tenants)
+      if (tenant.number == kind.value) object.text("tenant", tenant.policy.name);
+  }
+  object.number("convicted", kind.convicted);
+  object.number("next_trial_ms",
+                std::chrono::duration_cast<std::chrono::milliseconds>(kind.wait).count());
+}
+
 /// Times are those of a lane, in microseconds.
-void write_model(ObjectWriter& object, const std::shared_ptr<ServedModel>& model) {
+void write_model(ObjectWriter& object,
+                 const std::shared_ptr<ServedModel>& model,
+                 const Standings& tenants,
+                 TimePoint now) {
   auto us = [](Duration time) {
     return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
   };
@@ -80,6 +97,10 @@ void write_model(ObjectWriter& object, const std::shared_ptr<ServedModel>& model
   object.number("token_us", std::llround(costs.token_us));
   object.number("done_us_per_second", std::llround(1e6 * model->waits.per_second()));
   object.number("starved", model->starved.load());
+  write_array(
+      object.member("poison_kinds"),
+      model->kinds.list(now),
+      [&](ObjectWriter& one, const PoisonKinds::Refused& kind) { write_kind(one, kind, tenants); });
   ObjectWriter waiting(object.member("waiting_us"));
   for (std::size_t i = 0; i < kPriorityClassNames.size(); ++i)
     waiting.number(kPriorityClassNames[i], us(model->waits.waiting(i)));
@@ -105,8 +126,11 @@ void write_page(std::string& page, const Front& front, TimePoint now) {
   write_shared(object.member("shared"), front, now);
   object.number("inside", front.quotas->inside());
   write_degradation(object.member("degradation"), front);
-  write_array(object.member("models"), front.models, write_model);
-  write_array(object.member("tenants"), front.quotas->standings(now), write_tenant);
+  Standings tenants = front.quotas->standings(now);
+  write_array(object.member("models"), front.models, [&](ObjectWriter& one, const auto& model) {
+    write_model(one, model, tenants, now);
+  });
+  write_array(object.member("tenants"), tenants, write_tenant);
   write_counts(object.member("counts"), front.decisions.counts());
   write_array(object.member("last"),
               front.decisions.last(),

@@ -21,6 +21,9 @@
 namespace sluice {
 namespace {
 
+/// Of those whose kind is not known, in a storm of workers' ends.
+constexpr std::uint32_t kScreenedTogether = 4;
+
 class Batcher : public caf::event_based_actor {
  public:
   Batcher(caf::actor_config& config,
@@ -85,8 +88,9 @@ class Batcher : public caf::event_based_actor {
       if (!forget_older(work)) continue;
       if (no_lane_is_left()) {
         fail(work);  // the queue gave it before it heard
-      } else if (work.suspicion > 0) {
-        ward_.add({work.id, work.suspicion, work.cohort_max});
+      } else if (work.suspicion > 0 || is_screened(work)) {
+        if (work.suspicion == 0) put_on_trial(work);
+        ward_.add(entry_of(work));
         suspects_.emplace(work.id, std::move(work));
       } else if (auto lane = place(work)) {
         placed += lane == work.lane ? 1 : 0;
@@ -100,6 +104,23 @@ class Batcher : public caf::event_based_actor {
     // Not all is as the queue thinks.
     assign();
     pull();
+  }
+
+  /// Workers end one after the other, and nothing good is known of what is like it.
+  [[nodiscard]] bool is_screened(const Work& work) const {
+    return !work.resumed && model_->kinds.storms(front_->clock->now()) &&
+           !model_->kinds.is_proven(work.kind);
+  }
+
+  /// Only here: its session knows nothing against it.
+  static void put_on_trial(Work& work) {
+    work.suspicion = 1;
+    work.trial_until = Suspicion::kClearTokens;
+    work.cohort_max = kScreenedTogether;
+  }
+
+  [[nodiscard]] Ward::Suspect entry_of(const Work& work) const {
+    return {work.id, work.suspicion, work.cohort_max, model_->kinds.is_proven(work.kind)};
   }
 
   /// Where it runs: where the queue means it to, unless that has changed on its way.
@@ -294,7 +315,7 @@ class Batcher : public caf::event_based_actor {
     return all_given;
   }
 
-  /// False: a suspect whose turn it was is not wanted any more.
+  /// False: a suspect whose turn it was is not wanted any more, or refused.
   bool try_suspects(std::map<LaneId, std::vector<Work>>& by_lane) {
     if (ward_.waiting() == 0) return true;
     std::uint64_t weights = need_of(suspects_.at(ward_.first()), lanes_.rooms(), newest()).weights;
@@ -310,7 +331,9 @@ class Batcher : public caf::event_based_actor {
       auto suspect = suspects_.find(id);
       CHECK(suspect != suspects_.end());
       Work& work = suspect->second;
-      if (!work.is_wanted()) {
+      bool wanted = work.is_wanted();
+      if (!wanted || is_refused(work)) {
+        if (wanted) caf::anon_send(work.session, KindRefused{id, work.epoch});
         life_.leases->remove(id, work.epoch);
         ward_.left(id);
         suspects_.erase(suspect);
@@ -321,7 +344,7 @@ class Batcher : public caf::event_based_actor {
       if (!lanes_.assign_to(trial->lane, {id, work.epoch}, need)) {
         // Not enough blocks beside the others of its cohort: with the next one.
         ward_.left(id);
-        ward_.add({id, work.suspicion, work.cohort_max});
+        ward_.add(entry_of(work));
         continue;
       }
       work.blocks = need.blocks;
@@ -329,6 +352,12 @@ class Batcher : public caf::event_based_actor {
       suspects_.erase(suspect);
     }
     return all_wanted;
+  }
+
+  /// Since it began to wait for its trial others like it were convicted.
+  [[nodiscard]] bool is_refused(const Work& work) const {
+    return !work.tries_kind && model_->kinds.look(work.kind, front_->clock->now()).verdict !=
+                                   PoisonKinds::Verdict::free;
   }
 
   [[nodiscard]] std::uint64_t newest() const { return front_->lanes.newest_weights(model_->name); }

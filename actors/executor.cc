@@ -105,7 +105,9 @@ class Executor : public caf::event_based_actor {
         },
         // Once for each end, whoever is convicted of it, and not for one that an incarnation before
         // this one was charged for.
-        [this](Forgive forgive) { restarts_.forgive(forgive.worker); },
+        [this](Forgive forgive) {
+          if (restarts_.forgive(forgive.worker)) revive();
+        },
         [this](RestartWorker restart) {
           // Several may ask for it, the last of them when the next worker is there.
           if (link_ && restart.worker == worker_)
@@ -264,6 +266,7 @@ class Executor : public caf::event_based_actor {
     tell_breaker(LaneDied{status_.lane, worker_, why, verdict.kind});
     YIELD_POINT("executor.worker_gone");
     if (served || !again) tell_batcher(LaneDown{status_.lane, is_final()});
+    if (verdict.blames) tell_kinds(verdict.kind == LaneDied::Kind::poison);
     work_.lose(worker_, verdict.blames, holder_.role);
     YIELD_POINT("executor.lost");
     tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
@@ -278,6 +281,14 @@ class Executor : public caf::event_based_actor {
                  why,
                  std::chrono::duration_cast<std::chrono::milliseconds>(*delay).count());
     if (!corpse_) start_later();
+  }
+
+  /// Of whoever is convicted its session says so.
+  void tell_kinds(bool convicts) {
+    if (work_.users() == 0) return;
+    model_->kinds.ended(front_->clock->now());
+    auto kind = convicts ? std::nullopt : work_.kind_on_trial();
+    if (kind) front_->blame_kind(*model_, *kind);
   }
 
   void start_later() {

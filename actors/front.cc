@@ -1,5 +1,7 @@
 #include "actors/front.h"
 
+#include <spdlog/spdlog.h>
+
 namespace sluice {
 
 std::shared_ptr<ServedModel> Front::find_model(const std::optional<std::string>& name) const {
@@ -8,6 +10,25 @@ std::shared_ptr<ServedModel> Front::find_model(const std::optional<std::string>&
     if (model->name == *name) return model;
   }
   return nullptr;
+}
+
+void Front::blame_kind(ServedModel& model, PoisonKinds::Kind kind, bool trial) const {
+  using Cause = PoisonKinds::Cause;
+  if (!model.kinds.convicted(kind, clock->now(), trial)) return;
+  for (const PoisonKinds::Refused& refused : model.kinds.list(clock->now())) {
+    if (refused.value != (refused.cause == Cause::tenant ? kind.tenant : kind.shape)) continue;
+    std::string which = PoisonKinds::describe(refused.cause, kind.shape);
+    if (refused.cause == Cause::tenant) {
+      for (const Quotas::Standing& standing : quotas->standings(clock->now()))
+        if (standing.number == kind.tenant) which = "of tenant " + standing.policy.name;
+    }
+    spdlog::error(
+        "model {}: requests {} have ended {} workers lately; they are refused, but for one "
+        "that is tried after a while",
+        model.name,
+        which,
+        refused.convicted);
+  }
 }
 
 }  // namespace sluice

@@ -130,6 +130,11 @@ struct Front {
   /// The model of that name, or the default one if none is given; null if there is none.
   [[nodiscard]] std::shared_ptr<ServedModel> find_model(
       const std::optional<std::string>& name) const;
+
+  /// Requests of this kind have ended workers of the model: it is one more word against the kind,
+  /// and a line of log when it is refused from now on.
+  ///   trial  the request was to show whether its kind still does
+  void blame_kind(ServedModel& model, PoisonKinds::Kind kind, bool trial = false) const;
 };
 
 }  // namespace sluice

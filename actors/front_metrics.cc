@@ -80,6 +80,7 @@ RequestEnd RequestEnd::of(const ApiError& error) {
       {"shed_after_accept", EndReason::shed},
       {"deadline_exceeded", EndReason::deadline},
       {"poison_request", EndReason::poison},
+      {"poison_kind", EndReason::poison},
   };
   for (const auto& [code, reason] : kReasons)
     if (error.code == code) return {error.status, reason};

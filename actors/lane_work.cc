@@ -35,6 +35,7 @@ void LaneWork::take(const Work& work) {
                      work.suspicion,
                      work.suspicion > 0,
                      work.trial_until,
+                     work.kind,
                      work.granted,
                      prompt + emitted_of(work),
                      prompt});
@@ -121,6 +122,19 @@ bool LaneWork::is_last_trial() const {
 std::size_t LaneWork::started() const {
   return static_cast<std::size_t>(std::count_if(
       held_.begin(), held_.end(), [](const auto& entry) { return entry.second.started; }));
+}
+
+std::optional<PoisonKinds::Kind> LaneWork::kind_on_trial() const {
+  std::optional<PoisonKinds::Kind> kind;
+  std::size_t count = 0;
+  for (const auto& [id, held] : held_) {
+    if (!held.started || !held.on_trial) continue;
+    ++count;
+    if (!kind) kind = held.kind;
+    if (held.kind.tenant != kind->tenant) return std::nullopt;
+    if (held.kind.shape != kind->shape) kind->shape = PoisonKinds::kNoShape;
+  }
+  return count > 1 ? kind : std::nullopt;
 }
 
 void LaneWork::lose(std::uint64_t worker, bool inside, const std::string& role) {

@@ -3,6 +3,7 @@
 
 #include "actors/front.h"
 #include "actors/work.h"
+#include "admission/poison_kinds.h"
 #include "supervision/lease_table.h"
 
 #include "scheduling/batch_assembly.h"
@@ -35,6 +36,7 @@ class LaneWork {
     std::uint32_t suspicion = 0;  ///< workers that ended with it
     bool on_trial = false;        ///< suspected, and not cleared of that
     std::uint32_t trial_until = 0;
+    PoisonKinds::Kind kind = {};
     std::uint32_t granted = kNoLimit;   ///< results it may give, as of `Sequence::granted`
     std::uint32_t reported = 0;         ///< results it has given
     std::uint32_t prompt_reported = 0;  ///< of those, positions of the prompt
@@ -71,6 +73,9 @@ class LaneWork {
 
   /// A suspect runs here that was to run alone, and does: the end of the worker convicts it.
   [[nodiscard]] bool is_last_trial() const;
+  /// What all that run on trial have in common, if there are several. If their worker ends from
+  /// inside, that tells something of their kind. Of one alone its conviction will.
+  [[nodiscard]] std::optional<PoisonKinds::Kind> kind_on_trial() const;
   /// The worker is gone: tells the session of everything that ran there.
   ///   inside  the worker ended from inside. Those on trial are suspects then, if there are any:
   ///           the others have shown themselves harmless or were not there before

@@ -67,7 +67,8 @@
   X(Rank)                  \
   X(Settled)               \
   X(BehindChanged)         \
-  X(RequestsInside)
+  X(RequestsInside)        \
+  X(KindRefused)
 
 namespace sluice {
 #define SLUICE_DECLARE(Message) struct Message;

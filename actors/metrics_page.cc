@@ -83,6 +83,9 @@ void write_forecasts(MetricsPage& page, const Front& front) {
   page.begin(family("sluice_lanes_wanted"));
   for (const auto& model : front.models)
     page.add({model->name}, std::uint64_t{model->arrivals.lanes_wanted(now)});
+  page.begin(family("sluice_poison_kinds_refused"));
+  for (const auto& model : front.models)
+    page.add({model->name}, std::uint64_t{model->kinds.refused()});
 }
 
 void write_models(MetricsPage& page, const Front& front, const Lanes& lanes) {

@@ -3,6 +3,7 @@
 
 #include "actors/hand_over.h"
 #include "actors/model_weights.h"
+#include "admission/poison_kinds.h"
 #include "base/ids.h"
 #include "models/registry.h"
 
@@ -33,6 +34,7 @@ struct ServedModel {
   ModelWeights weights;  ///< that its lanes run
   WaitBoard waits;       ///< for its lanes
   ArrivalForecast arrivals;
+  PoisonKinds kinds;  ///< of requests that end its workers
   /// Times that a class lacked more of the lanes than the order of waiting work allows: never.
   std::atomic<std::uint64_t> starved{0};
   /// Sequences its lanes can run at once, as the batcher sees them.

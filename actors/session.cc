@@ -97,6 +97,7 @@ class Session : public caf::event_based_actor {
         [this](const HolderLost& lost) { on_holder_lost(lost); },
         [this](const LaneLost& lost) { on_lane_lost(lost); },
         [this](const Preempted& preempted) { on_preempted(preempted); },
+        [this](const KindRefused& refused) { on_kind_refused(refused); },
         [this](const Shed& shed) { on_shed(shed); },
         [this](const SequenceFailed& failed) { on_sequence_failed(failed); },
         [this](const TryAgain& again) { on_try_again(again); },
@@ -134,6 +135,10 @@ class Session : public caf::event_based_actor {
         front_->lengths.add(kind(), static_cast<std::uint32_t>(emitted_by(sequence)));
       }
     }
+    if (outcome_ == trace::Outcome::completed)
+      model_->kinds.passed(kind_, front_->clock->now(), std::exchange(tries_kind_, false));
+    else if (tries_kind_)
+      model_->kinds.left(kind_, front_->clock->now());
     if (weights_ != 0) model_->weights.release(weights_);
     if (submissions_ > 0) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
@@ -182,6 +187,7 @@ class Session : public caf::event_based_actor {
       tell_error(errors::poison_request());
       return false;
     }
+    if (!asks_for_its_kind(*plan.plans.front())) return false;
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
     number_ = RequestNumber{first};
     usage_.prompt_tokens = plan.prompt_tokens;
@@ -206,6 +212,7 @@ class Session : public caf::event_based_actor {
            .fence = std::make_shared<Fence>(),
            .plan = plan.plans[i],
            .choice = Choice(std::move(options), plan.plans[i], model_->card.tokenizer)});
+      if (tries_kind_) sequences_.back().suspicion.presume(arrival_);
     }
     // The exchange holds the session weakly: a client that stays must not keep a session that
     // ended.
@@ -288,6 +295,17 @@ class Session : public caf::event_based_actor {
     });
   }
 
+  /// False: requests like it end workers, and it was refused for that. `plan`: any of its own.
+  bool asks_for_its_kind(const Plan& plan) {
+    kind_ = {tenant_ ? tenant_->number : UINT32_MAX, PoisonKinds::shape_of(plan)};
+    PoisonKinds::Answer answer = model_->kinds.ask(kind_, arrival_);
+    tries_kind_ = answer.verdict == PoisonKinds::Verdict::trial;
+    if (answer.verdict != PoisonKinds::Verdict::refused) return true;
+    front_->counters.poisoned += 1;
+    tell_error(errors::poison_kind(PoisonKinds::describe(answer.cause, kind_.shape), answer.wait));
+    return false;
+  }
+
   /// Offers the whole request to admission, which holds one lease for it, named like its first
   /// sequence.
   void submit() {
@@ -298,6 +316,8 @@ class Session : public caf::event_based_actor {
       if (sequence.choice.finished()) continue;
       Epoch replaces = why == trace::Why::first ? 0 : sequence.epoch - 1;
       front_->record(trace::Offered{number_, sequence.id, sequence.epoch, why, replaces});
+      if (tries_kind_ && why == trace::Why::first)
+        front_->record(trace::Presumed{sequence.id, sequence.suspicion.trial_until()});
       record_grant(sequence);
       meter_.move(sequence.measured, SessionMeter::Place::waiting);
       submit.works.push_back(work(sequence));
@@ -346,6 +366,8 @@ class Session : public caf::event_based_actor {
       work.trial_until = sequence.suspicion.trial_until();
       work.cohort_max = sequence.suspicion.cohort_max();
     }
+    work.kind = kind_;
+    work.tries_kind = tries_kind_;
     work.class_index = static_cast<std::uint8_t>(request_.priority_class);
     work.priority = request_.priority;
     work.arrival = arrival_;
@@ -423,6 +445,8 @@ class Session : public caf::event_based_actor {
           {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
           sequence->choice.finished()});
     }
+    if (tries_kind_ && !sequence->suspicion.on_trial(emitted_by(*sequence)))
+      model_->kinds.passed(kind_, front_->clock->now(), std::exchange(tries_kind_, false));
     end_retry(*sequence);
     if (sequence->choice.finished()) {
       sequence->fence->close();
@@ -602,9 +626,9 @@ class Session : public caf::event_based_actor {
     SequenceState* sequence = find(lost.id);
     if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
     sequence->lane = lost.lane;  // `Running` may still be on its way
-    if (lost.blamed && blame(*sequence, lost)) {
-      convict(*sequence);
-      return;
+    if (lost.blamed) {
+      if (blame(*sequence, lost)) return convict(*sequence);
+      if (refuse_for_its_kind()) return;
     }
     resume(*sequence, trace::Why::lane_lost, lost.epoch);
   }
@@ -627,6 +651,35 @@ class Session : public caf::event_based_actor {
       offer_again(*equal, {number_, equal->id, 0, trace::Why::lane_lost, equal->epoch});
     }
     return false;
+  }
+
+  void on_kind_refused(const KindRefused& refused) {
+    SequenceState* sequence = find(refused.id);
+    if (!sequence || sequence->choice.finished() || refused.epoch != sequence->epoch) return;
+    // The refusals may have ended in the meantime.
+    if (!refuse_for_its_kind()) resume(*sequence, trace::Why::holder_lost, refused.epoch);
+  }
+
+  /// A suspect like which others were convicted is not tried: its trial would probably cost a
+  /// worker. True: it has ended.
+  bool refuse_for_its_kind() {
+    if (tries_kind_) return false;
+    PoisonKinds::Answer answer = model_->kinds.look(kind_, front_->clock->now());
+    if (answer.verdict == PoisonKinds::Verdict::free) return false;
+    for (const SequenceState& sequence : sequences_) {
+      for (const auto& [lane, worker] : sequence.blamed_on)
+        front_->record(trace::Forgiven{lane, worker});
+      forgive_lanes(sequence);
+    }
+    front_->counters.poisoned += 1;
+    fail(errors::poison_kind(PoisonKinds::describe(answer.cause, kind_.shape), answer.wait));
+    return true;
+  }
+
+  /// The lanes are not charged for what they could not help.
+  void forgive_lanes(const SequenceState& sequence) {
+    for (const auto& [lane, worker] : sequence.blamed_on)
+      tell_executor(lane, Forgive{worker});
   }
 
   /// Itself, and the choices that go on and ask a worker for the same.
@@ -652,15 +705,15 @@ class Session : public caf::event_based_actor {
   void convict(SequenceState& sequence) {
     std::uint64_t print = fingerprint(*sequence.plan);
     spdlog::error(
-        "session {}: sequence {} has ended {} workers, the last one alone; it is refused as poison",
+        "session {}: sequence {} has ended {} workers, the last alone; it is refused as poison",
         request_.request_id,
         sequence.id.value,
-        sequence.suspicion.count());
+        sequence.blamed_on.size() + 1);
     front_->poison.convict(print, front_->clock->now());
     front_->record(trace::Convicted{sequence.id, print});
     for (const SequenceState* equal : equals_of(sequence))
-      for (const auto& [lane, worker] : equal->blamed_on)
-        tell_executor(lane, Forgive{worker});
+      forgive_lanes(*equal);
+    front_->blame_kind(*model_, kind_, std::exchange(tries_kind_, false));
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
   }
@@ -922,6 +975,8 @@ class Session : public caf::event_based_actor {
   bool entered_ = false;       ///< some sequence has been seen to run
   std::uint64_t weights_ = 0;  ///< that have computed what there is; 0: nothing yet
   SessionMeter meter_;
+  PoisonKinds::Kind kind_;
+  bool tries_kind_ = false;  ///< it runs to show whether its kind still ends workers
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // and travel by shared pointers to what never changes; only the executor's link leaves it.
 #pragma once
 
+#include "admission/poison_kinds.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/plan.h"
@@ -35,6 +36,8 @@ struct Work {
   std::uint32_t suspicion = 0;  ///< workers that ended with it; > 0: on trial (admission/poison.h)
   std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
   std::uint32_t cohort_max = 0;   ///< suspects that may run with it, itself included
+  PoisonKinds::Kind kind;         ///< whom it is like (admission/poison_kinds.h)
+  bool tries_kind = false;        ///< it runs to show whether its kind still ends workers
   std::uint8_t class_index = 0;
   std::int32_t priority = 0;
   TimePoint arrival;  ///< of the request; kept over epochs

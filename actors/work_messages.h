@@ -150,6 +150,11 @@ struct Preempted {
   Epoch epoch = 0;
   LaneId lane;
 };
+/// Of a suspect that waits for its trial: requests like it are refused now.
+struct KindRefused {
+  SequenceId id;
+  Epoch epoch = 0;
+};
 /// Queue to session: the sequence is given up, for it would come too late.
 struct Shed {
   SequenceId id;

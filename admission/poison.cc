@@ -21,6 +21,13 @@ void Suspicion::follow(const Suspicion& equal, std::uint32_t emitted) {
   trial_until_ = std::max(trial_until_, emitted + kClearTokens);
 }
 
+void Suspicion::presume(TimePoint now) {
+  count_ = 2;
+  since_ = now;
+  trial_until_ = kClearTokens;
+  cohort_max_ = 1;
+}
+
 void PoisonList::convict(std::uint64_t fingerprint, TimePoint now) {
   std::lock_guard guard(mutex_);
   until_[fingerprint] = now + options_.keep;
@@ -40,6 +47,14 @@ bool PoisonList::refuses(std::uint64_t fingerprint, TimePoint now) {
   until_.erase(found);
   size_ = until_.size();
   return false;
+}
+
+void Ward::add(const Suspect& suspect) {
+  auto place = waiting_.end();
+  if (!suspect.proven)
+    place = std::find_if(
+        waiting_.begin(), waiting_.end(), [](const Suspect& other) { return other.proven; });
+  waiting_.insert(place, suspect);
 }
 
 bool Ward::remove(SequenceId id) {

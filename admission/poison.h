@@ -39,6 +39,9 @@ class Suspicion {
   ///   emitted  tokens that this one has
   void follow(const Suspicion& equal, std::uint32_t emitted);
 
+  /// Many of its kind are guilty: it runs alone from the start, and one end convicts it.
+  void presume(TimePoint now);
+
   [[nodiscard]] std::uint32_t count() const { return count_; }
   /// It runs on trial until it has so many tokens.
   [[nodiscard]] std::uint32_t trial_until() const { return trial_until_; }
@@ -80,13 +83,15 @@ class PoisonList {
 };
 
 /// Where the suspects of one model run: on one lane at a time, without company that is not on
-/// trial. Suspects wait here in order of arrival. Pure; owner: the batcher actor.
+/// trial. Suspects wait here in order of arrival, those first whose kind is not proven. Pure;
+/// owner: the batcher actor.
 class Ward {
  public:
   struct Suspect {
     SequenceId id;
     std::uint32_t count = 1;       ///< 2 and more: alone
     std::uint32_t cohort_max = 1;  ///< 1 and more
+    bool proven = false;           ///< others of its kind have got through lately
   };
   /// A lane that may take work, and how many sequences it holds.
   struct Lane {
@@ -100,7 +105,9 @@ class Ward {
     std::vector<SequenceId> ids;
   };
 
-  void add(const Suspect& suspect) { waiting_.push_back(suspect); }
+  /// Those of whose kind nothing good is known are tried first: the sooner the guilty one is found,
+  /// the fewer others have to be tried.
+  void add(const Suspect& suspect);
   /// False if it does not wait here.
   bool remove(SequenceId id);
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }

@@ -68,9 +68,8 @@ std::vector<std::shared_ptr<const Tenant>> Quotas::enroll(std::vector<TenantPoli
                                                           TimePoint now) {
   std::lock_guard lock(mutex_);
   auto before = std::exchange(accounts_, {});
-  serves_core_ = std::any_of(policies.begin(), policies.end(), [](const TenantPolicy& policy) {
-    return policy.core;
-  });
+  serves_core_ = std::any_of(
+      policies.begin(), policies.end(), [](const TenantPolicy& policy) { return policy.core; });
   std::vector<std::shared_ptr<const Tenant>> tenants;
   for (TenantPolicy& policy : policies) {
     auto known = before.find(policy.name);
@@ -175,6 +174,7 @@ std::vector<Quotas::Standing> Quotas::standings(TimePoint now) const {
   standings.reserve(accounts_.size());
   for (const auto& [name, account] : accounts_)
     standings.push_back({account->policy,
+                         account->number,
                          account->requests.level(now),
                          account->tokens.level(now),
                          account->in_flight});

@@ -73,6 +73,7 @@ class Quotas {
   /// How a tenant of the last reading stands.
   struct Standing {
     TenantPolicy policy;
+    std::uint32_t number = 0;         ///< the tenant's
     std::uint64_t requests_left = 0;  ///< 0 without a limit, as `tokens_left`
     std::uint64_t tokens_left = 0;
     std::uint32_t in_flight = 0;

@@ -412,6 +412,16 @@ ApiError cut_by_shutdown(std::uint32_t retry_after_s) {
       retry_after_s);
 }
 
+ApiError poison_kind(std::string_view which, Duration wait) {
+  auto seconds = std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(wait).count());
+  std::string message = "Requests ";
+  message.append(which) +=
+      " have repeatedly ended the processes that served them. One of them is tried again in " +
+      std::to_string(seconds) + " s.";
+  return with_retry(make(503, "poison_kind", std::move(message)),
+                    static_cast<std::uint32_t>(seconds));
+}
+
 ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s) {
   return with_retry(make(503,
                          "breaker_open",

@@ -100,6 +100,8 @@ ApiError http_version_unsupported();
 ApiError not_ready(std::string_view model, std::uint32_t retry_after_s = 5);
 ApiError draining(std::uint32_t retry_after_s = 5);
 ApiError cut_by_shutdown(std::uint32_t retry_after_s = 5);
+/// Requests like it end workers. `which`: "of this tenant"; `wait`: until one is tried again.
+ApiError poison_kind(std::string_view which, Duration wait);
 ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s);
 /// `why`: a clause, without a full stop; may be empty.
 ApiError backend_lost(std::string_view why = {}, std::uint32_t retry_after_s = 5);

@@ -1,5 +1,7 @@
 #include "supervision/lane_restarts.h"
 
+#include <utility>
+
 namespace sluice {
 
 std::optional<Duration> LaneRestarts::next(std::uint64_t worker,
@@ -8,8 +10,12 @@ std::optional<Duration> LaneRestarts::next(std::uint64_t worker,
                                            Random& random) {
   if (quarantine_.rests()) return std::nullopt;
   if (!charged) return Duration::zero();
-  if (quarantine_.is_strict(now) || !intensity_.allow(now)) {
+  bool strict = quarantine_.is_strict(now);
+  if (strict || !intensity_.allow(now)) {
+    std::set<std::uint64_t> ends = strict ? std::set<std::uint64_t>{} : charged_;
+    ends.insert(worker);
     quarantine(now);
+    rests_for_ = std::move(ends);
     return std::nullopt;
   }
   charged_.insert(worker);
@@ -17,10 +23,15 @@ std::optional<Duration> LaneRestarts::next(std::uint64_t worker,
   return backoff_.next(now, random);
 }
 
-void LaneRestarts::forgive(std::uint64_t worker) {
-  if (charged_.erase(worker) == 0) return;
+bool LaneRestarts::forgive(std::uint64_t worker) {
+  if (quarantine_.rests() && rests_for_.contains(worker)) {
+    rests_for_.clear();
+    return quarantine_.trial_at().has_value();  // else something keeps it for good
+  }
+  if (charged_.erase(worker) == 0) return false;
   intensity_.forgive(1);
   backoff_.forgive();
+  return false;
 }
 
 void LaneRestarts::quarantine(TimePoint now) {
@@ -29,6 +40,7 @@ void LaneRestarts::quarantine(TimePoint now) {
   intensity_.reset();
   backoff_.reset();
   charged_.clear();
+  rests_for_.clear();
 }
 
 }  // namespace sluice

@@ -40,8 +40,9 @@ class LaneRestarts {
                                              bool charged,
                                              TimePoint now,
                                              Random& random);
-  /// The end of `worker` was another's fault: what it was charged returns, once.
-  void forgive(std::uint64_t worker);
+  /// The end of `worker` was another's fault: what it was charged returns, once. True: the lane
+  /// rests for ends of which this was one, so it need not.
+  [[nodiscard]] bool forgive(std::uint64_t worker);
 
   /// The lane cannot be trusted: it goes into quarantine, or back into it.
   void quarantine(TimePoint now);
@@ -53,7 +54,8 @@ class LaneRestarts {
   Backoff backoff_;
   RestartIntensity intensity_;
   std::size_t charges_max_;
-  std::set<std::uint64_t> charged_;  ///< the last workers whose ends were counted
+  std::set<std::uint64_t> charged_;    ///< the last workers whose ends were counted
+  std::set<std::uint64_t> rests_for_;  ///< those whose ends led into the quarantine
   Quarantine quarantine_;
 };
 

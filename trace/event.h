@@ -274,10 +274,21 @@ struct Suspected {
   bool alone = false;             ///< nothing else ran there
   std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
 };
+/// Many of its kind were convicted: it runs alone from the start, and one end of a worker convicts
+/// it.
+struct Presumed {
+  SequenceId sequence;
+  std::uint32_t trial_until = 0;  ///< tokens it must have to be cleared
+};
 /// It ended its workers, the last one alone: its request ends, and equal ones are refused.
 struct Convicted {
   SequenceId sequence;
   std::uint64_t fingerprint = 0;
+};
+/// A suspect was refused for its kind: the lane is not charged for this end of a worker.
+struct Forgiven {
+  LaneId lane;
+  std::uint64_t worker = 0;
 };
 /// The degradation ladder moved.
 struct Ladder {
@@ -365,7 +376,9 @@ using Body = std::variant<Limits,
                           Queued,
                           Picked,
                           Passed,
-                          Unqueued>;
+                          Unqueued,
+                          Presumed,
+                          Forgiven>;
 
 struct Event {
   TimePoint at;

@@ -258,6 +258,16 @@ void each_field(Visit&& visit, E& event) {
   visit("alone", event.alone);
   visit("trial_until", event.trial_until);
 }
+template <Either<Presumed> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("sequence", event.sequence);
+  visit("trial_until", event.trial_until);
+}
+template <Either<Forgiven> E, class Visit>
+void each_field(Visit&& visit, E& event) {
+  visit("lane", event.lane);
+  visit("worker", event.worker);
+}
 template <Either<Convicted> E, class Visit>
 void each_field(Visit&& visit, E& event) {
   visit("sequence", event.sequence);
@@ -285,7 +295,8 @@ inline constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames 
     "WorkerLost", "Quarantined", "Revived",   "Started",      "Cleared",       "Stopped",
     "Gate",       "Probe",       "Suspected", "Convicted",    "Ladder",        "Restarted",
     "Healing",    "End",         "Granted",   "TenantLimits", "Claimed",       "Settled",
-    "QueueBorn",  "Queued",      "Picked",    "Passed",       "Unqueued",
+    "QueueBorn",  "Queued",      "Picked",    "Passed",       "Unqueued",      "Presumed",
+    "Forgiven",
 };
 
 inline constexpr std::array<std::string_view, 6> kOutcomes = {

@@ -10,10 +10,16 @@ namespace {
 
 constexpr Duration kConvictionLasts = std::chrono::hours(1);
 constexpr std::size_t kConvictionsKept = 4096;
+/// Ends of workers by suspects, before others of their kind are taken for poison, too.
+constexpr std::uint64_t kEvidenceOfKind = 3;
 
 }  // namespace
 
 void PoisonJudge::on(const Started& started) {
+  if (started.trial)
+    on_trial_.insert(started.sequence);
+  else
+    on_trial_.erase(started.sequence);
   RunState::Lane& lane = run_.lanes[started.lane];
   std::string who = name(started.sequence) + " on " + name(started.lane);
   if (const RunState::Sequence* sequence = run_.find(started.sequence)) {
@@ -30,6 +36,7 @@ void PoisonJudge::on(const Started& started) {
 }
 
 void PoisonJudge::on(const Cleared& cleared) {
+  on_trial_.erase(cleared.sequence);
   RunState::Lane& lane = run_.lanes[cleared.lane];
   auto found = lane.running.find(cleared.sequence);
   if (found == lane.running.end() || found->second.epoch != cleared.epoch) {
@@ -54,6 +61,7 @@ void PoisonJudge::on(const Suspected& suspected) {
                  name(suspected.sequence) + " is suspected for the " + number(suspected.count) +
                      "th time, it was " + number(sequence.suspected) + " times before");
   sequence.suspected = suspected.count;
+  if (suspected.culprit == suspected.sequence) evidence_ += on_trial_.erase(suspected.sequence);
   if (suspected.culprit != suspected.sequence) {
     sequence.trial_until = std::max(sequence.trial_until, suspected.trial_until);
     sequence.equals.insert(suspected.culprit);
@@ -71,7 +79,16 @@ void PoisonJudge::on(const Suspected& suspected) {
   sequence.trial_until = suspected.trial_until;
 }
 
+void PoisonJudge::on(const Presumed& presumed) {
+  expect_evidence(name(presumed.sequence) + " is taken for poison by its kind");
+  auto found = run_.sequences.find(presumed.sequence);
+  if (found == run_.sequences.end()) return;
+  found->second.suspected = 2;
+  found->second.trial_until = presumed.trial_until;
+}
+
 void PoisonJudge::on(const Convicted& convicted) {
+  evidence_ += 1;
   auto old = convictions_.find(convicted.fingerprint);
   auto found = run_.sequences.find(convicted.sequence);
   if (found != run_.sequences.end()) {
@@ -106,9 +123,24 @@ void PoisonJudge::on(const Convicted& convicted) {
 
 void PoisonJudge::forgive(const RunState::Sequence& sequence) {
   for (const auto& [lane, worker] : sequence.ended)
-    std::erase_if(run_.lanes[lane].charged, [worker = worker](const RunState::Charge& charge) {
-      return charge.worker == worker;
-    });
+    forgive(lane, worker);
+}
+
+void PoisonJudge::forgive(LaneId lane, std::uint64_t worker) {
+  std::erase_if(run_.lanes[lane].charged,
+                [worker](const RunState::Charge& charge) { return charge.worker == worker; });
+}
+
+void PoisonJudge::on(const Forgiven& forgiven) {
+  expect_evidence(name(forgiven.lane) + " is not charged for worker " + number(forgiven.worker));
+  forgive(forgiven.lane, forgiven.worker);
+}
+
+void PoisonJudge::expect_evidence(const std::string& what) {
+  if (evidence_ < kEvidenceOfKind)
+    run_.violate(
+        "C16",
+        what + " after " + number(evidence_) + " ends by suspects, not " + number(kEvidenceOfKind));
 }
 
 }  // namespace sluice::trace

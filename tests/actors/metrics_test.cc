@@ -281,6 +281,8 @@ TEST(RequestEnd, NamesAReasonForEveryRefusal) {
   EXPECT_EQ(RequestEnd::of(errors::deadline_exceeded("queue", Duration(), false)).reason,
             EndReason::deadline);
   EXPECT_EQ(RequestEnd::of(errors::poison_request()).reason, EndReason::poison);
+  EXPECT_EQ(RequestEnd::of(errors::poison_kind("of this tenant", Duration())).reason,
+            EndReason::poison);
   EXPECT_EQ(RequestEnd::of(errors::invalid_api_key()).reason, EndReason::invalid);
   EXPECT_EQ(RequestEnd::of(errors::invalid_api_key()).status, 401);
   EXPECT_EQ(RequestEnd::of(errors::backend_lost()).reason, EndReason::error);

@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::UnorderedElementsAre;
 
 /// A request whose prompt ends every worker that computes a token for it.
 constexpr const char* kPoison = "poison";
@@ -123,6 +124,10 @@ TEST_F(Poison, CostsTheLaneNoneOfItsRestarts) {
     auto guilty = ask(completion(kPoison + std::to_string(i), 40));
     run_with_poison();
     ASSERT_THAT(guilty->answer.body, HasSubstr("\"code\":\"poison_request\"")) << i;
+    // Others like it get through, so its kind is not refused.
+    for (int j = 0; j < 2; ++j)
+      ask(completion("of size", 5));
+    run_with_poison();
   }
 
   auto next = ask(completion("still here", 5));
@@ -170,7 +175,18 @@ TEST_F(Poison, NobodyIsSuspectWhenAWorkerIsStoppedFromOutside) {
 
 class PoisonOnTwoLanes : public Poison {
  protected:
-  PoisonOnTwoLanes() : Poison(2) {}
+  PoisonOnTwoLanes() : Poison(2) {
+    TenantPolicy guilty;
+    guilty.name = "guilty";
+    TenantPolicy innocent;
+    innocent.name = "innocent";
+    auto tenants = front->quotas->enroll({guilty, innocent}, front->clock->now());
+    guilty_ = tenants[0];
+    innocent_ = tenants[1];
+  }
+
+  std::shared_ptr<const Tenant> guilty_;
+  std::shared_ptr<const Tenant> innocent_;
 };
 
 TEST_F(PoisonOnTwoLanes, LeavesTheOtherLaneToTheOthers) {
@@ -188,6 +204,141 @@ TEST_F(PoisonOnTwoLanes, LeavesTheOtherLaneToTheOthers) {
                 HasSubstr(hash_text("innocent " + std::to_string(i), 50)));
   }
   EXPECT_LE(launcher->workers.size(), 5U);
+  expect_idle();
+}
+
+/// One tenant sends nothing but poison, each time another one.
+class FloodOfPoison : public PoisonOnTwoLanes {
+ protected:
+  FloodOfPoison() {
+    bring_up();
+    for (int i = 0; i < 3; ++i)
+      convict();
+  }
+
+  std::shared_ptr<FakeExchange> ask_for_poison() {
+    return ask(completion(kPoison + std::to_string(number_++), 40), guilty_);
+  }
+  void convict() {
+    bring_up();
+    auto client = ask_for_poison();
+    run_with_poison();
+    ASSERT_THAT(client->answer.body, HasSubstr("\"code\":\"poison_request\""));
+  }
+
+  int number_ = 0;
+};
+
+TEST_F(FloodOfPoison, IsRefusedAfterItsThirdConvictionAndOthersAreNot) {
+  auto fourth = ask_for_poison();
+  EXPECT_EQ(fourth->answer.status, 503);
+  EXPECT_THAT(fourth->answer.body, HasSubstr("\"code\":\"poison_kind\""));
+  EXPECT_THAT(fourth->answer.body, HasSubstr("Requests of this tenant have repeatedly ended"));
+
+  bring_up();
+  std::size_t workers = launcher->workers.size();
+  auto other = ask(completion("of same size", 20), innocent_);
+  run_with_poison();
+  EXPECT_THAT(other->answer.body, HasSubstr(hash_text("of same size", 20)));
+  EXPECT_EQ(launcher->workers.size(), workers) << "no worker has ended";
+  expect_idle();
+}
+
+TEST_F(FloodOfPoison, CostsOneWorkerForEachTrialFromThenOn) {
+  for (int wait : {1, 2, 4}) {
+    bring_up();
+    ASSERT_EQ(launcher->alive().size(), 2U);
+    advance(std::chrono::seconds(wait));
+    convict();
+    EXPECT_EQ(launcher->alive().size(), 1U) << "one worker has ended";
+    EXPECT_EQ(ask_for_poison()->answer.status, 503);
+  }
+  expect_idle();
+}
+
+TEST_F(FloodOfPoison, EndsWithATrialThatGetsThrough) {
+  advance(std::chrono::seconds(1));
+  auto harmless = ask(completion("harmless", 40), guilty_);
+  EXPECT_EQ(ask(completion("another", 5), guilty_)->answer.status, 503) << "one at a time";
+  run_with_poison();
+  EXPECT_THAT(harmless->answer.body, HasSubstr(hash_text("harmless", 40)));
+
+  auto next = ask(completion("next", 5), guilty_);
+  run_with_poison();
+  EXPECT_THAT(next->answer.body, HasSubstr(hash_text("next", 5)));
+}
+
+TEST_F(FloodOfPoison, LetsTheNextTryWhereTheFirstWentAway) {
+  advance(std::chrono::seconds(1));
+  ask(completion("harmless", 40), guilty_)->vanish();
+  settle();
+
+  auto next = ask(completion("next", 5), guilty_);
+  bring_up();
+  run_to_end();
+  EXPECT_THAT(next->answer.body, HasSubstr(hash_text("next", 5)));
+}
+
+TEST_F(PoisonOnTwoLanes, AtOnceIsTriedOnlyUntilItsKindIsKnown) {
+  bring_up();
+  ask(completion("known to be good", 5), innocent_);
+  run_with_poison();
+  std::size_t workers = launcher->workers.size();
+  std::vector<std::shared_ptr<FakeExchange>> poisons;
+  std::vector<std::shared_ptr<FakeExchange>> others;
+  for (int i = 0; i < 8; ++i) {
+    others.push_back(ask(completion("innocent " + std::to_string(i), 50), innocent_));
+    poisons.push_back(ask(completion(kPoison + std::to_string(i), 40), guilty_));
+  }
+
+  run_with_poison();
+
+  for (int i = 0; i < 8; ++i)
+    EXPECT_THAT(others[static_cast<std::size_t>(i)]->answer.body,
+                HasSubstr(hash_text("innocent " + std::to_string(i), 50)));
+  auto convicted = std::count_if(poisons.begin(), poisons.end(), [](const auto& client) {
+    return client->answer.body.find("\"code\":\"poison_request\"") != std::string::npos;
+  });
+  auto refused = std::count_if(poisons.begin(), poisons.end(), [](const auto& client) {
+    return client->answer.body.find("\"code\":\"poison_kind\"") != std::string::npos;
+  });
+  // Those that end a worker together speak against their kind before one of them is convicted.
+  EXPECT_LE(convicted, 3);
+  EXPECT_EQ(refused, 8 - convicted) << "they need not end a worker";
+  EXPECT_LE(launcher->workers.size() - workers, 10U);
+  expect_idle();
+}
+
+TEST_F(PoisonOnTwoLanes, BeginsOnTrialInAStormAndWhoIsKnownDoesNot) {
+  bring_up();
+  ask(completion("of size 1", 5), innocent_);
+  run_to_end();
+  for (int i = 0; i < 3; ++i)
+    model->kinds.ended(front->clock->now());
+
+  for (int i = 0; i < 6; ++i)
+    ask(completion("unknown" + std::to_string(i), 40), guilty_);
+  for (int i = 0; i < 6; ++i)
+    ask(completion("of size " + std::to_string(i), 40), innocent_);
+  auto runs = [this](const std::string& word) {
+    std::vector<std::size_t> found;
+    for (const auto& worker : launcher->alive()) {
+      worker->take_commands();
+      std::size_t count = 0;
+      for (const wire::Start& start : worker->starts)
+        count += says(start, word) && start.plan.max_tokens == 40 ? 1 : 0;
+      found.push_back(count);
+    }
+    return found;
+  };
+  EXPECT_THAT(runs("unknown"), UnorderedElementsAre(1, 0)) << "the others wait for their trial";
+  EXPECT_THAT(runs("of size"), UnorderedElementsAre(6, 0)) << "on the other lane";
+  EXPECT_NE(runs("unknown").front() == 0, runs("of size").front() == 0);
+
+  run_to_end();
+  EXPECT_THAT(runs("unknown"), UnorderedElementsAre(6, 0));
+  for (const auto& client : clients)
+    EXPECT_TRUE(client->ended);
   expect_idle();
 }
 

@@ -78,6 +78,8 @@ enum class Mark : std::uint8_t {
   chosen_between_tenants,
   chosen_inside_a_tenant,
   passed_for_want_of_room,
+  kind_refused,  ///< of requests that end workers
+  kind_tried,
   kCount,
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCount)> kMarkNames = {
@@ -145,6 +147,8 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Mark::kCo
     "chosen_between_tenants",
     "chosen_inside_a_tenant",
     "passed_for_want_of_room",
+    "kind_refused",
+    "kind_tried",
 };
 
 /// Before anything is marked or forked.

@@ -135,6 +135,7 @@ class World::Recorder final : public trace::Sink {
   std::set<std::uint64_t> begun;
   /// Clients that were convicted although they are harmless, and had bad luck enough for that.
   std::set<std::uint64_t> unlucky;
+  std::size_t ends_of_trials = 0;  ///< by suspects, convicted or not
   bool has_degraded = false;  ///< the ladder was above its foot
 
   /// Lanes whose actors their supervisor has given up for a while.
@@ -202,6 +203,7 @@ class World::Recorder final : public trace::Sink {
                       " is started under epoch " + std::to_string(started.epoch) +
                       ", and its session offers it under epoch " + std::to_string(offered->second));
     running_[started.sequence] = started.lane;
+    if (started.trial) on_trial_.insert(started.sequence);
     if (!started.probe) {
       waiting_.erase(started.sequence);
       users_[started.lane].insert(started.sequence);
@@ -325,6 +327,7 @@ class World::Recorder final : public trace::Sink {
   /// Whoever ran in workers that ended by chance, again and again and at last alone, is convicted
   /// with reason, though it be harmless. Anybody else harmless never is.
   void note(const trace::Convicted& convicted) {
+    ends_of_trials += 1;
     auto [client, poison] = client_of(convicted.sequence);
     if (!client || poison) return;
     unlucky.insert(client->plan().number);
@@ -332,15 +335,20 @@ class World::Recorder final : public trace::Sink {
     const std::vector<End>& ends = ends_[first_equal(convicted.sequence)];
     std::string who = "sequence " + std::to_string(convicted.sequence.value) +
                       ", which is harmless, is convicted: ";
-    if (ends.size() < 3)
+    if (ends.size() < 3 && !(presumed_.contains(convicted.sequence) && !ends.empty()))
       world_.complain(who + "it was in " + std::to_string(ends.size()) + " workers that ended");
     else if (!ends.back().alone)
       world_.complain(who + "the last worker had others, too");
     else if (!ends.back().by_chance)
       world_.complain(who + "nothing was done to the last worker");
   }
+  void note(const trace::Presumed& presumed) {
+    mark(Mark::kind_tried);
+    presumed_.insert(presumed.sequence);
+  }
   void note(const trace::Suspected& suspected) {
     if (suspected.count > 1) mark(Mark::suspected_again);
+    ends_of_trials += on_trial_.erase(suspected.sequence);
   }
   void note(const trace::Gate& gate) {
     auto [old, is_new] = gates.try_emplace(gate.lane, gate);
@@ -487,6 +495,8 @@ class World::Recorder final : public trace::Sink {
   }
 
   World& world_;
+  std::set<SequenceId> presumed_;                  ///< taken for poison by their kind
+  std::set<SequenceId> on_trial_;                  ///< as they were started last
   std::map<SequenceId, LaneId> running_;           ///< where it was started last
   std::map<LaneId, std::set<SequenceId>> users_;   ///< what runs there for users
   std::map<SequenceId, std::vector<End>> ends_;    ///< of workers that it, or an equal one, was in
@@ -668,6 +678,7 @@ void World::arrive(const ClientPlan& asked) {
 
 void World::ask_again(const SimClient& refused) {
   ClientPlan again = refused.plan();
+  if (refused.code() == "poison_kind") mark(Mark::kind_refused);
   if (refused.code() == "poison_request" && !again.convicted) {
     // A convict asks once more: it must not reach a worker again.
     again.convicted = true;
@@ -925,6 +936,7 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
     return recorder_->lost_models.contains(models_.at(plan.model)->name) && lanes_may_fail();
   if (code == "not_ready" || code == "no_replica" || code == "breaker_open")
     return lanes_may_fail();
+  if (code == "poison_kind") return recorder_->ends_of_trials >= 3;
   if (code == "poison_request") return plan.poison || recorder_->unlucky.contains(plan.number);
   if (code == "internal_error")
     return faults.has(Fault::session_dies) || faults.has(Fault::nan_one) ||

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,8 @@ constexpr std::uint32_t kCrowdMin = 15;
 constexpr std::uint32_t kCrowdMax = 60;
 /// Each ends three workers with growing pauses between them; more would not be over in time.
 constexpr std::uint32_t kPoisonsMax = 2;
+/// Of the runs, those in which one tenant sends little else; most of that is refused.
+constexpr double kFloodOfPoisonShare = 0.03;
 
 std::string draw_text(Chance& chance, std::size_t length) {
   std::string text;
@@ -107,6 +110,12 @@ void make_chat(OpenAiRequest& request) {
   request.form.kind = AnswerKind::chat;
 }
 
+void poison(Chance& chance, ClientPlan& plan) {
+  plan.poison = true;
+  std::string& prompt = std::get<std::string>(plan.request.prompts[0]);
+  prompt.insert(chance.below(prompt.size() + 1), 1, chance.hit(0.5) ? '\x07' : '\x06');
+}
+
 /// Each client has a stream of its own: the others do not change when it is left out.
 ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan& world) {
   Chance chance(seed, "client " + std::to_string(number));
@@ -125,9 +134,7 @@ ClientPlan draw_client(std::uint64_t seed, std::uint64_t number, const WorldPlan
   }
   if (world.faults.has(Fault::retry_storm)) plan.retries = chance.between32(1, 5);
   if (world.faults.has(Fault::poison) && chance.hit(0.15)) {
-    plan.poison = true;
-    std::string& prompt = std::get<std::string>(plan.request.prompts[0]);
-    prompt.insert(chance.below(prompt.size() + 1), 1, chance.hit(0.5) ? '\x07' : '\x06');
+    poison(chance, plan);
   }
   if (chance.hit(0.3) && plan.request.prompts.size() == 1) make_chat(plan.request);
   return plan;
@@ -207,6 +214,26 @@ void draw_quotas(std::uint64_t seed, WorldPlan& plan) {
   for (ClientPlan& client : plan.clients) {
     Chance own(seed, "tenant of client " + std::to_string(client.number));
     if (own.hit(0.9)) client.tenant = static_cast<std::uint32_t>(own.below(count));
+  }
+}
+
+/// In some runs a tenant sends poison after poison, and little else, while others go on.
+void draw_flood_of_poison(const RunOptions& options, WorldPlan& plan) {
+  Chance chance(options.seed, "flood of poison");
+  if (!options.faults.has(Fault::poison) || !chance.hit(kFloodOfPoisonShare)) return;
+  TenantPolicy policy;
+  policy.name = "poisoner";
+  auto number = static_cast<std::uint32_t>(plan.tenants.size());
+  plan.tenants.push_back(policy);
+  if (plan.new_limits) plan.new_limits->second.push_back(policy);
+  plan.faults.set(Fault::poison);
+  auto count = std::min<std::size_t>(plan.clients.size(), chance.between(6, 16));
+  for (ClientPlan& client : std::span(plan.clients).first(count)) {
+    bool is_text = std::holds_alternative<std::string>(client.request.prompts[0]);
+    if (is_text && !client.poison && chance.hit(0.8)) poison(chance, client);
+    client.tenant = number;
+    client.model = 0;
+    client.arrival = TimePoint(chance.duration(0ms, plan.fault_time));
   }
 }
 
@@ -332,6 +359,7 @@ WorldPlan WorldPlan::draw(const RunOptions& options) {
   plan.faults.set(Fault::poison, plan.faults.has(Fault::poison) || poisons > 0);
   draw_quotas(options.seed, plan);
   if (requests > plan.alone) draw_crowd_tenants(options.seed, plan);
+  draw_flood_of_poison(options, plan);
   draw_dependencies(options.seed, plan);
   draw_degradation(options.seed, plan);
   return plan;

@@ -41,8 +41,8 @@ TEST_F(LaneRestartsTest, TakesAChargeBackOnceAndTheWaitingWithIt) {
   end(1);
   end(2);
 
-  restarts.forgive(1);
-  restarts.forgive(1);
+  EXPECT_FALSE(restarts.forgive(1));
+  EXPECT_FALSE(restarts.forgive(1));
 
   EXPECT_EQ(end(3), milliseconds(500)) << "as the second";
   EXPECT_EQ(end(4), std::nullopt) << "one was forgiven, once";
@@ -51,11 +51,39 @@ TEST_F(LaneRestartsTest, TakesAChargeBackOnceAndTheWaitingWithIt) {
 TEST_F(LaneRestartsTest, ForgivesNothingItWasNotChargedFor) {
   end(1);
   end(2, false);
-  restarts.forgive(2);
-  restarts.forgive(77);
+  EXPECT_FALSE(restarts.forgive(2));
+  EXPECT_FALSE(restarts.forgive(77));
 
   EXPECT_EQ(end(3), milliseconds(500));
   EXPECT_EQ(end(4), std::nullopt);
+}
+
+TEST_F(LaneRestartsTest, NeedNotRestForWhatTurnsOutToBeAnothersFault) {
+  end(1);
+  end(2);
+  ASSERT_EQ(end(3), std::nullopt);
+
+  EXPECT_FALSE(restarts.forgive(77)) << "no end of this lane";
+  EXPECT_TRUE(restarts.forgive(2)) << "without it there would have been room";
+  EXPECT_FALSE(restarts.forgive(1)) << "it need not rest for that one already";
+}
+
+TEST_F(LaneRestartsTest, NeedNotRestForAnotherInItsProbation) {
+  restarts.quarantine(kNow);
+  restarts.quarantine().begin_trial();
+  restarts.quarantine().pass(kNow);
+  ASSERT_EQ(end(4), std::nullopt);
+
+  EXPECT_TRUE(restarts.forgive(4));
+}
+
+TEST_F(LaneRestartsTest, RestsForWhatNobodyCanForgive) {
+  end(1);
+  end(2);
+  ASSERT_EQ(end(3), std::nullopt);
+  restarts.quarantine().enter_for_good();
+
+  EXPECT_FALSE(restarts.forgive(3)) << "an operator has to help";
 }
 
 TEST_F(LaneRestartsTest, StaysInQuarantineWhateverEnds) {

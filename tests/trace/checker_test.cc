@@ -759,6 +759,34 @@ TEST_F(CheckerTest, C16LetsAPoisonRequestEndThreeWorkers) {
   EXPECT_THAT(broken(), IsEmpty());
 }
 
+TEST_F(CheckerTest, C16NeedsThreeConvictionsBeforeAKindIsTakenForPoison) {
+  accept(2);
+  tell(Convicted{{7}, 97});
+  tell(Convicted{{8}, 98});
+  tell(Presumed{{2}, 32});
+  tell(Forgiven{{0}, 1});
+  EXPECT_THAT(broken(), ElementsAre("C16", "C16"));
+
+  tell(Convicted{{9}, 99});
+  tell(Presumed{{2}, 32});
+  tell(Forgiven{{0}, 1});
+  EXPECT_THAT(broken(), ElementsAre("C16", "C16")) << "no further one";
+}
+
+TEST_F(CheckerTest, C16DoesNotChargeALaneForWhatAKindIsRefusedFor) {
+  accept(2);
+  for (std::uint64_t id : {7, 8, 9})
+    tell(Convicted{{id}, id});
+  for (std::uint32_t worker = 1; worker <= 6; ++worker) {
+    serve(worker);
+    lose(worker, true);
+    tell(Forgiven{{0}, worker});
+    wait(1s);
+  }
+  serve(7);
+  EXPECT_THAT(broken(), IsEmpty());
+}
+
 TEST_F(CheckerTest, C16FindsAFourthWorkerAndAConvictWhoRunsOn) {
   accept(2);
   for (std::uint32_t count = 1; count <= 4; ++count)
