@@ -2,6 +2,7 @@
 
 #include "actors/lane_messages.h"
 #include "actors/pulse.h"
+#include "actors/pulse_messages.h"
 #include "actors/thrown.h"
 #include "actors/work_messages.h"
 #include "actors/work_need.h"
@@ -57,6 +58,10 @@ class Batcher : public caf::event_based_actor {
         [this](const Cleared& cleared) { on_cleared(cleared); },
         [this](const Released& released) { on_released(released); },
         [this](const Drop& drop) { on_drop(drop); },
+        [this](Tick) {
+          ticks_ = false;
+          assign();
+        },
         answers_pulse(),
         [this](const PeerUp& peer) { on_peer_up(peer); },
         [this](const PeerDown& peer) { on_peer_down(peer); },
@@ -176,7 +181,7 @@ class Batcher : public caf::event_based_actor {
   void on_lane_down(LaneId lane, bool final) {
     lanes_.lane_down(lane);
     lanes_.set_gate(lane, {0.0, 0});
-    ward_.lane_down(lane);
+    ward_.lane_down(lane, final);
     publish_slots();
     if (final) lost_.insert(lane);
     if (no_lane_is_left()) {
@@ -324,8 +329,14 @@ class Batcher : public caf::event_based_actor {
       bool runs_it = weights == 0 || weights == lane.weights;
       if (runs_it && lane.gate.weight > 0.0) lanes.push_back({lane.id, lane.held, lane.room()});
     }
-    auto trial = ward_.next(lanes);
-    if (!trial) return true;
+    TimePoint now = front_->clock->now();
+    bool storms = model_->kinds.storms(now);
+    auto trial = ward_.next(lanes, storms);
+    if (!trial) {
+      // Afterwards another lane is as good.
+      if (storms) look_again_at(model_->kinds.storms_until());
+      return true;
+    }
     bool all_wanted = true;
     for (SequenceId id : trial->ids) {
       auto suspect = suspects_.find(id);
@@ -358,6 +369,11 @@ class Batcher : public caf::event_based_actor {
   [[nodiscard]] bool is_refused(const Work& work) const {
     return !work.tries_kind && model_->kinds.look(work.kind, front_->clock->now()).verdict !=
                                    PoisonKinds::Verdict::free;
+  }
+
+  void look_again_at(TimePoint time) {
+    if (std::exchange(ticks_, true)) return;
+    delayed_send(this, time - front_->clock->now(), Tick{});
   }
 
   [[nodiscard]] std::uint64_t newest() const { return front_->lanes.newest_weights(model_->name); }
@@ -402,6 +418,7 @@ class Batcher : public caf::event_based_actor {
   Ward ward_;                            ///< which suspect runs when
   std::map<SequenceId, Work> suspects_;  ///< those that wait for their trial
   std::set<LaneId> lost_;                ///< lanes that nobody is to wait for
+  bool ticks_ = false;                   ///< it looks at the suspects again later
   std::uint64_t asked_ = 0;              ///< the incarnation of the queue that gives
   std::uint64_t batches_ = 0;            ///< of that one, that have come
 };

@@ -286,8 +286,10 @@ class Executor : public caf::event_based_actor {
   /// Of whoever is convicted its session says so.
   void tell_kinds(bool convicts) {
     if (work_.users() == 0) return;
-    model_->kinds.ended(front_->clock->now());
-    auto kind = convicts ? std::nullopt : work_.kind_on_trial();
+    TimePoint now = front_->clock->now();
+    model_->kinds.ended(now);
+    if (convicts) return;
+    auto kind = work_.kind_on_trial(model_->kinds.storms(now) ? 1 : 2);
     if (kind) front_->blame_kind(*model_, *kind);
   }
 

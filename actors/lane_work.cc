@@ -124,7 +124,7 @@ std::size_t LaneWork::started() const {
       held_.begin(), held_.end(), [](const auto& entry) { return entry.second.started; }));
 }
 
-std::optional<PoisonKinds::Kind> LaneWork::kind_on_trial() const {
+std::optional<PoisonKinds::Kind> LaneWork::kind_on_trial(std::size_t least) const {
   std::optional<PoisonKinds::Kind> kind;
   std::size_t count = 0;
   for (const auto& [id, held] : held_) {
@@ -134,7 +134,7 @@ std::optional<PoisonKinds::Kind> LaneWork::kind_on_trial() const {
     if (held.kind.tenant != kind->tenant) return std::nullopt;
     if (held.kind.shape != kind->shape) kind->shape = PoisonKinds::kNoShape;
   }
-  return count > 1 ? kind : std::nullopt;
+  return count >= least ? kind : std::nullopt;
 }
 
 void LaneWork::lose(std::uint64_t worker, bool inside, const std::string& role) {

@@ -73,9 +73,10 @@ class LaneWork {
 
   /// A suspect runs here that was to run alone, and does: the end of the worker convicts it.
   [[nodiscard]] bool is_last_trial() const;
-  /// What all that run on trial have in common, if there are several. If their worker ends from
-  /// inside, that tells something of their kind. Of one alone its conviction will.
-  [[nodiscard]] std::optional<PoisonKinds::Kind> kind_on_trial() const;
+  /// What all that run on trial have in common, if there are `least` and more. If their worker ends
+  /// from inside, that tells something of their kind. Of one alone its conviction will, but in a storm
+  /// of such ends its client may have gone by then.
+  [[nodiscard]] std::optional<PoisonKinds::Kind> kind_on_trial(std::size_t least) const;
   /// The worker is gone: tells the session of everything that ran there.
   ///   inside  the worker ended from inside. Those on trial are suspects then, if there are any:
   ///           the others have shown themselves harmless or were not there before

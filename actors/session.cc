@@ -705,7 +705,8 @@ class Session : public caf::event_based_actor {
   void convict(SequenceState& sequence) {
     std::uint64_t print = fingerprint(*sequence.plan);
     spdlog::error(
-        "session {}: sequence {} has ended {} workers, the last alone; it is refused as poison",
+        "session {}: sequence {} has ended {} of our workers, the last alone; it is refused as "
+        "poison",
         request_.request_id,
         sequence.id.value,
         sequence.blamed_on.size() + 1);

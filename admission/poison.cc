@@ -63,10 +63,11 @@ bool Ward::remove(SequenceId id) {
   return gone > 0;
 }
 
-std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes) {
+std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes, bool stays) {
   if (waiting_.empty() || !trials_.empty() || lanes.empty()) return std::nullopt;
   auto aside = std::find_if(
       lanes.begin(), lanes.end(), [this](const Lane& lane) { return lane_ == lane.id; });
+  if (aside == lanes.end() && lane_ && stays) return std::nullopt;
   if (aside == lanes.end()) {
     // The lane that is free soonest; one whose worker has just ended holds nothing.
     aside = std::min_element(
@@ -96,7 +97,7 @@ std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes) {
 
 std::set<LaneId> Ward::aside() const {
   std::set<LaneId> lanes;
-  if (lane_) lanes.insert(*lane_);
+  if (lane_ && !waiting_.empty()) lanes.insert(*lane_);
   for (const auto& [lane, ids] : trials_)
     lanes.insert(lane);
   return lanes;
@@ -131,10 +132,10 @@ void Ward::lane_up(LaneId lane, std::span<const SequenceId> on_trial) {
   if (!lane_) lane_ = lane;
 }
 
-void Ward::lane_down(LaneId lane) {
+void Ward::lane_down(LaneId lane, bool final) {
   trials_.erase(lane);
   if (lane_ != lane) return;
-  lane_.reset();
+  if (final) lane_.reset();
   cleared_.clear();
 }
 

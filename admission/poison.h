@@ -119,7 +119,9 @@ class Ward {
   [[nodiscard]] std::set<LaneId> aside() const;
   /// Sets a lane aside if suspects wait, and gives the next trial if that lane is free for it.
   ///   lanes   those that may take work now
-  std::optional<Trial> next(std::span<const Lane> lanes);
+  ///   stays   trials go on where they were, even if that lane has to be waited for: suspects that end
+  ///           worker after worker are to end those of one lane
+  std::optional<Trial> next(std::span<const Lane> lanes, bool stays = false);
   /// A sequence got through its trial and runs on.
   void cleared(SequenceId id);
   /// A sequence left its lane.
@@ -127,7 +129,8 @@ class Ward {
   /// The lane serves, and these have been on trial there since before this ward was asked.
   void lane_up(LaneId lane, std::span<const SequenceId> on_trial);
   /// The lane is gone, with all that it held.
-  void lane_down(LaneId lane);
+  ///   final  nobody is to wait for it
+  void lane_down(LaneId lane, bool final = false);
 
  private:
   /// The trial of this one is over, if there was one. Returns where.
@@ -135,7 +138,7 @@ class Ward {
   void close_if_done();
 
   std::deque<Suspect> waiting_;
-  std::optional<LaneId> lane_;                     ///< where the next trial is going to be
+  std::optional<LaneId> lane_;                     ///< where trials are, or were last
   std::map<LaneId, std::set<SequenceId>> trials_;  ///< that run; never empty sets
   std::set<SequenceId> cleared_;  ///< were on trial on `lane_`, and still run there
 };

@@ -90,10 +90,11 @@ class PoisonKinds {
 
   /// A worker has ended from inside, with requests of users.
   void ended(TimePoint now);
-  /// Workers end one after the other. New requests of whose kind nothing good is known begin on trial
-  /// then, away from those that are known to be harmless.
-  [[nodiscard]] bool storms(TimePoint now) const {
-    return now.time_since_epoch().count() < storms_until_.load(std::memory_order_relaxed);
+  /// Workers end one after the other. New requests of whose kind nothing good is known begin on
+  /// trial then, away from those that are known to be harmless.
+  [[nodiscard]] bool storms(TimePoint now) const { return now < storms_until(); }
+  [[nodiscard]] TimePoint storms_until() const {
+    return TimePoint(Duration(storms_until_.load(std::memory_order_relaxed)));
   }
   /// Requests of its tenant and of its shape have got through lately.
   [[nodiscard]] bool is_proven(Kind kind) const;

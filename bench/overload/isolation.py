@@ -49,17 +49,15 @@ def poisonous_plan(length=60):
     return "exit(139)@tokens=" + ",".join(str(ord(filler[i % len(filler)])) for i in range(length))
 
 
-def until_good(figures, rate):
-    """The second from which on nine tenths of `rate` are good in each; None if that is not so at the end."""
-    bad = [line["second"] for line in figures["seconds"] if line["good"] < 0.9 * rate]
-    last = figures["seconds"][-1]["second"]
-    return 0 if not bad else None if bad[-1] == last else bad[-1] + 1
+def seconds_below(figures, rate):
+    """Those in which less than nine tenths of `rate` were good."""
+    return [line["second"] for line in figures["seconds"] if line["good"] < 0.9 * rate]
 
 
 def beside_poison(laboratory, arguments, title, others, poisons, options):
     rate = others["share"]
     found = {"alone": [], "beside poison": []}
-    until = []
+    below = []
     configuration = Configuration("poison", "", ("--workers", arguments.lanes, "--worker-fault", poisonous_plan(), *options))
     client = laboratory.workload.client
     for number, name in in_turns(arguments.rounds, found):
@@ -68,13 +66,13 @@ def beside_poison(laboratory, arguments, title, others, poisons, options):
         figures = laboratory.run(configuration, [client(**kind) for kind in kinds], *run, seed=number)
         found[name].append(line_of(figures, arguments.seconds))
         if name != "alone":
-            until.append(until_good(figures, rate))
+            below.append(seconds_below(figures, rate))
     found = {name: medians(points) for name, points in found.items()}
     print(f"\n{title}: {POISONS_PER_SECOND} a second beside {rate:.0f}/s on {arguments.lanes} lanes; rates a second")
     print_lines(found)
     share = found["beside poison"]["good"] / found["alone"]["good"]
-    print(f"goodput of the others beside poison: {share:.2f} of it alone, goal >= 0.70; nine tenths are good from second {until} on")
-    return found | {"share": share, "until": until}
+    print(f"goodput of the others beside poison: {share:.2f} of it alone, goal >= 0.70; seconds with less than nine tenths: {below}")
+    return found | {"share": share, "below": below}
 
 
 def poison(laboratory, arguments, folder):

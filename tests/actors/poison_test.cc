@@ -125,7 +125,7 @@ TEST_F(Poison, CostsTheLaneNoneOfItsRestarts) {
     run_with_poison();
     ASSERT_THAT(guilty->answer.body, HasSubstr("\"code\":\"poison_request\"")) << i;
     // Others like it get through, so its kind is not refused.
-    for (int j = 0; j < 2; ++j)
+    for (int j = 0; j < 8; ++j)
       ask(completion("of size", 5));
     run_with_poison();
   }
@@ -212,8 +212,11 @@ class FloodOfPoison : public PoisonOnTwoLanes {
  protected:
   FloodOfPoison() {
     bring_up();
-    for (int i = 0; i < 3; ++i)
-      convict();
+    convict();
+    // Three workers have ended in a row: in such a storm the next one's trials speak against its kind.
+    auto next = ask_for_poison();
+    run_with_poison();
+    EXPECT_THAT(next->answer.body, HasSubstr("\"code\":\"poison_kind\""));
   }
 
   std::shared_ptr<FakeExchange> ask_for_poison() {
@@ -229,11 +232,11 @@ class FloodOfPoison : public PoisonOnTwoLanes {
   int number_ = 0;
 };
 
-TEST_F(FloodOfPoison, IsRefusedAfterItsThirdConvictionAndOthersAreNot) {
-  auto fourth = ask_for_poison();
-  EXPECT_EQ(fourth->answer.status, 503);
-  EXPECT_THAT(fourth->answer.body, HasSubstr("\"code\":\"poison_kind\""));
-  EXPECT_THAT(fourth->answer.body, HasSubstr("Requests of this tenant have repeatedly ended"));
+TEST_F(FloodOfPoison, IsRefusedWhenItsSecondHasBeenTriedAndOthersAreNot) {
+  auto third = ask_for_poison();
+  EXPECT_EQ(third->answer.status, 503);
+  EXPECT_THAT(third->answer.body, HasSubstr("\"code\":\"poison_kind\""));
+  EXPECT_THAT(third->answer.body, HasSubstr("Requests of this tenant have repeatedly ended"));
 
   bring_up();
   std::size_t workers = launcher->workers.size();

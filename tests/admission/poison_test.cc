@@ -187,10 +187,55 @@ TEST(Ward, MovesToAnotherLaneWhenItsOwnIsLost) {
 
   ward.lane_down(kFirst);
 
-  EXPECT_THAT(ward.aside(), IsEmpty());
   auto trial = ward.next({{{kSecond, 0, 8}}});
   ASSERT_TRUE(trial);
   EXPECT_EQ(trial->lane, kSecond);
+}
+
+TEST(Ward, WaitsForItsLaneWhereItIsToStay) {
+  Ward ward;
+  ward.add({SequenceId{1}, 1, 1});
+  ward.add({SequenceId{2}, 1, 1});
+  ward.next({{{kFirst, 0, 8}, {kSecond, 0, 8}}});
+  ward.lane_down(kFirst);
+
+  EXPECT_EQ(ward.next({{{kSecond, 0, 8}}}, true), std::nullopt);
+  auto trial = ward.next({{{kFirst, 0, 8}, {kSecond, 0, 8}}}, true);
+  ASSERT_TRUE(trial);
+  EXPECT_EQ(trial->lane, kFirst);
+}
+
+TEST(Ward, DoesNotWaitForALaneThatIsLostForGood) {
+  Ward ward;
+  ward.add({SequenceId{1}, 1, 1});
+  ward.add({SequenceId{2}, 1, 1});
+  ward.next({{{kFirst, 0, 8}, {kSecond, 0, 8}}});
+  ward.lane_down(kFirst, true);
+
+  EXPECT_TRUE(ward.next({{{kSecond, 0, 8}}}, true));
+}
+
+TEST(Ward, SetsNoLaneAsideForNobody) {
+  Ward ward;
+  ward.add({SequenceId{1}, 2, 1});
+  ward.next({{{kFirst, 0, 8}}});
+  ward.lane_down(kFirst);
+
+  EXPECT_THAT(ward.aside(), IsEmpty());
+}
+
+TEST(Ward, TriesThoseFirstOfWhoseKindNothingGoodIsKnown) {
+  Ward ward;
+  ward.add({SequenceId{1}, 2, 1, true});
+  ward.add({SequenceId{2}, 2, 1, false});
+  ward.add({SequenceId{3}, 2, 1, true});
+  ward.add({SequenceId{4}, 2, 1, false});
+  std::vector<SequenceId> order;
+  while (auto trial = ward.next({{{kFirst, 0, 8}}})) {
+    order.push_back(trial->ids.front());
+    ward.left(trial->ids.front());
+  }
+  EXPECT_THAT(order, ElementsAre(SequenceId{2}, SequenceId{4}, SequenceId{1}, SequenceId{3}));
 }
 
 TEST(Ward, GoesOnWithTrialsThatItFinds) {
