@@ -100,7 +100,7 @@ class Admission : public caf::event_based_actor {
     bool rests = model->queued.load(std::memory_order_relaxed) == 0;
     for (Work& work : submit.works) {
       work.counted = true;
-      model->waits.enter(work.class_index, work.tenant, work.cost, now, rests);
+      model->waits.enter(work.class_index, work.tenant, work.tenant_weight, work.cost, now, rests);
       auto kept = hand_over(front_->tree->registry(),
                             model->queue,
                             {std::move(work)},

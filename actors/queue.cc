@@ -134,7 +134,8 @@ class Queue : public caf::event_based_actor {
     if (!counted) {
       // It has not come through admission, for it had been let in before.
       work.cost = model_->waits.cost(work.known_tokens(), work.expected_left());
-      model_->waits.enter(work.class_index, work.tenant, work.cost, front_->clock->now());
+      model_->waits.enter(
+          work.class_index, work.tenant, work.tenant_weight, work.cost, front_->clock->now());
     }
     if (lanes_.none_is_left) return fail(work, kNoLaneLeft);
     if (is_orphan(work)) return fail(work, kWeightsReplaced);
@@ -494,8 +495,10 @@ class Queue : public caf::event_based_actor {
   void count_anew() {
     model_->waits.forget();
     TimePoint now = front_->clock->now();
-    for (const auto& [id, waiting] : works_)
-      model_->waits.enter(waiting.work.class_index, waiting.work.tenant, waiting.work.cost, now);
+    for (const auto& [id, waiting] : works_) {
+      const Work& work = waiting.work;
+      model_->waits.enter(work.class_index, work.tenant, work.tenant_weight, work.cost, now);
+    }
   }
 
   /// Its place in the order is another one from now on.

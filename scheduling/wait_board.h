@@ -28,10 +28,12 @@ class WaitBoard {
   [[nodiscard]] Duration cost(std::uint64_t rows, std::uint64_t tokens) const;
 
   /// Admission has let it in.
-  ///   rests  nothing waits in the queue: what has been counted here for a second was lost on its
-  ///          way, with an actor that ended, and counts no longer
+  ///   weight  of the tenant among others
+  ///   rests   nothing waits in the queue: what has been counted here for a second was lost on its
+  ///           way, with an actor that ended, and counts no longer
   void enter(std::size_t class_index,
              std::uint32_t tenant,
+             std::uint32_t weight,
              Duration cost,
              TimePoint now,
              bool rests = false);
@@ -44,9 +46,9 @@ class WaitBoard {
   void set_pace(Costs costs, double per_second);
 
   /// How long a tenant's next request of a class would wait. A tenant waits for its own and, of
-  /// each other tenant's, for as much as its own: they take turns. Its class waits for the others
-  /// by their weights. Zero as well while no lane takes work: how long that lasts is not known
-  /// here.
+  /// each other tenant's, for as much as its own by their weights: they take turns. Its class waits
+  /// for the others by their weights. Zero as well while no lane takes work: how long that lasts is
+  /// not known here.
   [[nodiscard]] Duration wait(std::size_t class_index, std::uint32_t tenant) const;
   /// All that waits, of a class.
   [[nodiscard]] Duration waiting(std::size_t class_index) const;
@@ -54,7 +56,11 @@ class WaitBoard {
   [[nodiscard]] double per_second() const;
 
  private:
-  using Tenants = std::unordered_map<std::uint32_t, Duration>;  ///< none of zero
+  struct Tenant {
+    Duration cost{};  ///< more than zero
+    std::uint32_t weight = 1;
+  };
+  using Tenants = std::unordered_map<std::uint32_t, Tenant>;
 
   mutable std::mutex mutex_;
   std::array<Tenants, kClasses> waiting_;

@@ -182,7 +182,7 @@ TEST_F(DegradationTest, CountsOnlyLanesThatAreLostForLongerThanAPause) {
 TEST_F(DegradationTest, MeasuresWaitsKvAndTheTimeToTheFirstToken) {
   bring_up();
   model->waits.set_pace({}, 2.0);
-  model->waits.enter(0, 1, milliseconds(400), now());
+  model->waits.enter(0, 1, 1, milliseconds(400), now());
   EXPECT_NEAR(gather_signals(*front, now()).wait, 0.8, 1e-9) << "200 ms of half of 500";
 
   LaneStatus lane = front->lanes.snapshot().front();

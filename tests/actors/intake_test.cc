@@ -106,9 +106,9 @@ TEST_F(IntakeTest, RefusesWhoWouldWaitTooLongBeforeThePromptIsTokens) {
   open();
   TimePoint now = front->clock->now();
   model->waits.set_pace({100, 1100}, 1.0);
-  model->waits.enter(0, UINT32_MAX, std::chrono::milliseconds(400), now);
+  model->waits.enter(0, UINT32_MAX, 1, std::chrono::milliseconds(400), now);
   auto soon = take(body("hello"));
-  model->waits.enter(0, UINT32_MAX, std::chrono::milliseconds(100), now);
+  model->waits.enter(0, UINT32_MAX, 1, std::chrono::milliseconds(100), now);
   auto sessions = front->counters.sessions.load();
 
   auto refused = take(body("hello"));

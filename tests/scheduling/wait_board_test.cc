@@ -16,8 +16,11 @@ const TimePoint kStart = TimePoint(seconds(1000));
 class WaitBoardTest : public ::testing::Test {
  protected:
   WaitBoardTest() { board.set_pace({100, 1000}, 2.0); }
-  void enter(std::size_t class_index, std::uint32_t tenant, Duration cost) {
-    board.enter(class_index, tenant, cost, kStart);
+  void enter(std::size_t class_index,
+             std::uint32_t tenant,
+             Duration cost,
+             std::uint32_t weight = 1) {
+    board.enter(class_index, tenant, weight, cost, kStart);
   }
 
   WaitBoard board;
@@ -47,6 +50,16 @@ TEST_F(WaitBoardTest, CountsOfOtherTenantsAsMuchAsOfOnesOwn) {
   EXPECT_EQ(board.wait(kBatch, 1), milliseconds(50'500));
 }
 
+TEST_F(WaitBoardTest, CountsOtherTenantsByTheirWeights) {
+  enter(kBatch, 1, seconds(100), 10);
+  enter(kBatch, 2, seconds(4), 1);
+
+  EXPECT_EQ(board.wait(kBatch, 2), seconds(22)) << "ten times of its own goes before";
+  EXPECT_EQ(board.wait(kBatch, 1), seconds(52)) << "a tenth of its own would, and there is less";
+  enter(kBatch, 2, seconds(60), 1);
+  EXPECT_EQ(board.wait(kBatch, 1), seconds(55));
+}
+
 TEST_F(WaitBoardTest, CountsOtherClassesByTheirWeights) {
   enter(kRealtime, 1, seconds(8));
   enter(kLow, 1, seconds(1));
@@ -65,9 +78,9 @@ TEST_F(WaitBoardTest, ForeseesNothingWhileNoLaneTakesWork) {
 TEST_F(WaitBoardTest, ForgetsWhatWasLostOnItsWay) {
   enter(kRealtime, 1, seconds(8));
 
-  board.enter(kRealtime, 2, seconds(1), kStart + milliseconds(900), true);
+  board.enter(kRealtime, 2, 1, seconds(1), kStart + milliseconds(900), true);
   EXPECT_EQ(board.waiting(kRealtime), seconds(9)) << "it may still be on its way";
-  board.enter(kRealtime, 2, seconds(1), kStart + milliseconds(2000), true);
+  board.enter(kRealtime, 2, 1, seconds(1), kStart + milliseconds(2000), true);
   EXPECT_EQ(board.waiting(kRealtime), seconds(1));
   board.leave(kRealtime, 1, seconds(8));
   EXPECT_EQ(board.waiting(kRealtime), seconds(1));
