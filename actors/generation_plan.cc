@@ -73,6 +73,10 @@ std::variant<GenerationPlan, ApiError> plan_generation(const GenerationRequest& 
     // Without a number from the client the default is cut to the room that is left.
     if (!request.max_tokens && prompt_tokens < room)
       wanted = std::min(wanted, room - prompt_tokens);
+    if (!request.max_tokens && request.tokens_most) {
+      std::uint64_t most = *request.tokens_most - std::min(*request.tokens_most, prompt_tokens);
+      wanted = std::min(wanted, std::max<std::uint64_t>(1, most / request.n));
+    }
     if (prompt_tokens + wanted > room || prompt_tokens >= room + (wanted == 0 ? 1 : 0)) {
       return errors::context_length_exceeded(room, prompt_tokens, wanted);
     }

@@ -209,6 +209,8 @@ void Intake::read_generation(Pending& pending) const {
   if (pending.request.stream && pending.execution) pending.execution->streams();
   front_->metrics->count_ignored(pending.request.form.ignored_params);
   if (is_refused(pending)) return;
+  if (pending.tenant && pending.tenant->policy.tokens.is_limited())
+    pending.request.tokens_most = pending.tenant->policy.tokens.burst;
   auto refused = degrade(*front_, pending.model, pending.request, pending.tenant);
   if (!refused) refused = refuse_wait(pending);
   if (refused) {

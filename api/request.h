@@ -32,6 +32,8 @@ struct GenerationRequest {
   std::optional<std::uint32_t>
       max_tokens;              ///< absent: the default, clamped to the room that is left
   bool fills_context = false;  ///< the default is all the room that is left
+  /// Of prompt and answers, what its tenant may use at once: the default is no more than that.
+  std::optional<std::uint64_t> tokens_most = {};
   std::uint32_t min_tokens = 0;
   std::uint32_t n = 1;
   bool stream = false;               ///< its client reads while it is computed

@@ -45,6 +45,24 @@ TEST_F(GenerationPlanTest, MakesOnePlanForEveryChoiceOfEveryPrompt) {
   EXPECT_EQ(plan.total_tokens_max, 2U * 6 + 2U * 7);
 }
 
+TEST_F(GenerationPlanTest, AsksForNoMoreThanItsTenantMayUseIfTheClientNamesNoNumber) {
+  auto request = completion("ab", 9);
+  request.max_tokens = std::nullopt;
+  request.fills_context = true;
+  request.tokens_most = 12;
+  EXPECT_EQ(planned(request).plans[0]->max_tokens, 10U);
+  request.n = 2;
+  EXPECT_EQ(planned(request).plans[0]->max_tokens, 5U);
+  request.tokens_most = 1;
+  EXPECT_EQ(planned(request).plans[0]->max_tokens, 1U) << "admission says that it is too much";
+  request.tokens_most = 1000;
+  request.n = 1;
+  EXPECT_EQ(planned(request).plans[0]->max_tokens, 62U) << "the context has no more";
+  request.tokens_most = 12;
+  request.max_tokens = 30;
+  EXPECT_EQ(planned(request).plans[0]->max_tokens, 30U) << "what the client names is what it asks";
+}
+
 TEST_F(GenerationPlanTest, TrimsAnswersUnderPressureAndSaysSo) {
   auto request = completion("ab", 9);
   request.priority_class = PriorityClass::batch;
