@@ -76,16 +76,15 @@ DegradationEffects::Verdict DegradationEffects::judge(const DegradationAsk& ask,
   if (now_at >= kTrim && ask.choices) return refused("more than one choice is not computed");
   if (now_at >= kTrim && ask.logprobs > kLogprobsMost)
     return refused("more than 5 log probabilities a token are not computed");
-  bool cheaper = now_at >= kCheaper && ask.has_cheaper;
-  if (cheaper && !ask.allows)
-    return refused("a cheaper model answers, which this request or its tenant does not allow");
+  // Whoever does not allow it keeps his model, which has room now that others leave it.
+  bool cheaper = now_at >= kCheaper && ask.has_cheaper && ask.allows;
   if (from >= kCritical && !board_.lets_return(from, now)) {
     verdict.refused = {Refusal::degraded,
                        "The server was overloaded and lets requests return little by little.",
                        1};
     return verdict;
   }
-  bool localizes = now_at >= kCheaper && !cheaper;
+  bool localizes = now_at >= kCheaper && !ask.has_cheaper;
   if (now_at >= kTrim) verdict.degradation = {now_at, reason, true, cheaper, localizes};
   return verdict;
 }

@@ -94,7 +94,9 @@ TEST_F(DegradationEffectsTest, GoesCheaperFromTheThirdLevelOn) {
   EXPECT_FALSE(judge(ask).degradation.localizes);
   EXPECT_FALSE(judge({}).degradation.cheaper) << "there is none";
   EXPECT_TRUE(judge({}).degradation.localizes);
-  EXPECT_FALSE(lets_in({.allows = false, .has_cheaper = true}));
+  const DegradationAsk not_allowed{.allows = false, .has_cheaper = true};
+  EXPECT_TRUE(lets_in(not_allowed)) << "by its own model";
+  EXPECT_FALSE(judge(not_allowed).degradation.cheaper);
   EXPECT_TRUE(lets_in({.allows = false}));
 }
 
