@@ -121,7 +121,7 @@ trace::Limits trace_limits(const Front& front) {
   limits.attempts = front.retries.options().attempts;
   limits.tokens = options.admission.queue_tokens;
   limits.rate = flow_of(front.quotas->options().requests);
-  limits.core_kept = front.quotas->kept_for_core();
+  limits.core_kept = front.quotas->core_reserve();
   limits.low_kept = front.quotas->kept_from_low();
   const Quotas::Options& quotas = front.quotas->options();
   if (!quotas.lends_to_low) {

@@ -94,12 +94,14 @@ Decision Quotas::decide(const Claim& claim, TimePoint now) const {
               "The limit of " + std::to_string(policy.in_flight_max) +
                   " requests at once is reached for " + quoted(policy.name) + ".",
               1};
-    if (Decision own = decide_own(account.requests, 1, "requests", policy.name, now);
-        !own.admitted())
-      return own;
-    if (Decision own = decide_own(account.tokens, claim.tokens, "tokens", policy.name, now);
-        !own.admitted())
-      return own;
+    Decision requests = decide_own(account.requests, 1, "requests", policy.name, now);
+    Decision tokens = decide_own(account.tokens, claim.tokens, "tokens", policy.name, now);
+    if (!requests.admitted() || !tokens.admitted()) {
+      // Whoever is sent away for the one is not to come back too early for the other.
+      Decision& first = requests.admitted() ? tokens : requests;
+      first.retry_after_s = std::max(requests.retry_after_s, tokens.retry_after_s);
+      return first;
+    }
   }
   return decide_shared(claim, now);
 }

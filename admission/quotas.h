@@ -66,9 +66,9 @@ class Quotas {
   /// Somebody of the last reading is of the core API: so on lanes, too, something is kept for it.
   [[nodiscard]] bool serves_core() const { return serves_core_; }
   /// Of the shared burst: what others leave to the core API, and class low to all others.
-  [[nodiscard]] std::uint64_t kept_for_core() const {
-    return share_of_burst(options_.core_reserve);
-  }
+  [[nodiscard]] std::uint64_t kept_for_core() const { return serves_core_ ? core_reserve() : 0; }
+  /// What would be kept for it if there were somebody.
+  [[nodiscard]] std::uint64_t core_reserve() const { return share_of_burst(options_.core_reserve); }
   [[nodiscard]] std::uint64_t kept_from_low() const { return share_of_burst(options_.low_reserve); }
   /// How a tenant of the last reading stands.
   struct Standing {

@@ -323,7 +323,7 @@ struct Limits {
   std::uint64_t requests = 0;   ///< accepted at once; 0: no limit known
   std::uint64_t tokens = 0;     ///< reserved at once; 0: no limit known
   Flow rate;                    ///< of requests, all tenants together
-  std::uint64_t core_kept = 0;  ///< of its burst, that others leave to the core API
+  std::uint64_t core_kept = 0;  ///< of its burst, that others leave to the core API, if it is there
   std::uint64_t low_kept = 0;   ///< of its burst, that class low leaves to all others
   /// The same of each lane's places, in thousandths, where a tenant of the core API is known.
   /// 0 as well if class low may borrow it.

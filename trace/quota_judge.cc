@@ -69,7 +69,10 @@ Claimed::Answer QuotaJudge::right_answer(const Claimed& claimed, Tenant* tenant)
     if (limits.tokens.units > 0 && claimed.tokens > limits.tokens.burst) return Answer::never;
     if (!tenant->tokens.holds(claimed.tokens, 0, claimed.decided)) return Answer::own_limit;
   }
-  std::uint64_t kept = tenant && tenant->limits.core ? 0 : core_kept_;
+  bool serves_core = std::any_of(
+      tenants_.begin(), tenants_.end(), [](const auto& one) { return one.second.limits.core; });
+  bool is_kept = serves_core && !(tenant && tenant->limits.core);
+  std::uint64_t kept = is_kept ? core_kept_ : 0;
   if (claimed.is_low) kept = std::max(kept, low_kept_);
   if (shared_.holds(1, kept, claimed.decided)) return Answer::taken;
   return shared_.holds(1, 0, claimed.decided) ? Answer::reserve : Answer::shared_limit;

@@ -132,6 +132,24 @@ TEST_F(QuotasTest, LetAClaimInOnce) {
   EXPECT_TRUE(take(tenant).admitted());
 }
 
+TEST_F(QuotasTest, KeepNoReserveForACoreApiThatNobodyIs) {
+  limit_all({Rate{10, seconds(1), 100}, 0.3, 0.5});
+  auto other = enroll({.name = "other"});
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(take(other).admitted()) << i;
+  EXPECT_EQ(take(other).refused, Refusal::token_bucket);
+}
+
+TEST_F(QuotasTest, SayHowLongAllOfATenantsLimitsTake) {
+  auto tenant =
+      enroll({.name = "a", .requests = {60, minutes(1), 1}, .tokens = {60, minutes(1), 60}});
+  ASSERT_TRUE(take(tenant, kStart, 60).admitted());
+
+  Decision refused = take(tenant, kStart, 20);
+  EXPECT_THAT(refused.message, HasSubstr("60 requests a minute"));
+  EXPECT_EQ(refused.retry_after_s, 20U) << "a second for the request, and more for its tokens";
+}
+
 TEST_F(QuotasTest, KeepAReserveForTheCoreApi) {
   limit_all({Rate{10, seconds(1), 100}, 0.3, 0.5});
   auto tenants = quotas_->enroll({{.name = "core", .core = true}, {.name = "other"}}, kStart);

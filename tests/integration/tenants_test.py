@@ -180,7 +180,7 @@ def test_operators_see_buckets_tenants_and_decisions(start):
     page = json.loads(body)
     assert status == 200 and page["inside"] == 0
     shared = page["shared"]
-    assert shared["requests"]["burst"] == 100 and shared["kept_for_core"] == 30 and shared["kept_from_low"] == 50
+    assert shared["requests"]["burst"] == 100 and shared["kept_for_core"] == 0 and shared["kept_from_low"] == 50
     a, b = page["tenants"]
     assert (a["name"], a["in_flight"], a["in_flight_max"]) == ("a", 0, 7)
     assert a["requests"] == {"units": 60, "period_s": 60.0, "burst": 2, "left": a["requests"]["left"]}
