@@ -521,7 +521,7 @@ class Executor : public caf::event_based_actor {
     }
     note_weights(ready);
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
-    credit_ = {ready.slots, ready.blocks};
+    credit_ = {ready.slots, ready.blocks, ready.step_rows};
     TimePoint now = front_->clock->now();
     status_.take(ready, now);
     restarts_.healthy(now);

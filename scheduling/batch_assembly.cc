@@ -12,6 +12,7 @@ void BatchAssembly::lane_up(LaneId lane,
                             std::uint64_t weights) {
   lane_down(lane);
   LaneRooms::Lane added{lane, granted.slots, granted.blocks, 0, granted.blocks, weights};
+  added.step_rows = granted.step_rows;
   if (auto gate = gates_.find(lane); gate != gates_.end()) added.gate = gate->second;
   if (auto pace = paces_.find(lane); pace != paces_.end()) added.pace = pace->second;
   if (auto limits = limits_.find(lane); limits != limits_.end()) {

@@ -22,6 +22,7 @@ class BatchAssembly {
   struct Credit {
     std::uint32_t slots = 0;
     std::uint32_t blocks = 0;
+    std::uint32_t step_rows = 0;  ///< that a step computes at most; 0: not known
   };
 
   /// A sequence under one of its epochs. For a moment a lane may have places for two of them.

@@ -239,7 +239,9 @@ std::uint32_t LaneRooms::blocks_max() const {
 WaitBoard::Costs LaneRooms::costs() const {
   Lane lane = lanes_.empty() ? Lane{} : lanes_.front();
   double beside = std::max(1U, lane.slots);
-  return {lane.pace.per_row_us, lane.pace.base_us / beside + lane.pace.per_row_us};
+  // Where steps are full of prompts, each of their rows has its part of what a step takes anyway.
+  double row = lane.step_rows > 0 ? lane.pace.base_us / lane.step_rows : 0.0;
+  return {row + lane.pace.per_row_us, lane.pace.base_us / beside + lane.pace.per_row_us};
 }
 
 double LaneRooms::capacity() const {

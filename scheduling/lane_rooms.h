@@ -55,6 +55,7 @@ class LaneRooms {
     std::uint32_t held = 0;    ///< sequences that have a place
     std::uint32_t blocks_free = 0;
     std::uint64_t weights = 0;  ///< a number for what it runs
+    std::uint32_t step_rows = 0;  ///< that a step computes at most; 0: not known
     Gate gate = {};
     Pace pace = {};
     /// Sequences it may run at once without making the streams slow; and of `blocks` likewise.

@@ -125,8 +125,8 @@ void write(MsgpackWriter& out, const Phase& phase) {
 }
 
 void write(MsgpackWriter& out, const Ready& ready) {
-  out.array(12).u64(static_cast<unsigned>(Type::ready));
-  out.u64(ready.slots).u64(ready.blocks).u64(ready.block_tokens);
+  out.array(13).u64(static_cast<unsigned>(Type::ready));
+  out.u64(ready.slots).u64(ready.blocks).u64(ready.block_tokens).u64(ready.step_rows);
   out.u64(ready.fingerprint).u64(ready.golden);
   write_text(out, ready.architecture);
   write_text(out, ready.level);
@@ -317,6 +317,7 @@ Ready read_ready(MsgpackCursor& in) {
   ready.slots = in.u32("slots");
   ready.blocks = in.u32("blocks");
   ready.block_tokens = in.u32("block_tokens");
+  ready.step_rows = in.u32("step_rows");
   ready.fingerprint = in.u64("fingerprint");
   ready.golden = in.u64("golden");
   ready.architecture = read_text(in, "architecture");

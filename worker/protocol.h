@@ -20,7 +20,7 @@
 
 namespace sluice::wire {
 
-inline constexpr std::uint32_t kProtocolVersion = 9;
+inline constexpr std::uint32_t kProtocolVersion = 10;
 /// Longest payload in bytes, checked before anything is allocated.
 inline constexpr std::size_t kFrameBytesMax = std::size_t{64} << 20;
 
@@ -70,6 +70,7 @@ struct Ready {
   std::uint32_t slots = 0;
   std::uint32_t blocks = 0;
   std::uint32_t block_tokens = 0;
+  std::uint32_t step_rows = 0;    ///< that a step computes at most
   std::uint64_t fingerprint = 0;  ///< equal means equal bits
   std::uint64_t golden = 0;       ///< hash of the self-test's tokens
   std::string architecture;

@@ -66,6 +66,10 @@ TEST(LaneRooms, TellWhatRowsAndTokensTakeOfALane) {
   EXPECT_EQ(rooms.costs().row_us, 50.0);
   EXPECT_EQ(rooms.costs().token_us, 250.0) << "a step of 2 ms that ten share";
   EXPECT_EQ(rooms.capacity(), 0.5);
+
+  rooms.put(
+      {.id = kFirst, .slots = 10, .step_rows = 100, .pace = {.base_us = 2000, .per_row_us = 50}});
+  EXPECT_EQ(rooms.costs().row_us, 70.0) << "a hundred share it";
 }
 
 LaneRooms::Need one_of(std::uint8_t class_index, bool core = false, std::uint32_t blocks = 1) {

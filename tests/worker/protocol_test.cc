@@ -175,6 +175,7 @@ TEST(WorkerProtocol, CarriesEveryFieldOfReady) {
       Ready{.slots = 64,
             .blocks = 1024,
             .block_tokens = 16,
+            .step_rows = 512,
             .fingerprint = 0x8000000000000001,
             .golden = 0xFFFFFFFFFFFFFFFF,
             .architecture = "llama",
@@ -187,6 +188,7 @@ TEST(WorkerProtocol, CarriesEveryFieldOfReady) {
   EXPECT_EQ(ready.slots, 64u);
   EXPECT_EQ(ready.blocks, 1024u);
   EXPECT_EQ(ready.block_tokens, 16u);
+  EXPECT_EQ(ready.step_rows, 512u);
   EXPECT_EQ(ready.fingerprint, 0x8000000000000001);
   EXPECT_EQ(ready.golden, 0xFFFFFFFFFFFFFFFF);
   EXPECT_EQ(ready.architecture, "llama");
