@@ -182,11 +182,33 @@ class Reader {
   std::map<std::string, std::string> digests_;  ///< to the ids of their keys
 };
 
+/// The line with more dots than any name has, if there is one; else 0. The parser limits how deep
+/// values may nest, but a name of very many parts would use up its stack.
+toml::source_index line_of_endless_name(std::string_view text) {
+  constexpr std::size_t kDotsMax = 1000;
+  toml::source_index line = 1;
+  std::size_t dots = 0;
+  for (char c : text) {
+    if (c == '\n') {
+      ++line;
+      dots = 0;
+    } else if (c == '.' && ++dots > kDotsMax) {
+      return line;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<KeysFile> parse_keys_file(std::string_view text, const std::string& name) {
   TomlComplaints complaints(name);
   KeysFile file;
+  if (toml::source_index line = line_of_endless_name(text); line > 0) {
+    toml::source_position place{line, 1};
+    complaints.add({place, place, nullptr}, "", "this line has more than 1000 dots");
+    return complaints.error();
+  }
   try {
     const toml::table root = toml::parse(text);
     file = Reader(root, complaints).read();

@@ -198,6 +198,17 @@ TEST(KeysFile, ReportsAllThatIsWrongInOrder) {
   EXPECT_TRUE(error.ends_with("\nand 10 more")) << error;
 }
 
+TEST(KeysFile, RefusesANameOfVeryManyParts) {
+  std::string name = "a";
+  for (int i = 0; i < 200'000; ++i)
+    name += ".a";
+  for (const std::string& text : {"# keys\n" + name + " = 1\n", "\n[[" + name + "]]\n"}) {
+    auto file = parse_keys_file(text, "keys.toml");
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().message, "keys.toml:2:1: this line has more than 1000 dots");
+  }
+}
+
 TEST(KeysFile, TakesAsManyKeysAsItSays) {
   std::string text;
   char digest[65] = {};
