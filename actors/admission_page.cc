@@ -71,12 +71,9 @@ void write_decision(ObjectWriter& object, const DecisionLog::Entry& entry, TimeP
 using Standings = std::vector<Quotas::Standing>;
 
 void write_kind(ObjectWriter& object, const PoisonKinds::Refused& kind, const Standings& tenants) {
-  if (kind.cause == PoisonKinds::Cause::shape) {
-    object.text("requests", PoisonKinds::describe(kind.cause, kind.value));
-  } else {
-    for (const Quotas::Standing& tenant : tenants)
-      if (tenant.number == kind.value) object.text("tenant", tenant.policy.name);
-  }
+  for (const Quotas::Standing& tenant : tenants)
+    if (tenant.number == kind.kind.tenant) object.text("tenant", tenant.policy.name);
+  object.text("requests", PoisonKinds::describe(kind.cause, kind.kind.shape));
   object.number("convicted", kind.convicted);
   object.number("next_trial_ms",
                 std::chrono::duration_cast<std::chrono::milliseconds>(kind.wait).count());

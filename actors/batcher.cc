@@ -24,6 +24,8 @@ namespace {
 
 /// Of those whose kind is not known, in a storm of workers' ends.
 constexpr std::uint32_t kScreenedTogether = 4;
+/// So long suspects wait for a lane that starts again, before one is cleared for them.
+constexpr Duration kFreeLaneComes = std::chrono::seconds(2);
 
 class Batcher : public caf::event_based_actor {
  public:
@@ -322,7 +324,10 @@ class Batcher : public caf::event_based_actor {
 
   /// False: a suspect whose turn it was is not wanted any more, or refused.
   bool try_suspects(std::map<LaneId, std::vector<Work>>& by_lane) {
-    if (ward_.waiting() == 0) return true;
+    if (ward_.waiting() == 0) {
+      suspects_since_.reset();
+      return true;
+    }
     std::uint64_t weights = need_of(suspects_.at(ward_.first()), lanes_.rooms(), newest()).weights;
     std::vector<Ward::Lane> lanes;
     for (const LaneRooms::Lane& lane : lanes_.rooms().lanes()) {
@@ -331,12 +336,21 @@ class Batcher : public caf::event_based_actor {
     }
     TimePoint now = front_->clock->now();
     bool storms = model_->kinds.storms(now);
-    auto trial = ward_.next(lanes, storms);
+    if (!suspects_since_) suspects_since_ = now;
+    // A lane that starts again holds nothing; others had to let go of what they run.
+    bool awaits = lanes.size() + lost_.size() < model_->lanes.size() &&
+                  now - *suspects_since_ < kFreeLaneComes;
+    auto trial = ward_.next(lanes, storms, awaits);
     if (!trial) {
-      // Afterwards another lane is as good.
-      if (storms) look_again_at(model_->kinds.storms_until());
+      if (auto lane = ward_.to_clear(lanes))
+        front_->tell(front_->executors.at(*lane).role, ClearLane{*lane});
+      if (awaits)
+        look_again_at(*suspects_since_ + kFreeLaneComes);
+      else if (storms)
+        look_again_at(model_->kinds.storms_until());  // afterwards another lane is as good
       return true;
     }
+    suspects_since_.reset();
     bool all_wanted = true;
     for (SequenceId id : trial->ids) {
       auto suspect = suspects_.find(id);
@@ -415,12 +429,13 @@ class Batcher : public caf::event_based_actor {
   Incarnation life_;
   BatchAssembly lanes_;
   CoreDemand demand_;
-  Ward ward_;                            ///< which suspect runs when
-  std::map<SequenceId, Work> suspects_;  ///< those that wait for their trial
-  std::set<LaneId> lost_;                ///< lanes that nobody is to wait for
-  bool ticks_ = false;                   ///< it looks at the suspects again later
-  std::uint64_t asked_ = 0;              ///< the incarnation of the queue that gives
-  std::uint64_t batches_ = 0;            ///< of that one, that have come
+  Ward ward_;                                ///< which suspect runs when
+  std::map<SequenceId, Work> suspects_;      ///< those that wait for their trial
+  std::set<LaneId> lost_;                    ///< lanes that nobody is to wait for
+  std::optional<TimePoint> suspects_since_;  ///< they have waited for a trial
+  bool ticks_ = false;                       ///< it looks at the suspects again later
+  std::uint64_t asked_ = 0;                  ///< the incarnation of the queue that gives
+  std::uint64_t batches_ = 0;                ///< of that one, that have come
 };
 
 }  // namespace

@@ -79,6 +79,7 @@ class Executor : public caf::event_based_actor {
         [this](const Drop& drop) { on_drop(drop); },
         [this](const Grant& grant) { on_grant(grant); },
         [this](const MakeRoom& make) { on_make_room(make); },
+        [this](const ClearLane& clear) { on_clear_lane(clear); },
         [this](FromWorker& from) {
           if (from.life != worker_life_) return;
           watchdog_.heard(front_->clock->now());
@@ -862,6 +863,16 @@ class Executor : public caf::event_based_actor {
   void on_make_room(const MakeRoom& make) {
     if (make.lane == status_.lane && status_.state == LaneStatus::State::ready)
       preempt(load_.make_room(work_, make.wish));
+  }
+
+  /// Whatever is not on trial goes on elsewhere, or here when the trials are over: it may run for
+  /// minutes, and nothing new is given to the lane before.
+  void on_clear_lane(const ClearLane& clear) {
+    if (clear.lane != status_.lane || status_.state != LaneStatus::State::ready) return;
+    for (const auto& [id, epoch, session] : work_.beside_trials()) {
+      let_go(id);
+      caf::anon_send(session, HolderLost{id, epoch, holder_.role});
+    }
   }
 
   /// Their sessions offer them again; what they had computed is computed again.

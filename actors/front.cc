@@ -16,17 +16,19 @@ void Front::blame_kind(ServedModel& model, PoisonKinds::Kind kind, bool trial) c
   using Cause = PoisonKinds::Cause;
   if (!model.kinds.convicted(kind, clock->now(), trial)) return;
   for (const PoisonKinds::Refused& refused : model.kinds.list(clock->now())) {
-    if (refused.value != (refused.cause == Cause::tenant ? kind.tenant : kind.shape)) continue;
+    if (refused.kind.tenant != kind.tenant) continue;
+    if (refused.cause == Cause::shape && refused.kind.shape != kind.shape) continue;
     std::string which = PoisonKinds::describe(refused.cause, kind.shape);
-    if (refused.cause == Cause::tenant) {
-      for (const Quotas::Standing& standing : quotas->standings(clock->now()))
-        if (standing.number == kind.tenant) which = "of tenant " + standing.policy.name;
-    }
+    std::string tenant = "nobody known";
+    for (const Quotas::Standing& standing : quotas->standings(clock->now()))
+      if (standing.number == kind.tenant) tenant = standing.policy.name;
     spdlog::error(
-        "model {}: requests {} have ended {} workers lately; they are refused, but for one "
+        "model {}: requests {} (tenant {}) have ended {} workers lately; they are refused, but for "
+        "one "
         "that is tried after a while",
         model.name,
         which,
+        tenant,
         refused.convicted);
   }
 }

@@ -90,7 +90,7 @@ struct LaneStatus {
   std::uint64_t leases = 0;                 ///< sequences in its hands
   std::uint32_t limit = 0;  ///< of them at once, so that streams stay fast; 0: not known
   Duration pace{};          ///< between two tokens, for nine in ten; zero: not known
-  Quarantine quarantine;  ///< of its workers: the executor's next incarnation goes on here
+  Quarantine quarantine;    ///< of its workers: the executor's next incarnation goes on here
   /// Its supervisor has given its actors up: when they are tried again; max(): never by itself.
   /// Written by `park` and `unpark` alone.
   std::optional<TimePoint> parked_until;

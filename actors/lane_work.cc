@@ -180,6 +180,13 @@ std::vector<BatchAssembly::Held> LaneWork::of_users() const {
   return users;
 }
 
+std::vector<LaneWork::Owned> LaneWork::beside_trials() const {
+  std::vector<Owned> others;
+  for (const auto& [id, held] : held_)
+    if (!held.probe && !held.on_trial) others.push_back({id, held.epoch, held.session});
+  return others;
+}
+
 KvPressure::Running LaneWork::by_class() const {
   KvPressure::Running running{};
   for (const auto& [id, held] : held_)

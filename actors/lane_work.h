@@ -74,8 +74,8 @@ class LaneWork {
   /// A suspect runs here that was to run alone, and does: the end of the worker convicts it.
   [[nodiscard]] bool is_last_trial() const;
   /// What all that run on trial have in common, if there are `least` and more. If their worker ends
-  /// from inside, that tells something of their kind. Of one alone its conviction will, but in a storm
-  /// of such ends its client may have gone by then.
+  /// from inside, that tells something of their kind. Of one alone its conviction will, but in a
+  /// storm of such ends its client may have gone by then.
   [[nodiscard]] std::optional<PoisonKinds::Kind> kind_on_trial(std::size_t least) const;
   /// The worker is gone: tells the session of everything that ran there.
   ///   inside  the worker ended from inside. Those on trial are suspects then, if there are any:
@@ -90,6 +90,13 @@ class LaneWork {
   [[nodiscard]] std::vector<BatchAssembly::Held> of_users() const;
   /// What runs for nobody: its session has ended, or offers it under a newer epoch.
   [[nodiscard]] std::vector<SequenceId> unwanted() const;
+  struct Owned {
+    SequenceId id;
+    Epoch epoch = 0;
+    caf::actor session;
+  };
+  /// What runs for users and is not on trial.
+  [[nodiscard]] std::vector<Owned> beside_trials() const;
   /// What runs on trial.
   [[nodiscard]] std::vector<SequenceId> on_trial() const;
   /// Of users, by class.

@@ -68,7 +68,8 @@
   X(Settled)               \
   X(BehindChanged)         \
   X(RequestsInside)        \
-  X(KindRefused)
+  X(KindRefused)           \
+  X(ClearLane)
 
 namespace sluice {
 #define SLUICE_DECLARE(Message) struct Message;

@@ -135,10 +135,12 @@ class Session : public caf::event_based_actor {
         front_->lengths.add(kind(), static_cast<std::uint32_t>(emitted_by(sequence)));
       }
     }
-    if (outcome_ == trace::Outcome::completed)
-      model_->kinds.passed(kind_, front_->clock->now(), std::exchange(tries_kind_, false));
-    else if (tries_kind_)
-      model_->kinds.left(kind_, front_->clock->now());
+    if (outcome_ == trace::Outcome::completed) {
+      tell_kinds_passed();
+    } else if (tries_kind_) {
+      for (PoisonKinds::Kind kind : kinds_)
+        model_->kinds.left(kind, front_->clock->now());
+    }
     if (weights_ != 0) model_->weights.release(weights_);
     if (submissions_ > 0) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
@@ -187,7 +189,7 @@ class Session : public caf::event_based_actor {
       tell_error(errors::poison_request());
       return false;
     }
-    if (!asks_for_its_kind(*plan.plans.front())) return false;
+    if (!asks_for_its_kinds(plan)) return false;
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
     number_ = RequestNumber{first};
     usage_.prompt_tokens = plan.prompt_tokens;
@@ -295,15 +297,34 @@ class Session : public caf::event_based_actor {
     });
   }
 
-  /// False: requests like it end workers, and it was refused for that. `plan`: any of its own.
-  bool asks_for_its_kind(const Plan& plan) {
-    kind_ = {tenant_ ? tenant_->number : UINT32_MAX, PoisonKinds::shape_of(plan)};
-    PoisonKinds::Answer answer = model_->kinds.ask(kind_, arrival_);
-    tries_kind_ = answer.verdict == PoisonKinds::Verdict::trial;
-    if (answer.verdict != PoisonKinds::Verdict::refused) return true;
-    front_->counters.poisoned += 1;
-    tell_error(errors::poison_kind(PoisonKinds::describe(answer.cause, kind_.shape), answer.wait));
-    return false;
+  /// False: requests like it end workers, and it was refused for that. Its prompts may be of
+  /// several kinds.
+  bool asks_for_its_kinds(const GenerationPlan& plan) {
+    for (const auto& one : plan.plans) {
+      PoisonKinds::Kind kind = kind_of(*one);
+      if (std::find(kinds_.begin(), kinds_.end(), kind) != kinds_.end()) continue;
+      PoisonKinds::Answer answer = model_->kinds.ask(kind, arrival_);
+      if (answer.verdict == PoisonKinds::Verdict::refused && !tries_kind_) {
+        front_->counters.poisoned += 1;
+        tell_error(
+            errors::poison_kind(PoisonKinds::describe(answer.cause, kind.shape), answer.wait));
+        return false;
+      }
+      tries_kind_ = tries_kind_ || answer.verdict == PoisonKinds::Verdict::trial;
+      kinds_.push_back(kind);
+    }
+    return true;
+  }
+
+  [[nodiscard]] PoisonKinds::Kind kind_of(const Plan& plan) const {
+    return {tenant_ ? tenant_->number : UINT32_MAX, PoisonKinds::shape_of(plan)};
+  }
+
+  /// It has ended well, or has got through its trial.
+  void tell_kinds_passed() {
+    bool tried = std::exchange(tries_kind_, false);
+    for (PoisonKinds::Kind kind : kinds_)
+      model_->kinds.passed(kind, front_->clock->now(), tried);
   }
 
   /// Offers the whole request to admission, which holds one lease for it, named like its first
@@ -366,7 +387,7 @@ class Session : public caf::event_based_actor {
       work.trial_until = sequence.suspicion.trial_until();
       work.cohort_max = sequence.suspicion.cohort_max();
     }
-    work.kind = kind_;
+    work.kind = kind_of(*sequence.plan);
     work.tries_kind = tries_kind_;
     work.class_index = static_cast<std::uint8_t>(request_.priority_class);
     work.priority = request_.priority;
@@ -445,8 +466,7 @@ class Session : public caf::event_based_actor {
           {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
           sequence->choice.finished()});
     }
-    if (tries_kind_ && !sequence->suspicion.on_trial(emitted_by(*sequence)))
-      model_->kinds.passed(kind_, front_->clock->now(), std::exchange(tries_kind_, false));
+    if (tries_kind_ && !sequence->suspicion.on_trial(emitted_by(*sequence))) tell_kinds_passed();
     end_retry(*sequence);
     if (sequence->choice.finished()) {
       sequence->fence->close();
@@ -628,7 +648,7 @@ class Session : public caf::event_based_actor {
     sequence->lane = lost.lane;  // `Running` may still be on its way
     if (lost.blamed) {
       if (blame(*sequence, lost)) return convict(*sequence);
-      if (refuse_for_its_kind()) return;
+      if (refuse_for_its_kind(*sequence)) return;
     }
     resume(*sequence, trace::Why::lane_lost, lost.epoch);
   }
@@ -657,14 +677,15 @@ class Session : public caf::event_based_actor {
     SequenceState* sequence = find(refused.id);
     if (!sequence || sequence->choice.finished() || refused.epoch != sequence->epoch) return;
     // The refusals may have ended in the meantime.
-    if (!refuse_for_its_kind()) resume(*sequence, trace::Why::holder_lost, refused.epoch);
+    if (!refuse_for_its_kind(*sequence)) resume(*sequence, trace::Why::holder_lost, refused.epoch);
   }
 
   /// A suspect like which others were convicted is not tried: its trial would probably cost a
   /// worker. True: it has ended.
-  bool refuse_for_its_kind() {
+  bool refuse_for_its_kind(const SequenceState& suspect) {
     if (tries_kind_) return false;
-    PoisonKinds::Answer answer = model_->kinds.look(kind_, front_->clock->now());
+    PoisonKinds::Kind kind = kind_of(*suspect.plan);
+    PoisonKinds::Answer answer = model_->kinds.look(kind, front_->clock->now());
     if (answer.verdict == PoisonKinds::Verdict::free) return false;
     for (const SequenceState& sequence : sequences_) {
       for (const auto& [lane, worker] : sequence.blamed_on)
@@ -672,7 +693,7 @@ class Session : public caf::event_based_actor {
       forgive_lanes(sequence);
     }
     front_->counters.poisoned += 1;
-    fail(errors::poison_kind(PoisonKinds::describe(answer.cause, kind_.shape), answer.wait));
+    fail(errors::poison_kind(PoisonKinds::describe(answer.cause, kind.shape), answer.wait));
     return true;
   }
 
@@ -714,7 +735,7 @@ class Session : public caf::event_based_actor {
     front_->record(trace::Convicted{sequence.id, print});
     for (const SequenceState* equal : equals_of(sequence))
       forgive_lanes(*equal);
-    front_->blame_kind(*model_, kind_, std::exchange(tries_kind_, false));
+    front_->blame_kind(*model_, kind_of(*sequence.plan), std::exchange(tries_kind_, false));
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
   }
@@ -976,8 +997,8 @@ class Session : public caf::event_based_actor {
   bool entered_ = false;       ///< some sequence has been seen to run
   std::uint64_t weights_ = 0;  ///< that have computed what there is; 0: nothing yet
   SessionMeter meter_;
-  PoisonKinds::Kind kind_;
-  bool tries_kind_ = false;  ///< it runs to show whether its kind still ends workers
+  std::vector<PoisonKinds::Kind> kinds_;  ///< of its prompts
+  bool tries_kind_ = false;               ///< it runs to show whether its kind still ends workers
 };
 
 }  // namespace

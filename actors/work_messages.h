@@ -82,6 +82,11 @@ struct MakeRoom {
   Preemption::Wish wish;
 };
 
+/// Batcher to executor: suspects are to be tried there; what runs beside them goes elsewhere.
+struct ClearLane {
+  LaneId lane;
+};
+
 // --- executor → batcher ------------------------------------------------------------------------
 
 /// Executor to batcher: the lane serves and grants this in all; it holds some already. One that was

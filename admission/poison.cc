@@ -63,7 +63,7 @@ bool Ward::remove(SequenceId id) {
   return gone > 0;
 }
 
-std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes, bool stays) {
+std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes, bool stays, bool awaits) {
   if (waiting_.empty() || !trials_.empty() || lanes.empty()) return std::nullopt;
   auto aside = std::find_if(
       lanes.begin(), lanes.end(), [this](const Lane& lane) { return lane_ == lane.id; });
@@ -72,15 +72,16 @@ std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes, bool stays) {
     // The lane that is free soonest; one whose worker has just ended holds nothing.
     aside = std::min_element(
         lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) { return a.held < b.held; });
+    if (aside->held > 0 && awaits) {
+      lane_.reset();
+      return std::nullopt;
+    }
     lane_ = aside->id;
     cleared_.clear();
   }
   const Suspect first = waiting_.front();
   bool alone = first.count >= 2;
-  // Those that were cleared here have shown that they end no worker; beside them a cohort is still
-  // known for what it is. One that runs alone is to be convicted by that, so it really is alone.
-  std::size_t company = alone ? 0 : cleared_.size();
-  if (aside->held > company || aside->free == 0) return std::nullopt;
+  if (aside->held > company() || aside->free == 0) return std::nullopt;
   std::size_t most = alone ? 1 : std::min<std::size_t>(first.cohort_max, aside->free);
   Trial trial{*lane_, {}};
   for (auto next = waiting_.begin(); next != waiting_.end() && trial.ids.size() < most;) {
@@ -93,6 +94,19 @@ std::optional<Ward::Trial> Ward::next(std::span<const Lane> lanes, bool stays) {
     next = waiting_.erase(next);
   }
   return trial;
+}
+
+std::size_t Ward::company() const {
+  // Those that were cleared here have shown that they end no worker; beside them a cohort is still
+  // known for what it is. One that runs alone is to be convicted by that, so it really is alone.
+  return waiting_.front().count >= 2 ? 0 : cleared_.size();
+}
+
+std::optional<LaneId> Ward::to_clear(std::span<const Lane> lanes) const {
+  if (waiting_.empty() || !trials_.empty() || !lane_) return std::nullopt;
+  for (const Lane& lane : lanes)
+    if (lane.id == *lane_ && lane.held > company()) return lane_;
+  return std::nullopt;
 }
 
 std::set<LaneId> Ward::aside() const {

@@ -119,9 +119,14 @@ class Ward {
   [[nodiscard]] std::set<LaneId> aside() const;
   /// Sets a lane aside if suspects wait, and gives the next trial if that lane is free for it.
   ///   lanes   those that may take work now
-  ///   stays   trials go on where they were, even if that lane has to be waited for: suspects that end
+  ///   stays   trials go on where they were, even if that lane has to be waited for: suspects that
+  ///   end
   ///           worker after worker are to end those of one lane
-  std::optional<Trial> next(std::span<const Lane> lanes, bool stays = false);
+  ///   awaits  a lane is on its way, which will hold nothing: none that others use is set aside
+  std::optional<Trial> next(std::span<const Lane> lanes, bool stays = false, bool awaits = false);
+  /// The lane that is set aside, if the next trial waits for what runs there: it is to go
+  /// elsewhere, for it may run for long, and nothing new begins there meanwhile.
+  [[nodiscard]] std::optional<LaneId> to_clear(std::span<const Lane> lanes) const;
   /// A sequence got through its trial and runs on.
   void cleared(SequenceId id);
   /// A sequence left its lane.
@@ -136,6 +141,8 @@ class Ward {
   /// The trial of this one is over, if there was one. Returns where.
   std::optional<LaneId> end_trial(SequenceId id);
   void close_if_done();
+  /// Of what the lane set aside holds, what may stay beside the next trial.
+  [[nodiscard]] std::size_t company() const;
 
   std::deque<Suspect> waiting_;
   std::optional<LaneId> lane_;                     ///< where trials are, or were last

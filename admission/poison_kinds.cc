@@ -1,5 +1,7 @@
 #include "admission/poison_kinds.h"
 
+#include "base/hash.h"
+
 #include <algorithm>
 #include <bit>
 #include <iterator>
@@ -53,7 +55,7 @@ PoisonKinds::Answer PoisonKinds::ask(Kind kind, TimePoint now) {
   std::lock_guard guard(mutex_);
   Answer answer = judge(kind, now);
   if (answer.verdict != Verdict::trial) return answer;
-  for (Key key : {Key{Cause::tenant, kind.tenant}, Key{Cause::shape, kind.shape}})
+  for (Key key : keys_of(kind))
     if (auto found = records_.find(key); found != records_.end() && found->second.refused)
       found->second.trial_at = now + options_.trial_lease;
   return answer;
@@ -67,11 +69,11 @@ PoisonKinds::Answer PoisonKinds::look(Kind kind, TimePoint now) const {
 
 PoisonKinds::Answer PoisonKinds::judge(Kind kind, TimePoint now) const {
   Answer answer;
-  for (Key key : {Key{Cause::tenant, kind.tenant}, Key{Cause::shape, kind.shape}}) {
+  for (Key key : keys_of(kind)) {
     auto found = records_.find(key);
     if (found == records_.end() || !found->second.refused) continue;
     if (now < found->second.trial_at)
-      return {Verdict::refused, key.first, found->second.trial_at - now};
+      return {Verdict::refused, key.cause, found->second.trial_at - now};
     answer.verdict = Verdict::trial;
   }
   return answer;
@@ -79,7 +81,7 @@ PoisonKinds::Answer PoisonKinds::judge(Kind kind, TimePoint now) const {
 
 void PoisonKinds::passed(Kind kind, TimePoint now, bool trial) {
   if (now.time_since_epoch().count() >= turn_at_.load(std::memory_order_relaxed)) turn(now);
-  Key keys[] = {{Cause::tenant, kind.tenant}, {Cause::shape, kind.shape}};
+  const auto keys = keys_of(kind);
   for (Key key : keys)
     passed_[place_of(key)].now.fetch_add(1, std::memory_order_relaxed);
   if (!trial) return;
@@ -96,10 +98,9 @@ void PoisonKinds::passed(Kind kind, TimePoint now, bool trial) {
 bool PoisonKinds::convicted(Kind kind, TimePoint now, bool trial) {
   if (now.time_since_epoch().count() >= turn_at_.load(std::memory_order_relaxed)) turn(now);
   std::lock_guard guard(mutex_);
-  Key tenant{Cause::tenant, kind.tenant};
-  Key shape{Cause::shape, kind.shape};
+  const auto [tenant, shape] = keys_of(kind);
   if (trial) {
-    for (Key key : {tenant, shape}) {
+    for (Key key : keys_of(kind)) {
       auto found = records_.find(key);
       if (found == records_.end() || !found->second.refused) continue;
       Record& record = found->second;
@@ -135,7 +136,7 @@ bool PoisonKinds::charge(Key key, TimePoint now) {
 
 void PoisonKinds::left(Kind kind, TimePoint now) {
   std::lock_guard guard(mutex_);
-  for (Key key : {Key{Cause::tenant, kind.tenant}, Key{Cause::shape, kind.shape}})
+  for (Key key : keys_of(kind))
     if (auto found = records_.find(key); found != records_.end())
       found->second.trial_at = std::min(found->second.trial_at, now);
 }
@@ -149,7 +150,7 @@ void PoisonKinds::ended(TimePoint now) {
 }
 
 bool PoisonKinds::is_proven(Kind kind) const {
-  return passes({Cause::tenant, kind.tenant}) > 0 && passes({Cause::shape, kind.shape}) > 0;
+  return passes(keys_of(kind)[0]) > 0 && passes(keys_of(kind)[1]) > 0;
 }
 
 std::vector<PoisonKinds::Refused> PoisonKinds::list(TimePoint now) const {
@@ -158,15 +159,21 @@ std::vector<PoisonKinds::Refused> PoisonKinds::list(TimePoint now) const {
   std::lock_guard guard(mutex_);
   for (const auto& [key, record] : records_)
     if (record.refused)
-      list.push_back({key.first,
-                      key.second,
+      list.push_back({key.cause,
+                      key.kind,
                       record.now + record.before,
                       std::max(Duration::zero(), record.trial_at - now)});
   return list;
 }
 
+std::array<PoisonKinds::Key, 2> PoisonKinds::keys_of(Kind kind) {
+  return {Key{Cause::tenant, {kind.tenant, kNoShape}}, Key{Cause::shape, kind}};
+}
+
 std::size_t PoisonKinds::place_of(Key key) {
-  return key.first == Cause::tenant ? key.second % kTenants : kTenants + key.second % kShapes;
+  std::uint64_t both = (std::uint64_t{key.kind.tenant} << 32U) | key.kind.shape;
+  std::size_t place = mix64(both) % kCounters;
+  return key.cause == Cause::tenant ? place : kCounters + place;
 }
 
 std::uint32_t PoisonKinds::passes(Key key) const {

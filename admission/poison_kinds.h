@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -20,11 +21,11 @@ namespace sluice {
 
 /// What requests for one model have in common that may be why they end workers. When some have
 /// been convicted and hardly any other of their tenant gets through, it is the tenant's; if others
-/// of the tenant do, it is the shape: the size of the prompt, by powers of two, and which
-/// parameters are used. Such a kind is refused, but for one request after a while, which runs alone
-/// and is convicted at once if it ends its worker: each such trial costs one worker. One that gets
-/// through ends the refusals.
-/// One for each model. Thread-safe; bounded.
+/// of the tenant do, it is the shape of some: the size of the prompt, by powers of two, and which
+/// parameters are used. What one tenant does is never another's fault. Such a kind is refused, but
+/// for one request after a while, which runs alone and is convicted at once if it ends its worker:
+/// each such trial costs one worker. One that gets through ends the refusals. One for each model.
+/// Thread-safe; bounded.
 class PoisonKinds {
  public:
   struct Options {
@@ -48,6 +49,7 @@ class PoisonKinds {
   struct Kind {
     std::uint32_t tenant = 0;  ///< its number
     std::uint32_t shape = 0;   ///< as `shape_of` says; `kNoShape`: of several
+    auto operator<=>(const Kind&) const = default;
   };
   static constexpr std::uint32_t kShapes = 2048;
   static constexpr std::uint32_t kNoShape = UINT32_MAX;
@@ -66,7 +68,7 @@ class PoisonKinds {
   /// A kind whose requests are refused.
   struct Refused {
     Cause cause = Cause::tenant;
-    std::uint32_t value = 0;      ///< tenant's number, or shape
+    Kind kind;                    ///< without a shape if it is the tenant
     std::uint32_t convicted = 0;  ///< of the window
     Duration wait{};              ///< until the next trial; zero: it is due
   };
@@ -102,7 +104,12 @@ class PoisonKinds {
   [[nodiscard]] std::vector<Refused> list(TimePoint now) const;
 
  private:
-  using Key = std::pair<Cause, std::uint32_t>;
+  /// A tenant, or a shape of its requests.
+  struct Key {
+    Cause cause = Cause::tenant;
+    Kind kind;
+    auto operator<=>(const Key&) const = default;
+  };
   struct Record {
     std::uint32_t now = 0;     ///< convictions of this half of the window
     std::uint32_t before = 0;  ///< and of the one before
@@ -112,13 +119,14 @@ class PoisonKinds {
     TimePoint trial_at{};
     TimePoint accepted_at{};  ///< when the last refusals ended
   };
-  /// Tenants share a counter with others if there are many: that only makes them look better.
-  static constexpr std::size_t kTenants = 1024;
+  /// Kinds share a counter with others if there are many: that only makes them look better.
+  static constexpr std::size_t kCounters = 4096;
   struct Passed {
     std::atomic<std::uint32_t> now{0};
     std::atomic<std::uint32_t> before{0};
   };
 
+  static std::array<Key, 2> keys_of(Kind kind);
   static std::size_t place_of(Key key);
   void turn(TimePoint now);
   void turn(Record& record, TimePoint now) const;
@@ -132,7 +140,7 @@ class PoisonKinds {
   mutable std::mutex mutex_;
   std::map<Key, Record> records_;
   std::atomic<std::size_t> refused_{0};  ///< of `records_`
-  std::array<Passed, kTenants + kShapes> passed_;
+  std::array<Passed, 2 * kCounters> passed_;
   std::atomic<Duration::rep> turn_at_{0};
   std::deque<TimePoint> ends_;  ///< the last few
   std::atomic<Duration::rep> storms_until_{0};

@@ -213,7 +213,8 @@ class FloodOfPoison : public PoisonOnTwoLanes {
   FloodOfPoison() {
     bring_up();
     convict();
-    // Three workers have ended in a row: in such a storm the next one's trials speak against its kind.
+    // Three workers have ended in a row: in such a storm the next one's trials speak against its
+    // kind.
     auto next = ask_for_poison();
     run_with_poison();
     EXPECT_THAT(next->answer.body, HasSubstr("\"code\":\"poison_kind\""));
@@ -269,6 +270,36 @@ TEST_F(FloodOfPoison, EndsWithATrialThatGetsThrough) {
   auto next = ask(completion("next", 5), guilty_);
   run_with_poison();
   EXPECT_THAT(next->answer.body, HasSubstr(hash_text("next", 5)));
+}
+
+TEST_F(FloodOfPoison, IsTriedWithoutWaitingForTheLongAnswersOfOthers) {
+  bring_up();
+  ask(completion("known", 5), innocent_);
+  run_with_poison();
+  std::vector<std::shared_ptr<FakeExchange>> others;
+  for (int i = 0; i < 4; ++i)
+    others.push_back(ask(completion("long " + std::to_string(i), 200), innocent_));
+  for (const auto& worker : launcher->alive())
+    for (int step = 0; step < 5; ++step)
+      worker->step();
+  settle();
+  advance(std::chrono::seconds(1));
+  auto harmless = ask(completion("harmless", 5), guilty_);
+  for (int i = 0; i < 20 && !harmless->ended; ++i) {
+    advance(std::chrono::milliseconds(100));
+    for (const auto& worker : launcher->alive())
+      worker->step();
+    settle();
+  }
+
+  EXPECT_THAT(harmless->answer.body, HasSubstr(hash_text("harmless", 5)));
+  for (const auto& other : others)
+    EXPECT_FALSE(other->ended) << "it has long to go";
+  run_with_poison();
+  for (int i = 0; i < 4; ++i)
+    EXPECT_THAT(others[static_cast<std::size_t>(i)]->answer.body,
+                HasSubstr(hash_text("long " + std::to_string(i), 200)));
+  expect_idle();
 }
 
 TEST_F(FloodOfPoison, LetsTheNextTryWhereTheFirstWentAway) {

@@ -215,6 +215,43 @@ TEST(Ward, DoesNotWaitForALaneThatIsLostForGood) {
   EXPECT_TRUE(ward.next({{{kSecond, 0, 8}}}, true));
 }
 
+TEST(Ward, SetsNoBusyLaneAsideWhileAnotherIsOnItsWay) {
+  Ward ward;
+  ward.add({SequenceId{1}, 2, 1});
+
+  EXPECT_EQ(ward.next({{{kSecond, 5, 3}}}, false, true), std::nullopt);
+  EXPECT_THAT(ward.aside(), IsEmpty());
+  auto trial = ward.next({{{kFirst, 0, 8}, {kSecond, 5, 3}}}, false, true);
+  ASSERT_TRUE(trial);
+  EXPECT_EQ(trial->lane, kFirst);
+}
+
+TEST(Ward, SaysWhichLaneIsToBeClearedForTheNextTrial) {
+  Ward ward;
+  EXPECT_EQ(ward.to_clear({{{kFirst, 5, 3}}}), std::nullopt) << "for whom?";
+  ward.add({SequenceId{1}, 2, 1});
+
+  EXPECT_EQ(ward.next({{{kFirst, 5, 3}, {kSecond, 6, 2}}}), std::nullopt);
+  EXPECT_EQ(ward.to_clear({{{kFirst, 5, 3}, {kSecond, 6, 2}}}), kFirst);
+  ASSERT_TRUE(ward.next({{{kFirst, 0, 8}, {kSecond, 6, 2}}}));
+  ward.add({SequenceId{2}, 2, 1});
+  EXPECT_EQ(ward.to_clear({{{kFirst, 1, 7}, {kSecond, 6, 2}}}), std::nullopt) << "a trial runs";
+}
+
+TEST(Ward, LeavesThoseThatItHasClearedBesideACohort) {
+  Ward ward;
+  ward.add({SequenceId{1}, 1, 1});
+  ASSERT_TRUE(ward.next({{{kFirst, 0, 8}}}));
+  ward.add({SequenceId{2}, 1, 1});
+  ward.cleared(SequenceId{1});
+  EXPECT_EQ(ward.to_clear({{{kFirst, 1, 7}}}), std::nullopt);
+
+  ward.remove(SequenceId{2});
+  ward.add({SequenceId{3}, 2, 1});
+  EXPECT_EQ(ward.next({{{kFirst, 1, 7}}}), std::nullopt);
+  EXPECT_EQ(ward.to_clear({{{kFirst, 1, 7}}}), kFirst) << "who is to run alone runs alone";
+}
+
 TEST(Ward, SetsNoLaneAsideForNobody) {
   Ward ward;
   ward.add({SequenceId{1}, 2, 1});
