@@ -82,9 +82,14 @@ class Admission : public caf::event_based_actor {
     Decision decision = decide(submit, now, model ? forecast(submit, *model) : Forecast{});
     if (model) count_arrival(submit, *model, now);
     const Quotas::Claim& claim = submit.claim;
-    front_->decisions.add({now, claim.tenant, claim.priority_class, claim.tokens, decision});
+    front_->decided({.at = now,
+                     .request_id = std::move(submit.request_id),
+                     .tenant = claim.tenant,
+                     .priority_class = claim.priority_class,
+                     .model = std::move(submit.asked),
+                     .tokens = claim.tokens,
+                     .decision = decision});
     if (!decision.admitted() || !model) {
-      front_->counters.refused += 1;
       life_.leases->remove(lease, submit.works.front().epoch);
       front_->record(trace::Refused{submit.demand.request, decision.message});
       caf::anon_send(submit.works.front().session, Refused{std::move(decision)});

@@ -1,10 +1,15 @@
 #include "actors/admission_page.h"
 
 #include "actors/json_page.h"
+#include "api/errors.h"
+#include "base/utf8.h"
+#include "net/url.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <optional>
 
 namespace sluice {
 namespace {
@@ -55,14 +60,21 @@ void write_counts(std::string& out, const DecisionLog::Counts& counts) {
   }
 }
 
+std::string_view name_of(const Decision& decision) {
+  return decision.refused ? to_string(*decision.refused) : kAdmitted;
+}
+
 void write_decision(ObjectWriter& object, const DecisionLog::Entry& entry, TimePoint now) {
   const Decision& decision = entry.decision;
   object.number("age_ms",
                 std::chrono::duration_cast<std::chrono::milliseconds>(now - entry.at).count());
+  object.text("request_id", entry.request_id);
   if (entry.tenant) object.text("tenant", entry.tenant->policy.name);
   object.text("class", to_string(entry.priority_class));
+  if (!entry.model.empty()) object.text("model", entry.model);
+  if (entry.level > 0) object.number("level", entry.level);
   if (entry.tokens > 0) object.number("tokens", entry.tokens);
-  object.text("decision", decision.refused ? to_string(*decision.refused) : kAdmitted);
+  object.text("decision", name_of(decision));
   if (decision.admitted()) return;
   object.text("message", decision.message);
   if (decision.retry_after_s > 0) object.number("retry_after_s", decision.retry_after_s);
@@ -118,7 +130,44 @@ void write_degradation(std::string& out, const Front& front) {
     signals.decimal(kDegradationTermNames[i], board.signal(static_cast<DegradationTerm>(i)));
 }
 
-void write_page(std::string& page, const Front& front, TimePoint now) {
+/// Which of the last decisions are wanted.
+struct Wanted {
+  std::optional<std::string> tenant;
+  std::optional<std::string> reason;
+
+  [[nodiscard]] bool matches(const DecisionLog::Entry& entry) const {
+    if (tenant && (!entry.tenant || entry.tenant->policy.name != *tenant)) return false;
+    return !reason || name_of(entry.decision) == *reason;
+  }
+};
+
+bool is_reason(std::string_view name) {
+  return name == kAdmitted ||
+         std::find(kRefusalNames.begin(), kRefusalNames.end(), name) != kRefusalNames.end();
+}
+
+std::variant<Wanted, ApiError> read_query(std::string_view query) {
+  Wanted wanted;
+  while (!query.empty()) {
+    std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), one.size() + 1));
+    std::size_t end = std::min(one.find('='), one.size());
+    std::string name(one.substr(0, end));
+    auto value = percent_decoded(one.substr(std::min(one.size(), end + 1)));
+    if (!value) return errors::invalid_url(value.error().message);
+    if (name == "reason" && !is_reason(*value))
+      return errors::invalid_value(name, "There is no reason " + excerpt(*value) + ".");
+    if (name == "tenant")
+      wanted.tenant = std::move(*value);
+    else if (name == "reason")
+      wanted.reason = std::move(*value);
+    else
+      return errors::unknown_parameter(name);
+  }
+  return wanted;
+}
+
+void write_page(std::string& page, const Front& front, const Wanted& wanted, TimePoint now) {
   ObjectWriter object(page);
   write_shared(object.member("shared"), front, now);
   object.number("inside", front.quotas->inside());
@@ -129,18 +178,21 @@ void write_page(std::string& page, const Front& front, TimePoint now) {
   });
   write_array(object.member("tenants"), tenants, write_tenant);
   write_counts(object.member("counts"), front.decisions.counts());
-  write_array(object.member("last"),
-              front.decisions.last(),
-              [now](ObjectWriter& one, const DecisionLog::Entry& entry) {
-                write_decision(one, entry, now);
-              });
+  auto last = front.decisions.last();
+  std::erase_if(last, [&](const DecisionLog::Entry& entry) { return !wanted.matches(entry); });
+  write_array(
+      object.member("last"), last, [now](ObjectWriter& one, const DecisionLog::Entry& entry) {
+        write_decision(one, entry, now);
+      });
 }
 
 }  // namespace
 
-std::string admission_page(const Front& front) {
+std::variant<std::string, ApiError> admission_page(const Front& front, std::string_view query) {
+  auto wanted = read_query(query);
+  if (auto* error = std::get_if<ApiError>(&wanted)) return std::move(*error);
   std::string page;
-  write_page(page, front, front.clock->now());
+  write_page(page, front, std::get<Wanted>(wanted), front.clock->now());
   return page;
 }
 

@@ -10,16 +10,6 @@
 namespace sluice {
 namespace {
 
-ApiError refuse(Front& front,
-                const std::shared_ptr<const Tenant>& tenant,
-                PriorityClass priority_class,
-                Decision decision) {
-  front.counters.refused += 1;
-  ApiError error = errors::refused(decision);
-  front.decisions.add({front.clock->now(), tenant, priority_class, 0, std::move(decision)});
-  return error;
-}
-
 /// What it says means the same to any model: token ids are those of one vocabulary.
 bool is_portable(const GenerationRequest& request) {
   if (!request.stop_token_ids.empty() || !request.sampling.logit_bias.empty()) return false;
@@ -64,20 +54,34 @@ std::optional<ApiError> degrade(Front& front,
   ask.logprobs = request.logprobs.value_or(0);
   ask.has_cheaper = cheaper != nullptr;
   auto verdict = DegradationEffects(front.degradation).judge(ask, front.clock->now());
-  if (verdict.refused)
-    return refuse(front, tenant, request.priority_class, std::move(*verdict.refused));
+  if (verdict.refused) {
+    ApiError error = errors::refused(*verdict.refused);
+    front.decided({.at = front.clock->now(),
+                   .request_id = request.request_id,
+                   .tenant = tenant,
+                   .priority_class = request.priority_class,
+                   .model = model->name,
+                   .decision = std::move(*verdict.refused)});
+    return error;
+  }
   request.degradation = verdict.degradation;
   if (request.degradation.cheaper) model = std::move(cheaper);
   return std::nullopt;
 }
 
-std::optional<ApiError> refuse_by_level(Front& front, const std::shared_ptr<const Tenant>& tenant) {
-  if (!front.options.degradation) return std::nullopt;
+std::string asked_model(const Front& front,
+                        const GenerationRequest& request,
+                        const ServedModel& answers) {
+  auto asked = request.degradation.cheaper ? front.find_model(request.model) : nullptr;
+  return asked ? asked->name : answers.name;
+}
+
+Decision decide_by_level(Front& front, const std::shared_ptr<const Tenant>& tenant) {
+  if (!front.options.degradation) return {};
   PriorityClass best = tenant ? tenant->policy.max_class : PriorityClass::realtime;
   auto refused =
       DegradationEffects(front.degradation).refuse_all(best, tenant && tenant->policy.core);
-  if (!refused) return std::nullopt;
-  return refuse(front, tenant, best, std::move(*refused));
+  return refused ? std::move(*refused) : Decision{};
 }
 
 }  // namespace sluice

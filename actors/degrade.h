@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 namespace sluice {
 
@@ -19,7 +20,13 @@ std::optional<ApiError> degrade(Front& front,
                                 GenerationRequest& request,
                                 const std::shared_ptr<const Tenant>& tenant);
 
-/// What is refused from its head: no request of this tenant is let in at this level. Counts it.
-std::optional<ApiError> refuse_by_level(Front& front, const std::shared_ptr<const Tenant>& tenant);
+/// The name of the model that the client asked for, whether it or a cheaper one answers.
+std::string asked_model(const Front& front,
+                        const GenerationRequest& request,
+                        const ServedModel& answers);
+
+/// What is certain before a body is read: whether no request of this tenant is let in at this
+/// level.
+Decision decide_by_level(Front& front, const std::shared_ptr<const Tenant>& tenant);
 
 }  // namespace sluice

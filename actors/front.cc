@@ -12,6 +12,21 @@ std::shared_ptr<ServedModel> Front::find_model(const std::optional<std::string>&
   return nullptr;
 }
 
+void Front::decided(DecisionLog::Entry entry) {
+  entry.level = degradation.level();
+  if (entry.decision.refused) {
+    counters.refused += 1;
+    spdlog::debug("request {} is refused, {}: tenant {}, class {}, model {}: {}",
+                  entry.request_id,
+                  to_string(*entry.decision.refused),
+                  entry.tenant ? std::string_view(entry.tenant->policy.name) : "unknown",
+                  to_string(entry.priority_class),
+                  entry.model.empty() ? std::string_view("unknown") : entry.model,
+                  entry.decision.message);
+  }
+  decisions.add(std::move(entry));
+}
+
 void Front::blame_kind(ServedModel& model, PoisonKinds::Kind kind, bool trial) const {
   using Cause = PoisonKinds::Cause;
   if (!model.kinds.convicted(kind, clock->now(), trial)) return;

@@ -131,6 +131,11 @@ struct Front {
   [[nodiscard]] std::shared_ptr<ServedModel> find_model(
       const std::optional<std::string>& name) const;
 
+  /// Admission has decided, or a loop that refuses before it. What was refused is counted and
+  /// leaves a line of log at level debug, so that who has a request's id finds why. Any thread.
+  ///   entry  its level is filled in here
+  void decided(DecisionLog::Entry entry);
+
   /// Requests of this kind have ended workers of the model: it is one more word against the kind,
   /// and a line of log when it is refused from now on.
   ///   trial  the request was to show whether its kind still does

@@ -52,14 +52,24 @@ class Gateway final : public HttpHandler {
     const RouteMatch& match = pass.match;
     if (!match.rule || !match.rule->generates || match.options) return std::nullopt;
     std::optional<ApiError> refused;
+    std::string id;
     if (front_->draining) {
       refused = errors::draining();
+      id = request_id(request);
     } else if (!is_known(request, pass)) {
-      refused = refuse(pass.client);
+      Decision decision = decide(pass.client);
+      if (decision.admitted()) return std::nullopt;
+      refused = errors::refused(decision);
+      id = request_id(request);
+      front_->decided({.at = front_->clock->now(),
+                       .request_id = id,
+                       .tenant = pass.client.tenant,
+                       .priority_class = best_class(pass.client),
+                       .decision = std::move(decision)});
     }
     if (!refused) return std::nullopt;
     count_refusal(request, match.rule, *refused);
-    HttpResponse response = to_response(*refused, request_id(request));
+    HttpResponse response = to_response(*refused, id);
     if (has_rates(pass.client)) tell_allowances(*front_, *pass.client.tenant, response);
     return response;
   }
@@ -99,7 +109,7 @@ class Gateway final : public HttpHandler {
                     std::move(meter),
                     std::move(name));
     } else {
-      HttpResponse response = answer(route, pass.match.id, request.body, id);
+      HttpResponse response = answer(route, pass.match.id, request, id);
       meter.end({response.status, EndReason::stop});
       exchange->respond(std::move(response));
     }
@@ -131,16 +141,16 @@ class Gateway final : public HttpHandler {
   }
 
   /// What is refused whatever the body says costs nobody a look at it.
-  [[nodiscard]] std::optional<ApiError> refuse(const Client& client) const {
-    Quotas::Claim least{RequestNumber{0}, client.tenant, PriorityClass::realtime, 1};
-    if (client.tenant) least.priority_class = client.tenant->policy.max_class;
-    TimePoint now = front_->clock->now();
-    Decision decision = front_->quotas->check(least, now);
+  [[nodiscard]] Decision decide(const Client& client) const {
+    Quotas::Claim least{RequestNumber{0}, client.tenant, best_class(client), 1};
+    Decision decision = front_->quotas->check(least, front_->clock->now());
     if (decision.admitted()) decision = check_crowd();
-    if (decision.admitted()) return refuse_by_level(*front_, client.tenant);
-    front_->counters.refused += 1;
-    front_->decisions.add({now, client.tenant, least.priority_class, 0, decision});
-    return errors::refused(decision);
+    if (decision.admitted()) decision = decide_by_level(*front_, client.tenant);
+    return decision;
+  }
+
+  static PriorityClass best_class(const Client& client) {
+    return client.tenant ? client.tenant->policy.max_class : PriorityClass::realtime;
   }
 
   /// Bounds the line before admission. When as many wait there for its word as it could let in if
@@ -189,7 +199,7 @@ class Gateway final : public HttpHandler {
   /// What needs no session: answered at once, from cached state.
   [[nodiscard]] HttpResponse answer(Route route,
                                     const std::string& path_id,
-                                    const std::string& body,
+                                    const HttpRequest& request,
                                     const std::string& id) const {
     switch (route) {
       case Route::models:
@@ -209,12 +219,12 @@ class Gateway final : public HttpHandler {
       case Route::breakers:
         return probes_.breakers(id);
       case Route::admission:
-        return probes_.admission(id);
+        return probes_.admission(request.query, id);
       case Route::restart_worker:
       case Route::revive_worker:
       case Route::force_breaker_open:
       case Route::reset_breaker:
-        return operator_.act(route, path_id, body, id);
+        return operator_.act(route, path_id, request.body, id);
       case Route::completions:
       case Route::chat_completions:
       case Route::tokenize:

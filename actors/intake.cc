@@ -249,9 +249,14 @@ std::optional<ApiError> Intake::refuse_wait(const Pending& pending) const {
       front_->lengths.expected({tenant, model.name, request.fills_context}, most);
   Duration cost = model.waits.cost(text_bytes(request.prompts) / kBytesOfToken, expected);
   model.arrivals.arrived(class_index, cost * request.n, now);
-  front_->counters.refused += 1;
-  front_->decisions.add({now, pending.tenant, request.priority_class, 0, decision});
-  return errors::refused(decision);
+  ApiError error = errors::refused(decision);
+  front_->decided({.at = now,
+                   .request_id = pending.id,
+                   .tenant = pending.tenant,
+                   .priority_class = request.priority_class,
+                   .model = asked_model(*front_, request, model),
+                   .decision = std::move(decision)});
+  return error;
 }
 
 /// False: there is none of that name, and the client was told.

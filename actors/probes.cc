@@ -93,8 +93,10 @@ HttpResponse Probes::breakers(const std::string& request_id) const {
   return json_response(200, std::move(body), request_id);
 }
 
-HttpResponse Probes::admission(const std::string& request_id) const {
-  return json_response(200, admission_page(*front_), request_id);
+HttpResponse Probes::admission(std::string_view query, const std::string& request_id) const {
+  auto page = admission_page(*front_, query);
+  if (auto* error = std::get_if<ApiError>(&page)) return to_response(*error, request_id);
+  return json_response(200, std::get<std::string>(std::move(page)), request_id);
 }
 
 HttpResponse Probes::workers(const std::string& request_id) const {

@@ -6,6 +6,7 @@
 #include "net/http.h"
 
 #include <string>
+#include <string_view>
 
 namespace sluice {
 
@@ -24,7 +25,8 @@ class Probes {
   /// GET /admin/v1/breakers: how much every lane may take, and why.
   [[nodiscard]] HttpResponse breakers(const std::string& request_id) const;
   /// GET /admin/v1/admission: the buckets, the tenants, and what was decided lately.
-  [[nodiscard]] HttpResponse admission(const std::string& request_id) const;
+  ///   query  narrows what was decided lately; see admission_page.h
+  [[nodiscard]] HttpResponse admission(std::string_view query, const std::string& request_id) const;
 
  private:
   std::shared_ptr<Front> front_;

@@ -84,6 +84,7 @@ class Pulse : public caf::event_based_actor {
   void beat() {
     TimePoint now = front_->clock->now();
     front_->pulse.beat(now);
+    if (auto account = front_->decisions.take_account(now)) tell(*account);
     for (std::uint32_t i = 0; i < targets_.size(); ++i) {
       Target& target = targets_[i];
       if (!target.handle) continue;
@@ -101,6 +102,14 @@ class Pulse : public caf::event_based_actor {
       send(target.handle, Ping{i, ++target.asked});
     }
     delayed_send(this, front_->options.pulse, Tick{});
+  }
+
+  static void tell(const DecisionLog::Account& account) {
+    if (!spdlog::should_log(spdlog::level::info)) return;
+    spdlog::info("admission has refused {} requests in {} ms: {}",
+                 account.refused.all(),
+                 std::chrono::duration_cast<std::chrono::milliseconds>(account.period).count(),
+                 account.refused.text());
   }
 
   void on_pong(Pong pong) {

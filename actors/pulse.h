@@ -20,6 +20,7 @@ inline auto answers_pulse() {
 /// Plays "pulse". Every `Front::Options::pulse` it sends an ordinary message to admission, queues,
 /// batchers, breakers and executors, and beats in `Front::pulse`. One that has not answered for
 /// `pulse_alarm` is logged once, counted in `Front::pulse.stuck`, and logged again when it answers.
+/// It also writes the log's accounts of what admission has refused: at most a line a second.
 caf::actor spawn_pulse(caf::actor_system& system,
                        std::shared_ptr<Front> front,
                        const Incarnation& life);

@@ -24,6 +24,9 @@ struct Submit {
   Quotas::Claim claim;
   std::string model;
   std::vector<Work> works;
+  std::string request_id;
+  std::string
+      asked;  ///< the model that its client asked for; under pressure `model` is a cheaper one
 };
 /// The request is over, however it ended: everything reserved for it returns.
 struct Ended {

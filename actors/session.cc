@@ -1,5 +1,6 @@
 #include "actors/session.h"
 
+#include "actors/degrade.h"
 #include "actors/hand_over.h"
 #include "actors/lane_messages.h"
 #include "actors/request_messages.h"
@@ -284,9 +285,14 @@ class Session : public caf::event_based_actor {
     Decision decision = DegradationEffects::refuse_lesser(
         request_.degradation,
         plan.localized ? "long prompts are seen through a window" : "answers are trimmed");
-    front_->counters.refused += 1;
-    front_->decisions.add({arrival_, tenant_, request_.priority_class, 0, decision});
-    tell_error(errors::refused(decision));
+    ApiError error = errors::refused(decision);
+    front_->decided({.at = front_->clock->now(),
+                     .request_id = request_.request_id,
+                     .tenant = tenant_,
+                     .priority_class = request_.priority_class,
+                     .model = asked_model(*front_, request_, *model_),
+                     .decision = std::move(decision)});
+    tell_error(error);
     return true;
   }
 
@@ -332,7 +338,12 @@ class Session : public caf::event_based_actor {
   void submit() {
     trace::Why why = submissions_ > 0 ? trace::Why::holder_lost : trace::Why::first;
     submissions_ += 1;
-    Submit submit{demand_, claim(), model_->name, {}};
+    Submit submit{demand_,
+                  claim(),
+                  model_->name,
+                  {},
+                  request_.request_id,
+                  asked_model(*front_, request_, *model_)};
     for (SequenceState& sequence : sequences_) {
       if (sequence.choice.finished()) continue;
       Epoch replaces = why == trace::Why::first ? 0 : sequence.epoch - 1;

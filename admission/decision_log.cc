@@ -9,10 +9,14 @@ void DecisionLog::add(Entry entry) {
   const auto& refused = entry.decision.refused;
   std::size_t reason = refused ? static_cast<std::size_t>(*refused) : kRefusals;
   counts_[static_cast<std::size_t>(entry.priority_class)][reason] += 1;
+  if (refused) {
+    if (refused_.all() == 0) refused_since_ = entry.at;
+    refused_.add(entry.tenant, *refused);
+  }
   if (ring_.size() < kKept) {
     ring_.push_back(std::move(entry));
   } else {
-    ring_[next_] = std::move(entry);
+    std::swap(ring_[next_], entry);  // the oldest is destroyed when the lock is free again
     next_ = (next_ + 1) % kKept;
   }
 }
@@ -29,6 +33,14 @@ std::vector<DecisionLog::Entry> DecisionLog::last() const {
 DecisionLog::Counts DecisionLog::counts() const {
   std::lock_guard lock(mutex_);
   return counts_;
+}
+
+std::optional<DecisionLog::Account> DecisionLog::take_account(TimePoint now) {
+  std::lock_guard lock(mutex_);
+  if (refused_.all() == 0 || (accounted_ && now - *accounted_ < kAccountsApart))
+    return std::nullopt;
+  accounted_ = now;
+  return Account{std::exchange(refused_, {}), now - refused_since_};
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "admission/decision.h"
+#include "admission/refusal_tally.h"
 #include "admission/tenant.h"
 #include "base/clock.h"
 #include "base/priority_class.h"
@@ -11,6 +12,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace sluice {
@@ -19,27 +22,43 @@ namespace sluice {
 class DecisionLog {
  public:
   static constexpr std::size_t kKept = 100;
+  /// Between two accounts of what was refused.
+  static constexpr Duration kAccountsApart = std::chrono::seconds(1);
 
   struct Entry {
-    TimePoint at;
-    std::shared_ptr<const Tenant> tenant;  ///< null: nobody who is known
+    TimePoint at = {};
+    std::string request_id = {};                ///< what X-Request-Id says
+    std::shared_ptr<const Tenant> tenant = {};  ///< null: nobody who is known
     PriorityClass priority_class = PriorityClass::realtime;
-    std::uint64_t tokens = 0;  ///< asked for; 0: it was refused from its head, so nobody knows
-    Decision decision;
+    std::string model = {};    ///< asked for; empty: it was refused from its head, so nobody knows
+    std::uint64_t tokens = 0;  ///< asked for; 0: it was refused before they were counted
+    std::uint32_t level = 0;   ///< of the degradation ladder, when it was decided
+    Decision decision = {};
   };
   /// By class, then by reason as in `Refusal`; the last one counts who was let in.
   using Counts = std::array<std::array<std::uint64_t, kRefusals + 1>, kPriorityClassNames.size()>;
+
+  /// What was refused in `period`, which ends now.
+  struct Account {
+    RefusalTally refused;
+    Duration period{};
+  };
 
   void add(Entry entry);
   /// The last ones, the newest first.
   [[nodiscard]] std::vector<Entry> last() const;
   [[nodiscard]] Counts counts() const;
+  /// What was refused since the last account; none: nothing was, or that one is not old enough.
+  std::optional<Account> take_account(TimePoint now);
 
  private:
   mutable std::mutex mutex_;
   std::vector<Entry> ring_;
   std::size_t next_ = 0;  ///< place of the oldest, once the ring is full
   Counts counts_{};
+  RefusalTally refused_;       ///< since the last account
+  TimePoint refused_since_{};  ///< when the first of these was decided
+  std::optional<TimePoint> accounted_;
 };
 
 }  // namespace sluice

@@ -13,23 +13,6 @@ Error bad(const char* why) {
   return Error{ErrorCode::invalid_argument, why};
 }
 
-Result<std::string> decode(std::string_view path) {
-  std::string decoded;
-  decoded.reserve(path.size());
-  for (std::size_t i = 0; i < path.size(); ++i) {
-    if (path[i] != '%') {
-      decoded.push_back(path[i]);
-      continue;
-    }
-    const int high = i + 2 < path.size() ? ascii::hex_value(path[i + 1]) : -1;
-    const int low = i + 2 < path.size() ? ascii::hex_value(path[i + 2]) : -1;
-    if (high < 0 || low < 0) return bad("the path has a '%' without two hexadecimal digits");
-    decoded.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
-  return decoded;
-}
-
 /// Why a decoded path is refused, or null.
 const char* fault_of(std::string_view path) {
   if (path.find('\0') != std::string_view::npos) return "the path holds a NUL";
@@ -45,6 +28,23 @@ const char* fault_of(std::string_view path) {
 }
 
 }  // namespace
+
+Result<std::string> percent_decoded(std::string_view text) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded.push_back(text[i]);
+      continue;
+    }
+    const int high = i + 2 < text.size() ? ascii::hex_value(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? ascii::hex_value(text[i + 2]) : -1;
+    if (high < 0 || low < 0) return bad("the URL has a '%' without two hexadecimal digits");
+    decoded.push_back(static_cast<char>(high * 16 + low));
+    i += 2;
+  }
+  return decoded;
+}
 
 Result<UrlTarget> parse_url_target(std::string_view method, std::string_view target) {
   UrlTarget url;
@@ -73,7 +73,7 @@ Result<UrlTarget> parse_url_target(std::string_view method, std::string_view tar
   if (mark < target.size()) url.query = target.substr(mark + 1);
   if (path.empty() && !url.authority.empty()) path = "/";
   if (!path.starts_with('/')) return bad("the target does not begin with '/'");
-  auto decoded = decode(path);
+  auto decoded = percent_decoded(path);
   if (!decoded) return decoded.error();
   if (const char* why = fault_of(*decoded); why != nullptr) return bad(why);
   url.path = std::move(*decoded);

@@ -20,4 +20,8 @@ struct UrlTarget {
 /// segment.
 Result<UrlTarget> parse_url_target(std::string_view method, std::string_view target);
 
+/// `text` of a path or query with its %XX as the bytes they stand for.
+/// Errors: invalid_argument: an escape that is none.
+Result<std::string> percent_decoded(std::string_view text);
+
 }  // namespace sluice

@@ -92,7 +92,10 @@ TEST_F(DegradationTest, ClimbsForMemoryAndComesBackThoughNobodyIsInside) {
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->status, 429);
   EXPECT_THAT(refused->message, HasSubstr("degradation level 6, host_memory"));
-  EXPECT_TRUE(refuse_by_level(*front, nullptr));
+  DecisionLog::Entry entry = front->decisions.last().front();
+  EXPECT_EQ(entry.level, 6U);
+  EXPECT_EQ(entry.model, "hash");
+  EXPECT_EQ(decide_by_level(*front, nullptr).refused, Refusal::degraded);
 
   run_to_end();
   EXPECT_EQ(client->answer.status, 200) << "who is inside is not touched";
@@ -160,6 +163,17 @@ TEST_F(DegradationTest, TrimsAndLabelsOrRefusesWhoWantsNoLesserAnswer) {
   EXPECT_TRUE(at_the_door(request));
 }
 
+TEST_F(DegradationTest, RemembersTheModelThatWasAskedForThoughACheaperOneAnswers) {
+  ServedModel small;
+  small.name = "small";
+  auto request = completion("ab", 1);
+  EXPECT_EQ(asked_model(*front, request, small), "small");
+  request.degradation.cheaper = true;
+  EXPECT_EQ(asked_model(*front, request, small), "hash") << "it is the default one";
+  request.model = "hash";
+  EXPECT_EQ(asked_model(*front, request, small), "hash");
+}
+
 TEST_F(DegradationTest, CountsOnlyLanesThatAreLostForLongerThanAPause) {
   bring_up();
   model->queued = 1;
@@ -203,7 +217,7 @@ TEST(Degradation, DoesNothingWhereItIsSwitchedOff) {
   Front front;
   front.clock = std::make_shared<SystemClock>();
   front.degradation.publish(DegradationLadder(6, DegradationTerm::host_memory, TimePoint()));
-  EXPECT_FALSE(refuse_by_level(front, nullptr));
+  EXPECT_TRUE(decide_by_level(front, nullptr).admitted());
 }
 
 }  // namespace

@@ -55,5 +55,25 @@ TEST_F(GatewayTest, RefusesFromTheHeadWhoeverWouldStandInTooLongALineBeforeAdmis
   EXPECT_FALSE(gateway->on_head(request())) << "all have been heard";
 }
 
+TEST_F(GatewayTest, KeepsWhatWasRefusedFromItsHeadUnderTheIdThatTheClientIsTold) {
+  bring_up();
+  DegradationLadder top(6, DegradationTerm::host_memory, TimePoint());
+  front->options.degradation = true;
+  front->degradation.publish(top);
+
+  auto refusal = gateway->on_head(request());
+
+  ASSERT_TRUE(refusal);
+  auto last = front->decisions.last();
+  ASSERT_EQ(last.size(), 1U);
+  EXPECT_THAT(
+      refusal->headers,
+      ::testing::Contains(std::pair<std::string, std::string>("X-Request-Id", last[0].request_id)));
+  EXPECT_EQ(last[0].decision.refused, Refusal::degraded);
+  EXPECT_EQ(last[0].level, 6U);
+  EXPECT_EQ(last[0].model, "") << "nobody has read it";
+  EXPECT_EQ(front->counters.refused, 1U);
+}
+
 }  // namespace
 }  // namespace sluice::testing

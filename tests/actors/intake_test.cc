@@ -119,7 +119,10 @@ TEST_F(IntakeTest, RefusesWhoWouldWaitTooLongBeforeThePromptIsTokens) {
   EXPECT_THAT(refused->answer.body, HasSubstr("longer than the 0.5 s"));
   EXPECT_EQ(front->counters.sessions.load(), sessions + (later->ended ? 0 : 1));
   EXPECT_THAT(later->answer.body, Not(HasSubstr("longer than"))) << "its class may wait";
-  EXPECT_EQ(front->decisions.last()[1].decision.refused, Refusal::wait_too_long);
+  DecisionLog::Entry entry = front->decisions.last()[1];
+  EXPECT_EQ(entry.decision.refused, Refusal::wait_too_long);
+  EXPECT_EQ(entry.request_id, "req-1");
+  EXPECT_EQ(entry.model, "hash");
 
   model->waits.forget();
   run_to_end();

@@ -6,7 +6,8 @@ namespace sluice {
 namespace {
 
 DecisionLog::Entry entry(std::uint64_t tokens, std::optional<Refusal> refused = std::nullopt) {
-  return {TimePoint(), nullptr, PriorityClass::batch, tokens, {refused, "why", 0}};
+  return {
+      .priority_class = PriorityClass::batch, .tokens = tokens, .decision = {refused, "why", 0}};
 }
 
 TEST(DecisionLog, KeepsTheLastHundredNewestFirst) {
@@ -34,6 +35,34 @@ TEST(DecisionLog, CountsAllByClassAndReason) {
   EXPECT_EQ(batch[static_cast<std::size_t>(Refusal::core_reserve)], 100U);
   EXPECT_EQ(batch[kRefusals], 200U);
   EXPECT_EQ(counts[0][kRefusals], 0U);
+}
+
+TEST(DecisionLog, AccountsForWhatWasRefusedOnceASecondAtTheMost) {
+  using std::chrono::milliseconds;
+  DecisionLog log;
+  const TimePoint start = TimePoint() + std::chrono::hours(1);
+  auto refuse = [&log](TimePoint at) {
+    auto refused = entry(1, Refusal::queue_full);
+    refused.at = at;
+    log.add(refused);
+  };
+  log.add(entry(1));
+  EXPECT_FALSE(log.take_account(start)) << "nothing was refused";
+
+  refuse(start);
+  auto first = log.take_account(start + milliseconds(200));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->refused.all(), 1U);
+  EXPECT_EQ(first->period, milliseconds(200));
+
+  refuse(start + milliseconds(300));
+  refuse(start + milliseconds(900));
+  EXPECT_FALSE(log.take_account(start + milliseconds(1199)));
+  auto second = log.take_account(start + milliseconds(1200));
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->refused.all(), 2U);
+  EXPECT_EQ(second->period, milliseconds(900));
+  EXPECT_FALSE(log.take_account(start + std::chrono::hours(1))) << "all is accounted for";
 }
 
 TEST(DecisionLog, NamesEveryReason) {

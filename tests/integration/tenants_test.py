@@ -196,6 +196,41 @@ def test_operators_see_buckets_tenants_and_decisions(start):
     server.stop()
 
 
+def test_a_refusal_is_found_by_the_id_that_its_client_was_told(start):
+    server = start(
+        key("a", "sk-a", "rpm = 1"), key("b&c", "sk-b", 'class = "batch"', "tpm = 1000"), options=["--log-level", "debug"]
+    )
+    assert ask(server, "sk-a").status == 200
+    head_refused, read_refused = ask(server, "sk-a"), ask(server, "sk-b", max_tokens=5000)
+    assert (head_refused.status, read_refused.status) == (429, 400)
+
+    def last(query=""):
+        return json.loads(request(server.management, "GET", "/admin/v1/admission" + query)[2])["last"]
+
+    by_id = {one["request_id"]: one for one in last()}
+    assert len(by_id) == 3
+    of_head, of_body = (by_id[answer.header("x-request-id")] for answer in (head_refused, read_refused))
+    assert (of_head["decision"], of_head["tenant"], "model" in of_head) == ("rate_limited", "a", False)
+    assert (of_body["decision"], of_body["tenant"], of_body["model"]) == ("too_many_tokens", "b&c", "hash")
+    assert "level" not in of_body
+    for one, model in ((of_head, "unknown"), (of_body, "hash")):
+        line = next(line for line in server.log_text().splitlines() if f"request {one['request_id']} is refused" in line)
+        for word in (one["decision"], f"tenant {one['tenant']}", f"class {one['class']}", f"model {model}", one["message"]):
+            assert word in line, line
+    wait_until(lambda: "admission has refused" in server.log_text(), "an account of what was refused")
+
+    def ids(query):
+        return [one["request_id"] for one in last(query)]
+
+    assert ids("?tenant=b%26c") == [of_body["request_id"]]
+    assert ids("?reason=rate_limited") == [of_head["request_id"]]
+    assert len(ids("?tenant=a")) == 2 and len(ids("?tenant=a&reason=admitted")) == 1
+    assert ids("?tenant=nobody") == []
+    for wrong in ("?reason=nonsense", "?nonsense=a", "?tenant=%zz"):
+        assert request(server.management, "GET", "/admin/v1/admission" + wrong)[0] == 400
+    server.stop()
+
+
 def test_anonymous_clients_are_a_tenant_like_any_other(start):
     server = start('[[tenant]]\nname = "anonymous"\nrpm = 60\nburst = 2\n')
 

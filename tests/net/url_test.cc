@@ -87,5 +87,12 @@ TEST(Url, RefusesTargetsWithoutALeadingSlash) {
   EXPECT_EQ(path_of("host:80", "CONNECT"), "/");
 }
 
+TEST(Url, DecodesTheEscapesOfAQuery) {
+  EXPECT_EQ(*percent_decoded("a%26b%3Dc+%C3%A4"), "a&b=c+\u00e4");
+  EXPECT_EQ(*percent_decoded(""), "");
+  for (const char* wrong : {"%", "a%4", "%zz"})
+    EXPECT_FALSE(percent_decoded(wrong)) << wrong;
+}
+
 }  // namespace
 }  // namespace sluice
