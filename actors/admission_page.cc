@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <optional>
+#include <span>
 
 namespace sluice {
 namespace {
@@ -35,6 +36,12 @@ void write_shared(std::string& out, const Front& front, TimePoint now) {
   object.number("kept_from_low", quotas.kept_from_low());
 }
 
+/// How often by reason, as in `Refusal`; only what has happened.
+void write_refused(ObjectWriter& object, std::span<const std::uint64_t, kRefusals> refused) {
+  for (std::size_t reason = 0; reason < kRefusals; ++reason)
+    if (refused[reason] > 0) object.number(kRefusalNames[reason], refused[reason]);
+}
+
 void write_tenant(ObjectWriter& object, const Quotas::Standing& standing) {
   const TenantPolicy& policy = standing.policy;
   object.text("name", policy.name);
@@ -47,16 +54,22 @@ void write_tenant(ObjectWriter& object, const Quotas::Standing& standing) {
     write_rate(object.member("requests"), policy.requests, standing.requests_left);
   if (policy.tokens.is_limited())
     write_rate(object.member("tokens"), policy.tokens, standing.tokens_left);
+  const TenantFigures::Values& figures = standing.figures;
+  object.number(kAdmitted, figures.admitted);
+  {
+    ObjectWriter refused(object.member("refused"));
+    write_refused(refused, figures.refused);
+  }
+  object.number("prompt_tokens", figures.prompt_tokens);
+  object.number("generated_tokens", figures.generated_tokens);
 }
 
-/// Only what has happened.
 void write_counts(std::string& out, const DecisionLog::Counts& counts) {
   ObjectWriter classes(out);
   for (std::size_t i = 0; i < counts.size(); ++i) {
     ObjectWriter reasons(classes.member(kPriorityClassNames[i]));
     reasons.number(kAdmitted, counts[i][kRefusals]);
-    for (std::size_t reason = 0; reason < kRefusals; ++reason)
-      if (counts[i][reason] > 0) reasons.number(kRefusalNames[reason], counts[i][reason]);
+    write_refused(reasons, std::span(counts[i]).first<kRefusals>());
   }
 }
 

@@ -14,6 +14,7 @@ std::shared_ptr<ServedModel> Front::find_model(const std::optional<std::string>&
 
 void Front::decided(DecisionLog::Entry entry) {
   entry.level = degradation.level();
+  if (entry.tenant && entry.tenant->figures) entry.tenant->figures->count(entry.decision);
   if (entry.decision.refused) {
     counters.refused += 1;
     spdlog::debug("request {} is refused, {}: tenant {}, class {}, model {}: {}",

@@ -230,6 +230,23 @@ void write_degradation(MetricsPage& page, const Front& front) {
   page.add({}, board.changes());
 }
 
+void write_tenants(MetricsPage& page, const std::vector<Quotas::Standing>& tenants) {
+  auto write = [&](const Family& family, std::uint64_t TenantFigures::Values::*figure) {
+    page.begin(family);
+    for (const Quotas::Standing& tenant : tenants)
+      page.add({tenant.policy.name}, tenant.figures.*figure);
+  };
+  using Values = TenantFigures::Values;
+  write(family("sluice_tenant_requests_admitted_total"), &Values::admitted);
+  write(family("sluice_tenant_prompt_tokens_total"), &Values::prompt_tokens);
+  write(family("sluice_tenant_generation_tokens_total"), &Values::generated_tokens);
+  page.begin(family("sluice_tenant_requests_rejected_total"));
+  for (const Quotas::Standing& tenant : tenants)
+    for (std::size_t reason = 0; reason < kRefusals; ++reason)
+      if (tenant.figures.refused[reason] > 0)
+        page.add({tenant.policy.name, kRefusalNames[reason]}, tenant.figures.refused[reason]);
+}
+
 void write_quotas(MetricsPage& page, const Front& front) {
   TimePoint now = front.clock->now();
   page.begin(family("sluice_requests_inside"));
@@ -246,6 +263,7 @@ void write_quotas(MetricsPage& page, const Front& front) {
   page.begin(family("sluice_tenant_requests_inside"));
   for (const Quotas::Standing& tenant : tenants)
     page.add({tenant.policy.name}, std::uint64_t{tenant.in_flight});
+  write_tenants(page, tenants);
 }
 
 // --- the process

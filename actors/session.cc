@@ -73,7 +73,8 @@ class Session : public caf::event_based_actor {
                request_.priority_class,
                request_.stream,
                arrival_,
-               std::move(start.meter)) {
+               std::move(start.meter),
+               tenant_ ? tenant_->figures.get() : nullptr) {
     front_->counters.sessions += 1;
     // A handler that throws ends this session, and on_exit gives the client its one answer.
     set_exception_handler([this](std::exception_ptr& thrown) -> caf::error {

@@ -20,13 +20,15 @@ SessionMeter::SessionMeter(FrontMetrics& metrics,
                            PriorityClass priority_class,
                            bool stream,
                            TimePoint arrival,
-                           RequestMeter request)
+                           RequestMeter request,
+                           TenantFigures* tenant)
     : metrics_(metrics),
       model_(model),
       class_(model.classes[static_cast<std::size_t>(priority_class)]),
       stream_(stream),
       arrival_(arrival),
-      request_(std::move(request)) {
+      request_(std::move(request)),
+      tenant_(tenant) {
   request_.read(model, priority_class);
 }
 
@@ -51,6 +53,7 @@ void SessionMeter::move(OfChoice& choice, Place place) {
   entered_ = now();
   class_.queue->observe(seconds(entered_ - offered_));
   if (prompt_tokens_ > 0) model_.prompt_tokens.inc(static_cast<std::int64_t>(prompt_tokens_));
+  if (tenant_) tenant_->count_prompts(prompt_tokens_);
 }
 
 void SessionMeter::take(OfChoice& choice, std::uint64_t tokens) {
@@ -59,6 +62,7 @@ void SessionMeter::take(OfChoice& choice, std::uint64_t tokens) {
   TimePoint before = std::exchange(choice.last_output, time);
   tokens_ += tokens;
   model_.generation_tokens.inc(static_cast<std::int64_t>(tokens));
+  if (tenant_) tenant_->count_generated(tokens);
   if (has_happened(before)) model_.between_tokens.observe(seconds(time - before));
   if (has_happened(first_token_)) return;
   first_token_ = time;

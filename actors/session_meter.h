@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/front_metrics.h"
+#include "admission/tenant_figures.h"
 #include "api/request.h"
 #include "base/clock.h"
 
@@ -23,12 +24,14 @@ class SessionMeter {
   ///   metrics  outlive it, as `model`
   ///   arrival  of the request
   ///   request  its count at the doors
+  ///   tenant   outlives it; null: nobody's tokens are counted
   SessionMeter(FrontMetrics& metrics,
                ModelMetrics& model,
                PriorityClass priority_class,
                bool stream,
                TimePoint arrival,
-               RequestMeter request);
+               RequestMeter request,
+               TenantFigures* tenant);
 
   /// Before the first offer.
   ///   max_tokens  of each choice
@@ -56,6 +59,7 @@ class SessionMeter {
   const bool stream_;
   const TimePoint arrival_;
   RequestMeter request_;
+  TenantFigures* const tenant_;
   RequestEnd end_;  ///< if it completes
   std::size_t choices_ = 0;
   std::uint32_t max_tokens_ = 0;

@@ -17,6 +17,7 @@ struct TenantAccount {
   TokenBucket tokens{Rate{}};
   std::uint32_t number = 0;
   std::uint32_t in_flight = 0;
+  std::shared_ptr<TenantFigures> figures = std::make_shared<TenantFigures>();
 };
 
 namespace {
@@ -79,8 +80,8 @@ std::vector<std::shared_ptr<const Tenant>> Quotas::enroll(std::vector<TenantPoli
     account->requests.set_rate(policy.requests, now);
     account->tokens.set_rate(policy.tokens, now);
     CHECK(accounts_.emplace(policy.name, account).second);
-    tenants.push_back(
-        std::make_shared<const Tenant>(Tenant{std::move(policy), account->number, account}));
+    tenants.push_back(std::make_shared<const Tenant>(
+        Tenant{std::move(policy), account->number, account, account->figures}));
   }
   return tenants;
 }
@@ -179,7 +180,8 @@ std::vector<Quotas::Standing> Quotas::standings(TimePoint now) const {
                          account->number,
                          account->requests.level(now),
                          account->tokens.level(now),
-                         account->in_flight});
+                         account->in_flight,
+                         account->figures->values()});
   return standings;
 }
 

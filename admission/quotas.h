@@ -77,6 +77,7 @@ class Quotas {
     std::uint64_t requests_left = 0;  ///< 0 without a limit, as `tokens_left`
     std::uint64_t tokens_left = 0;
     std::uint32_t in_flight = 0;
+    TenantFigures::Values figures = {};
   };
   /// By name.
   [[nodiscard]] std::vector<Standing> standings(TimePoint now) const;

@@ -1,6 +1,7 @@
 // Who asks: a tenant, what it may do, and how much.
 #pragma once
 
+#include "admission/tenant_figures.h"
 #include "admission/token_bucket.h"
 #include "base/priority_class.h"
 
@@ -31,8 +32,9 @@ struct TenantAccount;
 /// A tenant as of one reading of the file of keys. Immutable; its account outlives the reading.
 struct Tenant {
   TenantPolicy policy;
-  std::uint32_t number = 0;                ///< stays the same over readings
-  std::shared_ptr<TenantAccount> account;  ///< what it has used; only `Quotas` looks into it
+  std::uint32_t number = 0;                     ///< stays the same over readings
+  std::shared_ptr<TenantAccount> account;       ///< what it has used; only `Quotas` looks into it
+  std::shared_ptr<TenantFigures> figures = {};  ///< the same over readings; null: not counted
 };
 
 }  // namespace sluice

@@ -202,6 +202,30 @@ TEST_F(MetricsTest, EscapeTheNamesOfTenants) {
   EXPECT_EQ(value(R"(sluice_tenant_requests_left{tenant="a\"b\\c\nd"})"), "5");
 }
 
+TEST_F(MetricsTest, CountRequestsAndTokensOfEachTenant) {
+  bring_up();
+  auto tenants = enroll(
+      *front, {{.name = "shop", .requests = {60, std::chrono::minutes(1), 1}}, {.name = "other"}});
+
+  ask(completion("hello", 5), tenants[0]);
+  ask(completion("hello", 5), tenants[0]);
+  ask(completion("ab", 3), tenants[1]);
+  run_to_end();
+
+  auto of = [this](const std::string& figure, const std::string& tenant) {
+    return value("sluice_tenant_" + figure + "_total{tenant=\"" + tenant + "\"}");
+  };
+  EXPECT_EQ(of("requests_admitted", "shop"), "1");
+  EXPECT_EQ(of("prompt_tokens", "shop"), "5");
+  EXPECT_EQ(of("generation_tokens", "shop"), "5");
+  EXPECT_EQ(of("requests_admitted", "other"), "1");
+  EXPECT_EQ(of("prompt_tokens", "other"), "2");
+  EXPECT_EQ(of("generation_tokens", "other"), "3");
+  const std::string rejected = "sluice_tenant_requests_rejected_total";
+  EXPECT_EQ(value(rejected + R"({tenant="shop",reason="rate_limited"})"), "1");
+  EXPECT_EQ(value(rejected + R"({tenant="other",reason="rate_limited"})"), "none");
+}
+
 TEST_F(MetricsTest, BoundTheSeriesOfAFamilyHoweverManyTenantsThereAre) {
   std::vector<TenantPolicy> policies(MetricsPage::kSeriesMax + 10);
   for (std::size_t i = 0; i < policies.size(); ++i)
@@ -210,7 +234,7 @@ TEST_F(MetricsTest, BoundTheSeriesOfAFamilyHoweverManyTenantsThereAre) {
   enroll(*front, policies);
   page();
 
-  EXPECT_EQ(value("sluice_metrics_dropped_series_total"), "10");
+  EXPECT_EQ(value("sluice_metrics_dropped_series_total"), "40") << "ten of each that all have";
 }
 
 TEST_F(MetricsTest, BeginEachFamilyOnce) {

@@ -206,5 +206,21 @@ TEST_F(QuotasTest, KeepTheAccountsOfThoseWhoStay) {
   EXPECT_TRUE(take(again[0]).admitted());
 }
 
+TEST_F(QuotasTest, KeepWhatATenantHasAskedForOverReadings) {
+  auto tenant = enroll({.name = "a"});
+  tenant->figures->count({});
+  tenant->figures->count({Refusal::queue_full, "", 1});
+  tenant->figures->count_prompts(7);
+  auto again = enroll({.name = "a", .in_flight_max = 1});
+  again->figures->count({Refusal::queue_full, "", 1});
+  tenant->figures->count_generated(3);
+
+  TenantFigures::Values values = quotas_->standings(kStart).front().figures;
+  EXPECT_EQ(values.admitted, 1U);
+  EXPECT_EQ(values.refused[static_cast<std::size_t>(Refusal::queue_full)], 2U);
+  EXPECT_EQ(values.prompt_tokens, 7U);
+  EXPECT_EQ(values.generated_tokens, 3U);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -201,6 +201,11 @@ def test_who_may_not_is_counted_and_tenants_show_what_they_have_left(start):
     assert changes.ends() == 6
     assert changes.of("sluice_admission_rejected_total", reason="rate_limited") == 1
     page = Scrape(server)
+    for tenant, asked in (("a", 2), ("b", 1)):
+        for figure in ("requests_admitted", "prompt_tokens", "generation_tokens"):
+            assert page.sum(f"sluice_tenant_{figure}_total", tenant=tenant) == asked
+    assert page.sum("sluice_tenant_requests_rejected_total", tenant="a", reason="rate_limited") == 1
+    assert page.sum("sluice_tenant_requests_rejected_total") == 1
     assert page.sum("sluice_tenant_requests_left", tenant="a") in (0, 1)
     assert 990 <= page.sum("sluice_tenant_tokens_left", tenant="b") <= 1000
     assert page.sum("sluice_tenant_requests_left", tenant="b") == 0

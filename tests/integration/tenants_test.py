@@ -186,6 +186,9 @@ def test_operators_see_buckets_tenants_and_decisions(start):
     assert a["requests"] == {"units": 60, "period_s": 60.0, "burst": 2, "left": a["requests"]["left"]}
     assert a["requests"]["left"] <= 1
     assert b["class"] == "batch" and b["tokens"]["left"] == 1000 and "requests" not in b
+    assert (a["admitted"], a["refused"]) == (2, {"rate_limited": 1}), "also what is refused from its head"
+    assert (a["prompt_tokens"], a["generated_tokens"]) == (2, 2)
+    assert (b["admitted"], b["refused"], b["generated_tokens"]) == (0, {"too_many_tokens": 1}, 0)
     assert page["counts"]["realtime"] == {"admitted": 2, "rate_limited": 1}
     assert page["counts"]["batch"] == {"admitted": 0, "too_many_tokens": 1}
     newest, refused, *before = page["last"]
