@@ -88,7 +88,8 @@ class Admission : public caf::event_based_actor {
                      .priority_class = claim.priority_class,
                      .model = std::move(submit.asked),
                      .tokens = claim.tokens,
-                     .decision = decision});
+                     .decision = decision,
+                     .degraded = submit.degraded});
     if (!decision.admitted() || !model) {
       life_.leases->remove(lease, submit.works.front().epoch);
       front_->record(trace::Refused{submit.demand.request, decision.message});

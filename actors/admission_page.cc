@@ -88,7 +88,10 @@ void write_decision(ObjectWriter& object, const DecisionLog::Entry& entry, TimeP
   if (entry.level > 0) object.number("level", entry.level);
   if (entry.tokens > 0) object.number("tokens", entry.tokens);
   object.text("decision", name_of(decision));
-  if (decision.admitted()) return;
+  if (decision.admitted()) {
+    if (entry.degraded.level > 0) object.text("degraded", lessened_text(entry.degraded));
+    return;
+  }
   object.text("message", decision.message);
   if (decision.retry_after_s > 0) object.number("retry_after_s", decision.retry_after_s);
 }

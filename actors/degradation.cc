@@ -67,9 +67,9 @@ double capacity_lost(const Front& front, const std::vector<LaneStatus>& lanes, T
   return needed > 0 ? lost / needed : 0;
 }
 
-class Degradation : public caf::event_based_actor {
+class DegradationActor : public caf::event_based_actor {
  public:
-  Degradation(caf::actor_config& config, std::shared_ptr<Front> front)
+  DegradationActor(caf::actor_config& config, std::shared_ptr<Front> front)
       : caf::event_based_actor(config),
         front_(std::move(front)),
         ladder_(front_->degradation.level(), front_->degradation.reason(), front_->clock->now()) {}
@@ -161,7 +161,7 @@ bool has_no_lane(const Front& front, TimePoint now) {
 }
 
 caf::actor spawn_degradation(caf::actor_system& system, std::shared_ptr<Front> front) {
-  return system.spawn<Degradation>(std::move(front));
+  return system.spawn<DegradationActor>(std::move(front));
 }
 
 }  // namespace sluice

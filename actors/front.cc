@@ -13,7 +13,7 @@ std::shared_ptr<ServedModel> Front::find_model(const std::optional<std::string>&
 }
 
 void Front::decided(DecisionLog::Entry entry) {
-  entry.level = degradation.level();
+  entry.level = entry.degraded.level > 0 ? entry.degraded.level : degradation.level();
   if (entry.tenant && entry.tenant->figures) entry.tenant->figures->count(entry.decision);
   if (entry.decision.refused) {
     counters.refused += 1;

@@ -133,7 +133,7 @@ struct Front {
 
   /// Admission has decided, or a loop that refuses before it. What was refused is counted and
   /// leaves a line of log at level debug, so that who has a request's id finds why. Any thread.
-  ///   entry  its level is filled in here
+  ///   entry  its level is filled in here, unless its answer is less: then it is that one's
   void decided(DecisionLog::Entry entry);
 
   /// Requests of this kind have ended workers of the model: it is one more word against the kind,

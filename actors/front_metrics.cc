@@ -120,6 +120,9 @@ ModelMetrics::ModelMetrics(MetricsRegistry& registry, std::string its_model)
   for (std::size_t why = 1; why < resumed.size(); ++why)
     resumed[why] =
         &registry.counter(family("sluice_resumed_requests_total"), {model, kWhyNames[why]});
+  for (std::size_t i = 0; i < lessened.size(); ++i)
+    lessened[i] =
+        &registry.counter(family("sluice_degraded_answers_total"), {model, kLessenings[i]});
 }
 
 FrontMetrics::FrontMetrics(std::shared_ptr<const Clock> clock)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/metrics_registry.h"
+#include "admission/degradation_effects.h"
 #include "api/idempotency.h"
 #include "api/router.h"
 #include "base/clock.h"
@@ -112,6 +113,7 @@ struct ModelMetrics {
   Counter& wasted_by_deadline;
   Counter& wasted_by_error;
   std::array<Counter*, 6> resumed{};  ///< by trace::Why; null of `first`
+  std::array<Counter*, kLessenings.size()> lessened{};
 };
 
 /// All that is counted where it happens. What others keep anyway (lanes, buckets, listeners) is not

@@ -4,6 +4,7 @@
 #include "actors/message_ids.h"
 #include "actors/work.h"
 #include "admission/controller.h"
+#include "admission/degradation_effects.h"
 #include "admission/quotas.h"
 #include "base/clock.h"
 #include "base/ids.h"
@@ -27,6 +28,7 @@ struct Submit {
   std::string request_id;
   std::string
       asked;  ///< the model that its client asked for; under pressure `model` is a cheaper one
+  Degradation degraded;  ///< what its answer is less by
 };
 /// The request is over, however it ended: everything reserved for it returns.
 struct Ended {

@@ -184,7 +184,9 @@ class Session : public caf::event_based_actor {
     if (is_refused_as_lesser(plan)) return false;
     if (plan.trimmed || plan.localized || request_.degradation.cheaper) {
       usage_.degraded = request_.degradation;
-      answer_->degraded(request_.degradation);
+      usage_.degraded->trims = plan.trimmed;
+      usage_.degraded->localizes = plan.localized;
+      answer_->degraded(*usage_.degraded);
     }
     if (is_refused_as_poison(plan)) {
       front_->counters.poisoned += 1;
@@ -344,7 +346,8 @@ class Session : public caf::event_based_actor {
                   model_->name,
                   {},
                   request_.request_id,
-                  asked_model(*front_, request_, *model_)};
+                  asked_model(*front_, request_, *model_),
+                  usage_.degraded.value_or(Degradation{})};
     for (SequenceState& sequence : sequences_) {
       if (sequence.choice.finished()) continue;
       Epoch replaces = why == trace::Why::first ? 0 : sequence.epoch - 1;
@@ -910,6 +913,7 @@ class Session : public caf::event_based_actor {
   }
 
   void complete(trace::Outcome outcome = trace::Outcome::completed) {
+    if (usage_.degraded) meter_.lessened(*usage_.degraded);
     if (outcome == trace::Outcome::completed)
       meter_.complete();
     else

@@ -70,6 +70,12 @@ void SessionMeter::take(OfChoice& choice, std::uint64_t tokens) {
   class_.prefill->observe(seconds(time - entered_));
 }
 
+void SessionMeter::lessened(const Degradation& degradation) {
+  auto lessenings = degradation.lessenings();
+  for (std::size_t i = 0; i < lessenings.size(); ++i)
+    if (lessenings[i]) model_.lessened[i]->inc();
+}
+
 void SessionMeter::finish(const RequestEnd& end) {
   if (std::exchange(finished_, true)) return;
   TimePoint time = now();

@@ -43,6 +43,8 @@ class SessionMeter {
   /// The choice ended because it may be no longer.
   void reach_length() { end_ = {200, EndReason::length}; }
   void offered_again(std::size_t why) { model_.resumed[why]->inc(); }
+  /// It has an answer that is less than it was to be. Before its end.
+  void lessened(const Degradation& degradation);
   void paused() { metrics_.count_pause(); }
 
   /// It has ended. Only the first call counts. Before its client hears of it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "admission/decision.h"
+#include "admission/degradation_effects.h"
 #include "admission/refusal_tally.h"
 #include "admission/tenant.h"
 #include "base/clock.h"
@@ -34,6 +35,7 @@ class DecisionLog {
     std::uint64_t tokens = 0;  ///< asked for; 0: it was refused before they were counted
     std::uint32_t level = 0;   ///< of the degradation ladder, when it was decided
     Decision decision = {};
+    Degradation degraded = {};  ///< what the answer is less by, if it is let in
   };
   /// By class, then by reason as in `Refusal`; the last one counts who was let in.
   using Counts = std::array<std::array<std::uint64_t, kRefusals + 1>, kPriorityClassNames.size()>;

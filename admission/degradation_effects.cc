@@ -50,6 +50,17 @@ std::string refused_class(std::uint32_t from, PriorityClass priority_class) {
 
 }  // namespace
 
+std::string lessened_text(const Degradation& degradation) {
+  std::string text;
+  auto lessenings = degradation.lessenings();
+  for (std::size_t i = 0; i < lessenings.size(); ++i) {
+    if (!lessenings[i]) continue;
+    if (!text.empty()) text += ';';
+    text += kLessenings[i];
+  }
+  return text;
+}
+
 std::uint32_t DegradationEffects::level() const {
   std::uint32_t level = board_.level();
   bool refuses_all = level < kSurvival || board_.reason() == DegradationTerm::host_memory;

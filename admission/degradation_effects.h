@@ -6,9 +6,11 @@
 #include "base/clock.h"
 #include "base/priority_class.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace sluice {
 
@@ -22,6 +24,9 @@ struct DegradationAsk {
   bool has_cheaper = false;  ///< its model has one that may answer for it
 };
 
+/// In what an answer may be less than it was to be, as it is called in headers and metrics.
+inline constexpr std::array<std::string_view, 3> kLessenings{"trimmed", "window", "cheaper"};
+
 /// What is done to one that is let in; also what its answer says of it.
 struct Degradation {
   std::uint32_t level = 0;  ///< 0: nothing
@@ -30,7 +35,15 @@ struct Degradation {
   bool cheaper = false;  ///< the cheaper model answers
   /// Long prompts are seen through a window, for no cheaper model answers.
   bool localizes = false;
+
+  /// Which of `kLessenings` there are.
+  [[nodiscard]] std::array<bool, kLessenings.size()> lessenings() const {
+    return {trims, localizes, cheaper};
+  }
 };
+
+/// Their names, with ';' between them: "trimmed;cheaper".
+std::string lessened_text(const Degradation& degradation);
 
 /// What is decided when a request comes, and holds until it ends: an answer that has begun is never
 /// degraded afterwards.

@@ -19,6 +19,7 @@ class AnswerWriter {
   virtual ~AnswerWriter() = default;
 
   /// The answer is less than what was asked for. Before all else; also told with its usage.
+  ///   degradation  what was done, not what could be
   virtual void degraded(const Degradation& degradation) = 0;
   /// Who computes the answer. Before the first piece.
   ///   model        its public name

@@ -24,6 +24,7 @@ HttpAnswer::HttpAnswer(std::shared_ptr<HttpExchange> exchange,
 void HttpAnswer::degraded(const Degradation& degradation) {
   degraded_ = "level=" + std::to_string(degradation.level) + ";reason=";
   degraded_ += to_string(degradation.reason);
+  degraded_ += ';' + lessened_text(degradation);
 }
 
 void HttpAnswer::label(HttpResponse& response) const {

@@ -90,7 +90,7 @@ struct Usage {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;
   std::uint64_t cached_tokens = 0;
-  /// How the answer was degraded; none: it was not.
+  /// How the answer was degraded, of what could be done only what was; none: it was not.
   std::optional<Degradation> degraded = {};
 };
 

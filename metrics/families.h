@@ -177,6 +177,11 @@ inline constexpr std::array kFamilies = [] {
              {"signal"},
              "What presses, as a ratio to what may be, averaged over a second; 0 at rest."},
       Family{"sluice_degradation_changes_total", kCounter, {}, "Changes of the level."},
+      Family{"sluice_degraded_answers_total",
+             kCounter,
+             {"model", "how"},
+             "Answers that were trimmed, seen through a window, or given by the cheaper model, "
+             "each under all that holds, by the model that gave them."},
       Family{"sluice_requests_inside", kGauge, {}, "Requests that are let in and have not ended."},
       Family{"sluice_forecast_requests_per_second",
              kGauge,

@@ -1,7 +1,9 @@
 // The ladder in the whole front: when it looks, what it sees, and what becomes of requests.
 #include "actors/degradation.h"
 
+#include "actors/admission_page.h"
 #include "actors/degrade.h"
+#include "actors/front_metrics.h"
 #include "tests/support/front_world.h"
 
 #include <gmock/gmock.h>
@@ -143,10 +145,15 @@ TEST_F(DegradationTest, TrimsAndLabelsOrRefusesWhoWantsNoLesserAnswer) {
   EXPECT_EQ(client->answer.status, 200);
   EXPECT_THAT(client->answer.headers,
               ::testing::Contains(std::pair<std::string, std::string>(
-                  "x-sluice-degraded", "level=2;reason=host_memory")));
+                  "x-sluice-degraded", "level=2;reason=host_memory;trimmed")));
   EXPECT_THAT(client->answer.body, HasSubstr(R"("degraded":{"level":2,"reason":"host_memory"})"));
   EXPECT_THAT(client->answer.body, HasSubstr(R"("finish_reason":"length")"));
   EXPECT_THAT(client->answer.body, HasSubstr(R"("completion_tokens":5)"));
+  EXPECT_THAT(std::get<std::string>(admission_page(*front, "")),
+              HasSubstr(R"("level":2,"tokens":7,"decision":"admitted","degraded":"trimmed"})"));
+  EXPECT_EQ(model->metrics->lessened[0]->value(), 1) << "trimmed";
+  EXPECT_EQ(model->metrics->lessened[1]->value(), 0) << "window";
+  EXPECT_EQ(model->metrics->lessened[2]->value(), 0) << "cheaper";
 
   request.allow_degraded = false;
   ASSERT_FALSE(at_the_door(request)) << "only its plan shows that it would be trimmed";

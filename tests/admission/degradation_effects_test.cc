@@ -147,5 +147,16 @@ TEST_F(DegradationEffectsTest, LetsReturnSlowlyWhatTheLevelHadRefused) {
   EXPECT_EQ(admitted({.priority_class = kLow}, now + seconds(2)), 0) << "level 3 refuses it";
 }
 
+TEST(Degradation, NamesAllThatAnAnswerIsLessBy) {
+  Degradation degradation;
+  EXPECT_EQ(lessened_text(degradation), "");
+  degradation.cheaper = true;
+  EXPECT_EQ(lessened_text(degradation), "cheaper");
+  degradation.trims = true;
+  EXPECT_EQ(lessened_text(degradation), "trimmed;cheaper");
+  degradation = {3, DegradationTerm::wait, false, false, true};
+  EXPECT_EQ(lessened_text(degradation), "window");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -89,13 +89,13 @@ def test_the_service_is_let_go_step_by_step_and_taken_up_again(server):
 
         answer = wait_until(lambda: ok(ask(server, "sk-batch", model="small")), "a place among batch", 30)
         label = answer.header("x-sluice-degraded")
-        assert label == "level=3;reason=wait"
+        assert label == "level=3;reason=wait;trimmed"
         body = answer.json()
         assert body["usage"]["degraded"] == {"level": 3, "reason": "wait"}
         assert body["usage"]["completion_tokens"] == 11 and body["choices"][0]["finish_reason"] == "length"
 
         answer = wait_until(lambda: ok(ask(server, model="big", stream=True)), "a place among realtime", 30)
-        assert answer.header("x-sluice-degraded") == label
+        assert answer.header("x-sluice-degraded") == "level=3;reason=wait;cheaper"
         assert b'"model":"small"' in answer.body and b'"model":"big"' not in answer.body
 
         answer = wait_until(lambda: ok(ask(server, "sk-never", model="small")), "one who may not be degraded", 30)
@@ -104,6 +104,8 @@ def test_the_service_is_let_go_step_by_step_and_taken_up_again(server):
         page = degradation(server)
         assert (page["level"], page["reason"]) == (3, "wait") and page["pressure"] > 0.65
         assert metric(server, "sluice_degradation_level") == 3
+        for how in ("trimmed", "cheaper"):
+            assert metric(server, f'sluice_degraded_answers_total{{how="{how}",model="small"}}') >= 1
 
     wait_until(lambda: degradation(server)["level"] == 0, "all of the service again", 120)
     assert ask(server, "sk-low", model="big").status == 200
