@@ -40,11 +40,8 @@ class ServiceRate {
   }
 
   /// Of a lane's time, what is done in a second.
-  ///   lanes  that take work. While nothing has been measured half of it is promised: in a crowd
-  ///          that comes at once, on a server that was idle, the first to be let in find out
-  [[nodiscard]] double per_second(double lanes) const {
-    return rate_ > 0.0 ? rate_ : kUnmeasured * lanes;
-  }
+  ///   lanes  that take work: what is taken for it while nothing has been measured
+  [[nodiscard]] double per_second(double lanes) const { return rate_ > 0.0 ? rate_ : lanes; }
   /// From now on the same work costs `factor` of what it did.
   void rescale(double factor) {
     rate_ *= factor;
@@ -57,7 +54,6 @@ class ServiceRate {
   }
 
  private:
-  static constexpr double kUnmeasured = 0.5;
   static constexpr std::uint32_t kCountMin = 16;
   static constexpr Duration kTimeMin = std::chrono::milliseconds(100);
   static constexpr std::chrono::duration<double> kMemory{1.0};
