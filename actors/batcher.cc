@@ -61,7 +61,7 @@ class Batcher : public caf::event_based_actor {
         [this](const Released& released) { on_released(released); },
         [this](const Drop& drop) { on_drop(drop); },
         [this](Tick) {
-          ticks_ = false;
+          looks_at_.reset();
           assign();
         },
         answers_pulse(),
@@ -386,7 +386,8 @@ class Batcher : public caf::event_based_actor {
   }
 
   void look_again_at(TimePoint time) {
-    if (std::exchange(ticks_, true)) return;
+    if (looks_at_ && *looks_at_ <= time) return;
+    looks_at_ = time;
     delayed_send(this, time - front_->clock->now(), Tick{});
   }
 
@@ -433,7 +434,7 @@ class Batcher : public caf::event_based_actor {
   std::map<SequenceId, Work> suspects_;      ///< those that wait for their trial
   std::set<LaneId> lost_;                    ///< lanes that nobody is to wait for
   std::optional<TimePoint> suspects_since_;  ///< they have waited for a trial
-  bool ticks_ = false;                       ///< it looks at the suspects again later
+  std::optional<TimePoint> looks_at_;        ///< at the suspects again, at the latest
   std::uint64_t asked_ = 0;                  ///< the incarnation of the queue that gives
   std::uint64_t batches_ = 0;                ///< of that one, that have come
 };

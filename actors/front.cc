@@ -39,9 +39,7 @@ void Front::blame_kind(ServedModel& model, PoisonKinds::Kind kind, bool trial) c
     for (const Quotas::Standing& standing : quotas->standings(clock->now()))
       if (standing.number == kind.tenant) tenant = standing.policy.name;
     spdlog::error(
-        "model {}: requests {} (tenant {}) have ended {} workers lately; they are refused, but for "
-        "one "
-        "that is tried after a while",
+        "model {}: requests {} (tenant {}) have ended {} workers; they are refused for a while",
         model.name,
         which,
         tenant,

@@ -329,6 +329,13 @@ class Session : public caf::event_based_actor {
     return {tenant_ ? tenant_->number : UINT32_MAX, PoisonKinds::shape_of(plan)};
   }
 
+  /// Of several prompts one may be harmless and the next one poison.
+  [[nodiscard]] bool are_all_cleared() const {
+    return std::none_of(sequences_.begin(), sequences_.end(), [](const SequenceState& sequence) {
+      return !sequence.choice.finished() && sequence.suspicion.on_trial(emitted_by(sequence));
+    });
+  }
+
   /// It has ended well, or has got through its trial.
   void tell_kinds_passed() {
     bool tried = std::exchange(tries_kind_, false);
@@ -481,7 +488,7 @@ class Session : public caf::event_based_actor {
           {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
           sequence->choice.finished()});
     }
-    if (tries_kind_ && !sequence->suspicion.on_trial(emitted_by(*sequence))) tell_kinds_passed();
+    if (tries_kind_ && are_all_cleared()) tell_kinds_passed();
     end_retry(*sequence);
     if (sequence->choice.finished()) {
       sequence->fence->close();

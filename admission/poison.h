@@ -119,9 +119,8 @@ class Ward {
   [[nodiscard]] std::set<LaneId> aside() const;
   /// Sets a lane aside if suspects wait, and gives the next trial if that lane is free for it.
   ///   lanes   those that may take work now
-  ///   stays   trials go on where they were, even if that lane has to be waited for: suspects that
-  ///   end
-  ///           worker after worker are to end those of one lane
+  ///   stays   trials go on where they were, even if that lane has to be waited for: suspects are
+  ///           to end the workers of one lane and not of all
   ///   awaits  a lane is on its way, which will hold nothing: none that others use is set aside
   std::optional<Trial> next(std::span<const Lane> lanes, bool stays = false, bool awaits = false);
   /// The lane that is set aside, if the next trial waits for what runs there: it is to go
