@@ -79,7 +79,7 @@ class Admission : public caf::event_based_actor {
     if (front_->draining) controller_.drain();
     count_slots();
     auto model = front_->find_model(submit.model);
-    Decision decision = decide(submit, now, model ? forecast(submit, *model) : Forecast{});
+    Decision decision = decide(submit, now, model ? forecast(submit, *model, now) : Forecast{});
     if (model) count_arrival(submit, *model, now);
     const Quotas::Claim& claim = submit.claim;
     front_->decided({.at = now,
@@ -119,14 +119,14 @@ class Admission : public caf::event_based_actor {
   using Forecast = AdmissionController::Forecast;
 
   /// Also says of each sequence what it will take of a lane.
-  static Forecast forecast(Submit& submit, const ServedModel& model) {
+  static Forecast forecast(Submit& submit, const ServedModel& model, TimePoint now) {
     Forecast forecast;
     for (Work& work : submit.works) {
       work.cost = model.waits.cost(work.known_tokens(), work.expected);
       forecast.cost = std::max(forecast.cost, work.cost);
     }
     const Work& first = submit.works.front();
-    forecast.wait = model.waits.wait(first.class_index, first.tenant);
+    forecast.wait = model.waits.wait({first.class_index, first.tenant, first.core}, now);
     return forecast;
   }
 

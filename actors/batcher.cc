@@ -58,6 +58,7 @@ class Batcher : public caf::event_based_actor {
         [this](const LaneGate& gate) { on_lane_gate(gate); },
         [this](const LanePace& pace) { on_lane_pace(pace); },
         [this](const Cleared& cleared) { on_cleared(cleared); },
+        [this](const Began& began) { on_began(began); },
         [this](const Released& released) { on_released(released); },
         [this](const Drop& drop) { on_drop(drop); },
         [this](Tick) {
@@ -131,10 +132,12 @@ class Batcher : public caf::event_based_actor {
   }
 
   /// Where it runs: where the queue means it to, unless that has changed on its way.
-  std::optional<LaneId> place(const Work& work) {
+  std::optional<LaneId> place(Work& work) {
     BatchAssembly::Place place{work.id, work.epoch};
     if (auto lane = lanes_.lane_of(place)) return lane;
     if (!work.lane || ward_.aside().contains(*work.lane)) return std::nullopt;
+    work.ends = front_->clock->now() +
+                lanes_.rooms().time_of(*work.lane, work.known_tokens(), work.expected_left());
     LaneRooms::Need need = need_of(work, lanes_.rooms(), newest());
     need.blocks = work.blocks;
     need.weights = work.weights;
@@ -228,6 +231,12 @@ class Batcher : public caf::event_based_actor {
     life_.leases->remove(work.id, work.epoch);
     caf::anon_send(work.session,
                    SequenceFailed{work.id, work.epoch, {ErrorCode::unavailable, why}});
+  }
+
+  void on_began(const Began& began) {
+    for (const BatchAssembly::Place& place : began.places)
+      lanes_.began(began.lane, place);
+    pull();
   }
 
   void on_released(const Released& released) {

@@ -595,6 +595,7 @@ class Executor : public caf::event_based_actor {
       count += output.tokens.size();
     load_.step(std::chrono::microseconds(tokens.step_us), count);
     std::vector<BatchAssembly::Place> released;
+    std::vector<BatchAssembly::Place> began;
     std::vector<SequenceId> cleared;
     for (SequenceOutput& output : tokens.outputs) {
       SequenceId id = output.id;
@@ -611,12 +612,15 @@ class Executor : public caf::event_based_actor {
         continue;
       }
       bool finished = output.finish != Finish::none;
-      LaneWork::count(*held, output);
+      bool begins = LaneWork::count(*held, output);
       if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
       Epoch epoch = held->epoch;
       caf::anon_send(held->session,
                      TokensArrived{status_.lane, worker_, status_.weights, std::move(output)});
-      if (!finished) continue;
+      if (!finished) {
+        if (begins && !held->probe) began.emplace_back(id, epoch);
+        continue;
+      }
       if (!held->probe) {
         evidence_.ok += 1;
         released.emplace_back(id, epoch);
@@ -624,6 +628,7 @@ class Executor : public caf::event_based_actor {
       work_.let_go(id);
     }
     if (!cleared.empty()) tell_batcher(Cleared{status_.lane, std::move(cleared)});
+    if (!began.empty()) tell_batcher(Began{status_.lane, std::move(began)});
     if (!released.empty()) tell_batcher(Released{status_.lane, std::move(released)});
   }
 

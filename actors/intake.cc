@@ -234,9 +234,10 @@ std::optional<ApiError> Intake::refuse_wait(const Pending& pending) const {
   ServedModel& model = *pending.model;
   auto class_index = static_cast<std::size_t>(request.priority_class);
   std::uint32_t tenant = pending.tenant ? pending.tenant->number : UINT32_MAX;
-  Duration wait = model.waits.wait(class_index, tenant);
-  if (wait == Duration::zero()) return std::nullopt;
+  bool core = pending.tenant && pending.tenant->policy.core;
   TimePoint now = front_->clock->now();
+  Duration wait = model.waits.wait({class_index, tenant, core}, now);
+  if (wait == Duration::zero()) return std::nullopt;
   AdmissionController::Demand demand;
   demand.priority_class = request.priority_class;
   demand.deadline = pending.arrival + request.timeout.value_or(front_->options.request_timeout);

@@ -20,13 +20,13 @@ std::uint32_t emitted_of(const Work& work) {
 void LaneWork::take(const Work& work) {
   auto known = held_.find(work.id);
   if (known != held_.end()) remove(known);
-  auto prompt = work.plan->prompt_logprobs ? std::max(1U, work.prompt_logprobs_from) : 0U;
+  bool paused = work.reported() >= work.granted;
   held_.emplace(work.id,
                 Held{work.epoch,
                      work.session,
                      work.fence,
-                     work.blocks,
-                     work.owner(),
+                     {work.blocks, work.owner(), paused ? 0 : work.known_tokens()},
+                     work.ends,
                      work.preempted,
                      static_cast<std::uint32_t>(work.plan->prompt.size()),
                      work.plan->max_tokens,
@@ -37,8 +37,8 @@ void LaneWork::take(const Work& work) {
                      work.trial_until,
                      work.kind,
                      work.granted,
-                     prompt + emitted_of(work),
-                     prompt});
+                     work.reported(),
+                     work.prompt_reported()});
   if (work.probe) return;
   users_ += 1;
   front_->running += 1;
@@ -95,7 +95,7 @@ bool LaneWork::clear(SequenceId id, Held& held, std::size_t known) {
   return true;
 }
 
-void LaneWork::count(Held& held, const SequenceOutput& output) {
+bool LaneWork::count(Held& held, const SequenceOutput& output) {
   // A frame may come twice, so nothing is added up.
   auto size = [](const auto& list) { return static_cast<std::uint32_t>(list.size()); };
   if (!output.prompt_logprobs.empty())
@@ -103,6 +103,7 @@ void LaneWork::count(Held& held, const SequenceOutput& output) {
         std::max(held.prompt_reported, output.prompt_first + size(output.prompt_logprobs));
   held.reported =
       std::max(held.reported, held.prompt_reported + output.first_index + size(output.tokens));
+  return std::exchange(held.taken.rows, 0) > 0;
 }
 
 bool LaneWork::may_run() const {
@@ -175,7 +176,7 @@ std::optional<SequenceId> LaneWork::probe() const {
 std::vector<BatchAssembly::Held> LaneWork::of_users() const {
   std::vector<BatchAssembly::Held> users;
   for (const auto& [id, held] : held_) {
-    if (!held.probe) users.push_back({{id, held.epoch}, held.blocks, held.owner});
+    if (!held.probe) users.push_back({{id, held.epoch}, held.taken, held.ends});
   }
   return users;
 }
@@ -190,14 +191,14 @@ std::vector<LaneWork::Owned> LaneWork::beside_trials() const {
 KvPressure::Running LaneWork::by_class() const {
   KvPressure::Running running{};
   for (const auto& [id, held] : held_)
-    if (!held.probe) ++running[held.owner.class_index];
+    if (!held.probe) ++running[held.taken.owner.class_index];
   return running;
 }
 
 std::uint32_t LaneWork::blocks() const {
   std::uint32_t blocks = 0;
   for (const auto& [id, held] : held_)
-    if (!held.probe) blocks += held.blocks;
+    if (!held.probe) blocks += held.taken.blocks;
   return blocks;
 }
 
@@ -207,8 +208,8 @@ std::vector<Preemption::Candidate> LaneWork::candidates() const {
     if (held.probe || !held.started || held.on_trial) continue;
     std::uint32_t generated = held.reported - held.prompt_reported;
     running.push_back({id,
-                       held.owner,
-                       held.blocks,
+                       held.taken.owner,
+                       held.taken.blocks,
                        held.prompt_size + generated,
                        generated,
                        held.generated_max,

@@ -26,8 +26,8 @@ class LaneWork {
     Epoch epoch = 0;
     caf::actor session;
     std::shared_ptr<const Fence> fence;
-    std::uint32_t blocks = 0;
-    LaneRooms::Owner owner = {};
+    LaneRooms::Taken taken = {};
+    TimePoint ends;                   ///< probably
     std::uint32_t preempted = 0;      ///< times, of its request
     std::uint32_t prompt_size = 0;    ///< tokens
     std::uint32_t generated_max = 0;  ///< likewise
@@ -66,8 +66,8 @@ class LaneWork {
   /// just been cleared.
   bool clear(SequenceId id, Held& held, std::size_t known);
 
-  /// Counts what an output of a held sequence brings.
-  static void count(Held& held, const SequenceOutput& output);
+  /// Counts what an output of a held sequence brings. True: these are its first results here.
+  static bool count(Held& held, const SequenceOutput& output);
   /// A user's sequence has not given all that was granted: its worker has something to do.
   [[nodiscard]] bool may_run() const;
 

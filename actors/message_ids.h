@@ -69,7 +69,8 @@
   X(BehindChanged)         \
   X(RequestsInside)        \
   X(KindRefused)           \
-  X(ClearLane)
+  X(ClearLane)             \
+  X(Began)
 
 namespace sluice {
 #define SLUICE_DECLARE(Message) struct Message;

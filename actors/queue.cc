@@ -92,6 +92,7 @@ class Queue : public caf::event_based_actor {
           lanes_ = {};
           given_.clear();
           asked_.clear();
+          publish();
         },
     };
   }
@@ -112,9 +113,9 @@ class Queue : public caf::event_based_actor {
   /// A place that the batcher did not know of when it last spoke.
   struct Given {
     std::uint64_t batch = 0;
+    SequenceId id;
     LaneId lane;
-    std::uint32_t blocks = 0;
-    LaneRooms::Owner owner = {};
+    LaneRooms::Taken taken = {};
   };
 
   void on_enqueue(Work work) {
@@ -160,7 +161,7 @@ class Queue : public caf::event_based_actor {
     while (!given_.empty() && given_.front().batch <= lanes_.batches)
       given_.pop_front();
     for (const Given& given : given_)
-      lanes_.rooms.take(given.lane, given.blocks, given.owner);
+      lanes_.rooms.take(given.lane, given.taken);
     measure_anew();
     if (lanes_.none_is_left) fail_if([](const Work&) { return true; }, kNoLaneLeft);
     end_orphans();
@@ -229,7 +230,7 @@ class Queue : public caf::event_based_actor {
       std::set<LaneId> closed = reservations.closed_to(work.class_index);
       bool gives_way = close_to_victims(closed, need, now);
       if (auto lane = lanes_.rooms.choose(need, closed)) {
-        lanes_.rooms.take(*lane, need.blocks, need.owner);
+        lanes_.rooms.take(*lane, need.taken());
         reservations.took(*lane);
         note_served(found->second, now);
         work.lane = lane;
@@ -239,8 +240,11 @@ class Queue : public caf::event_based_actor {
         works.push_back(take(found));
         continue;
       }
-      if (auto lane = lanes_.rooms.soonest(need, closed))
-        reservations.keep(*lane, work.class_index, found->second.passed);
+      // Who has a place, and only waits until prompts before its own are computed, does so for a
+      // moment. For all others one is kept.
+      if (!lanes_.rooms.has_room(need, closed))
+        if (auto lane = lanes_.rooms.soonest(need, closed))
+          reservations.keep(*lane, work.class_index, found->second.passed);
       // Those of its class are not asked in vain: its turn would not end.
       bool whole_class = gives_way || !is_open(reservations, work.class_index);
       order.pass(whole_class);
@@ -384,8 +388,15 @@ class Queue : public caf::event_based_actor {
     std::set<LaneId> closed = reservations.closed_to(class_index);
     const auto& lanes = lanes_.rooms.lanes();
     return std::any_of(lanes.begin(), lanes.end(), [&](const LaneRooms::Lane& lane) {
-      return lane.room() > 0 && !closed.contains(lane.id);
+      return lane.room() > 0 && !closed.contains(lane.id) &&
+             lane.prompts.of(class_index, 0) < lane.prompts_most();
     });
+  }
+
+  [[nodiscard]] LaneRooms::Taken taken_of(const Work& work) const {
+    LaneRooms::Taken taken = need_of(work, lanes_.rooms, lanes_.newest).taken();
+    taken.blocks = work.blocks;
+    return taken;
   }
 
   void give(const std::vector<Work>& works) {
@@ -397,14 +408,13 @@ class Queue : public caf::event_based_actor {
           return Batch{life_.number, number, given};
         });
     for (const Work& work : works)
-      if (work.lane) given_.push_back({number, *work.lane, work.blocks, work.owner()});
+      if (work.lane) given_.push_back({number, work.id, *work.lane, taken_of(work)});
     for (const Work& work : kept) {
       // Nobody wants it any more, and nobody will say that its place is free.
-      auto given = std::find_if(given_.rbegin(), given_.rend(), [&](const Given& one) {
-        return work.lane == one.lane && work.blocks == one.blocks && work.owner() == one.owner;
-      });
+      auto given = std::find_if(
+          given_.rbegin(), given_.rend(), [&](const Given& one) { return work.id == one.id; });
       if (given == given_.rend()) continue;
-      lanes_.rooms.give_back(given->lane, given->blocks, given->owner);
+      lanes_.rooms.give_back(given->lane, given->taken);
       given_.erase(std::next(given).base());
     }
     FAULT_POINT("queue.handed_over");
@@ -453,11 +463,34 @@ class Queue : public caf::event_based_actor {
   }
 
   void publish() {
+    publish_room();
     model_->queued.store(works_.size(), std::memory_order_relaxed);
     if (std::uint64_t starved = order_.starved(); starved != starved_) {
       model_->starved += starved - std::exchange(starved_, starved);
       spdlog::error("model {}: a class that waits has had too little of the lanes", model_->name);
     }
+  }
+
+  /// Says what whoever comes now finds on the lanes.
+  void publish_room() {
+    WaitBoard::Room room;
+    // Lanes that start, or are on probation, are about to take more than they do now.
+    const auto& lanes = lanes_.rooms.lanes();
+    bool ramps = std::any_of(lanes.begin(), lanes.end(), [](const LaneRooms::Lane& lane) {
+      return lane.gate.weight > 0.0 && lane.gate.permits < lane.slots;
+    });
+    for (std::uint8_t i = 0; i < WaitBoard::kClasses; ++i) {
+      LaneRooms::Owner owner{i, false};
+      room.free.at(i) = lanes_.rooms.free_places(owner, lanes_.aside);
+      Preemption::Keeps keeps = keeps_against(owner);
+      for (const LaneRooms::Lane& lane : lanes) {
+        if (lane.gate.weight <= 0.0 || lanes_.aside.contains(lane.id)) continue;
+        if (lanes_.all_known && !ramps) room.next_end = std::min(room.next_end, lane.next_end);
+        if (lane.excess_below(i, keeps) > 0) room.patience.at(i) = kPatience;
+      }
+    }
+    room.free_to_core = lanes_.rooms.free_places({0, true}, lanes_.aside);
+    model_->waits.set_room(room);
   }
 
   /// Says how fast what waits is worked off. What lanes seem to need changes with every step; only

@@ -11,6 +11,7 @@
 #include "scheduling/lane_rooms.h"
 #include <caf/actor.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -54,11 +55,20 @@ struct Work {
   // Set by the queue, or for suspects by the batcher.
   std::optional<LaneId> lane;  ///< it is to run there
   std::uint32_t blocks = 0;    ///< KV blocks reserved for it there
+  // Set by the batcher.
+  TimePoint ends = TimePoint::max();  ///< when it has probably ended
 
   /// False: its session has ended, or offers the sequence under a newer epoch. Whoever takes, holds
   /// or passes on such work lets go of it, without a word.
   [[nodiscard]] bool is_wanted() const { return !fence || fence->admits(epoch); }
   [[nodiscard]] LaneRooms::Owner owner() const { return {class_index, core}; }
+  /// Results it has given, as `Sequence::reported`: tokens, and positions of the prompt if asked.
+  [[nodiscard]] std::uint32_t prompt_reported() const {
+    return plan->prompt_logprobs ? std::max(1U, prompt_logprobs_from) : 0U;
+  }
+  [[nodiscard]] std::uint32_t reported() const {
+    return prompt_reported() + (emitted ? static_cast<std::uint32_t>(emitted->size()) : 0U);
+  }
   /// Tokens whose keys and values it needs now.
   [[nodiscard]] std::size_t known_tokens() const {
     return plan->prompt.size() + (emitted ? emitted->size() : 0);

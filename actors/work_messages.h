@@ -110,6 +110,11 @@ struct Released {
   std::vector<BatchAssembly::Place> places;
   bool beyond_gate = false;  ///< the lane's breaker allows less than the batcher thinks
 };
+/// Executor to batcher: these have given their first results, so their prompts are in nobody's way.
+struct Began {
+  LaneId lane;
+  std::vector<BatchAssembly::Place> places;
+};
 /// Executor to batcher: these got through their trial and run on as any other.
 struct Cleared {
   LaneId lane;

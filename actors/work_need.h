@@ -44,7 +44,9 @@ inline LaneRooms::Need need_of(const Work& work, const LaneRooms& rooms, std::ui
           work.avoid,
           weights,
           work.owner(),
-          work.preempted >= kLentTwice};
+          work.preempted >= kLentTwice,
+          work.reported() >= work.granted,
+          work.ends};
 }
 
 }  // namespace sluice

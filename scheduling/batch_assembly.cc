@@ -23,9 +23,8 @@ void BatchAssembly::lane_up(LaneId lane,
   Places& places = held_[lane];
   for (const Held& one : held) {
     const LaneRooms::Lane& up = *rooms_.find(lane);
-    CHECK(up.held < up.slots && up.blocks_free >= one.blocks);
-    if (!places.emplace(one.place, Taken{one.blocks, one.owner}).second) continue;
-    rooms_.take(lane, one.blocks, one.owner);
+    CHECK(up.held < up.slots && up.blocks_free >= one.taken.blocks);
+    put(lane, places, one.place, {one.taken, one.ends});
   }
 }
 
@@ -57,26 +56,49 @@ bool BatchAssembly::set_limits(LaneId lane, std::uint32_t sequences, std::uint8_
 bool BatchAssembly::assign_to(LaneId lane, Place place, const LaneRooms::Need& need) {
   auto found = held_.find(lane);
   if (found == held_.end()) return false;
-  if (found->second.contains(place)) return true;
+  if (found->second.all.contains(place)) return true;
   if (!rooms_.has_room(lane, need)) return false;
-  found->second.emplace(place, Taken{need.blocks, need.owner});
-  rooms_.take(lane, need.blocks, need.owner);
+  return put(lane, found->second, place, {need.taken(), need.ends});
+}
+
+/// False: it has that place already.
+bool BatchAssembly::put(LaneId lane, Places& places, Place place, const Entry& entry) {
+  if (!places.all.emplace(place, entry).second) return false;
+  places.ends.insert(entry.ends);
+  rooms_.take(lane, entry.taken);
+  note_next_end(lane, places);
   return true;
+}
+
+void BatchAssembly::note_next_end(LaneId lane, const Places& places) {
+  rooms_.find(lane)->next_end = places.ends.empty() ? TimePoint::max() : *places.ends.begin();
+}
+
+void BatchAssembly::began(LaneId lane, Place place) {
+  auto found = held_.find(lane);
+  if (found == held_.end()) return;
+  auto held = found->second.all.find(place);
+  if (held == found->second.all.end()) return;
+  LaneRooms::Taken& taken = held->second.taken;
+  rooms_.find(lane)->prompts.remove(taken.owner.class_index, std::exchange(taken.rows, 0));
 }
 
 std::optional<LaneId> BatchAssembly::lane_of(Place place) const {
   for (const auto& [lane, places] : held_)
-    if (places.contains(place)) return lane;
+    if (places.all.contains(place)) return lane;
   return std::nullopt;
 }
 
 void BatchAssembly::release(LaneId lane, Place place) {
   auto found = held_.find(lane);
   if (found == held_.end()) return;
-  auto held = found->second.find(place);
-  if (held == found->second.end()) return;
-  rooms_.give_back(lane, held->second.blocks, held->second.owner);
-  found->second.erase(held);
+  Places& places = found->second;
+  auto held = places.all.find(place);
+  if (held == places.all.end()) return;
+  rooms_.give_back(lane, held->second.taken);
+  places.ends.erase(places.ends.find(held->second.ends));
+  places.all.erase(held);
+  note_next_end(lane, places);
 }
 
 }  // namespace sluice

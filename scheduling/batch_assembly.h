@@ -1,6 +1,7 @@
 // Who has a place on which lane, within what the lanes grant.
 #pragma once
 
+#include "base/clock.h"
 #include "base/ids.h"
 
 #include "scheduling/lane_rooms.h"
@@ -10,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -38,11 +40,11 @@ class BatchAssembly {
     };
   };
 
-  /// A place on a lane and the blocks reserved for it.
+  /// A place on a lane and what is reserved for it.
   struct Held {
     Place place;
-    std::uint32_t blocks = 0;
-    LaneRooms::Owner owner = {};
+    LaneRooms::Taken taken = {};
+    TimePoint ends = TimePoint::max();  ///< as `LaneRooms::Need`
   };
 
   /// A lane is ready and grants this much in all, of which `held` is taken. Replaces what was known
@@ -66,6 +68,8 @@ class BatchAssembly {
   bool assign_to(LaneId lane, Place place, const LaneRooms::Need& need);
   /// The lane on which it has its place, if it has one.
   [[nodiscard]] std::optional<LaneId> lane_of(Place place) const;
+  /// Its prompt is computed. Unknown: nothing happens.
+  void began(LaneId lane, Place place);
   /// The sequence left its lane; its reservation returns. Unknown: nothing happens.
   void release(LaneId lane, Place place);
 
@@ -73,12 +77,19 @@ class BatchAssembly {
   [[nodiscard]] const LaneRooms& rooms() const { return rooms_; }
 
  private:
-  /// What a place takes of its lane.
-  struct Taken {
-    std::uint32_t blocks = 0;
-    LaneRooms::Owner owner = {};
+  struct Entry {
+    LaneRooms::Taken taken;
+    TimePoint ends;
   };
-  using Places = std::unordered_map<Place, Taken, Place::Hash>;
+  /// What a lane holds.
+  struct Places {
+    std::unordered_map<Place, Entry, Place::Hash> all;
+    std::multiset<TimePoint> ends;  ///< of all that
+  };
+
+  bool put(LaneId lane, Places& places, Place place, const Entry& entry);
+  void note_next_end(LaneId lane, const Places& places);
+
   struct Limits {
     std::uint32_t sequences = ~0U;
     std::uint8_t closed_from = LaneRooms::kOpenToAll;

@@ -7,6 +7,10 @@
 namespace sluice {
 namespace {
 
+// Of prompts that wait on a lane, at least.
+constexpr double kPromptsUs = 100'000.0;
+constexpr double kPromptSteps = 2;
+
 bool runs(const LaneRooms::Lane& lane, const LaneRooms::Need& need) {
   return need.weights == 0 || need.weights == lane.weights;
 }
@@ -14,6 +18,10 @@ bool runs(const LaneRooms::Lane& lane, const LaneRooms::Need& need) {
 /// What may be used of `all` if a share of it is kept. Something always may.
 std::uint32_t beside(double kept, std::uint32_t all) {
   return std::max(1U, static_cast<std::uint32_t>((1.0 - kept) * static_cast<double>(all) + 1e-9));
+}
+
+bool is_low(const LaneRooms::Owner& owner) {
+  return owner.class_index == static_cast<std::size_t>(PriorityClass::low);
 }
 
 LaneRooms::Share sum(const LaneRooms::Shares& shares) {
@@ -42,6 +50,13 @@ void subtract(LaneRooms::Share& share, std::uint32_t blocks) {
   share.blocks -= std::min(blocks, share.blocks);
 }
 
+WaitBoard::Costs costs_of(const LaneRooms::Lane& lane) {
+  double beside = std::max(1U, lane.slots);
+  // Where steps are full of prompts, each of their rows has its part of what a step takes anyway.
+  double row = lane.step_rows > 0 ? lane.pace.base_us / lane.step_rows : 0.0;
+  return {row + lane.pace.per_row_us, lane.pace.base_us / beside + lane.pace.per_row_us};
+}
+
 /// Its prompt first, then one step a token beside what runs there.
 double completion_us(const LaneRooms::Lane& lane, const LaneRooms::Need& need) {
   double beside = static_cast<double>(lane.held) + 1.0;
@@ -60,6 +75,13 @@ std::uint32_t LaneRooms::Lane::places() const {
 std::uint32_t LaneRooms::Lane::room() const {
   if (gate.weight <= 0.0) return 0;
   return places() - std::min(held, places());
+}
+
+std::uint64_t LaneRooms::Lane::prompts_most() const {
+  if (step_rows == 0) return UINT64_MAX;
+  double step_us = pace.base_us + pace.per_row_us * step_rows;
+  double steps = std::max(kPromptSteps, kPromptsUs / std::max(1.0, step_us));
+  return static_cast<std::uint64_t>(steps * step_rows);
 }
 
 std::uint32_t LaneRooms::Lane::excess_below(std::uint8_t class_index, const Keeps& keeps) const {
@@ -85,15 +107,19 @@ bool LaneRooms::fits(const Lane& lane, const Need& need) const {
   return leaves_reserve(lane, need);
 }
 
+bool LaneRooms::keeps_from(const Owner& owner, bool settled) const {
+  if (owner.core || reserve_.from_others <= 0.0) return false;
+  return !is_low(owner) || !reserve_.lent_to_low || settled;
+}
+
 bool LaneRooms::leaves_reserve(const Lane& lane, const Need& need) const {
-  if (need.owner.core || reserve_.from_others <= 0.0) return true;
-  bool is_low = need.owner.class_index == static_cast<std::size_t>(PriorityClass::low);
-  if (is_low && reserve_.lent_to_low && !need.settled) return true;
+  if (!keeps_from(need.owner, need.settled)) return true;
   auto leaves = [&](double kept, const Share& held) {
     Share most{beside(kept, lane.places()), beside(kept, lane.blocks)};
     return stays_within(held, need.blocks, most);
   };
-  if (is_low && !leaves(reserve_.from_low, lane.others[need.owner.class_index])) return false;
+  if (is_low(need.owner) && !leaves(reserve_.from_low, lane.others[need.owner.class_index]))
+    return false;
   return leaves(reserve_.from_others, sum(lane.others));
 }
 
@@ -135,6 +161,7 @@ std::optional<LaneId> LaneRooms::choose(const Need& need, const std::set<LaneId>
   double best_us = 0.0;
   for (const Lane& lane : lanes_) {
     if (closed.contains(lane.id) || !fits(lane, need)) continue;
+    if (lane.prompts.of(need.owner.class_index, need.rows_now) >= lane.prompts_most()) continue;
     bool avoided = need.avoid == lane.id;
     double us = completion_us(lane, need);
     if (best && (avoided != best_avoided ? avoided : us >= best_us)) continue;
@@ -180,23 +207,52 @@ bool LaneRooms::has_room(LaneId lane, const Need& need) const {
   });
 }
 
-void LaneRooms::take(LaneId lane, std::uint32_t blocks, Owner owner) {
-  Lane* taken = find(lane);
-  if (taken == nullptr) return;
-  // A copy may be behind what it describes.
-  taken->held = std::min(taken->slots, taken->held + 1);
-  taken->blocks_free -= std::min(taken->blocks_free, blocks);
-  add(taken->by_class[owner.class_index], blocks);
-  if (!owner.core) add(taken->others[owner.class_index], blocks);
+bool LaneRooms::has_room(const Need& need, const std::set<LaneId>& closed) const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
+    return !closed.contains(lane.id) && fits(lane, need);
+  });
 }
 
-void LaneRooms::give_back(LaneId lane, std::uint32_t blocks, Owner owner) {
+std::uint32_t LaneRooms::free_places(Owner owner, const std::set<LaneId>& closed) const {
+  std::uint32_t places = 0;
+  for (const Lane& lane : lanes_) {
+    if (closed.contains(lane.id) || lane.blocks_free == 0) continue;
+    if (owner.class_index >= lane.closed_from) continue;
+    std::uint32_t free = lane.room();
+    if (keeps_from(owner, false)) {
+      auto leave = [&](double kept, std::uint32_t held) {
+        std::uint32_t most = beside(kept, lane.places());
+        free = std::min(free, most - std::min(most, held));
+      };
+      leave(reserve_.from_others, sum(lane.others).places);
+      if (is_low(owner)) leave(reserve_.from_low, lane.others[owner.class_index].places);
+    }
+    places += free;
+  }
+  return places;
+}
+
+void LaneRooms::take(LaneId lane, const Taken& taken) {
+  Lane* held = find(lane);
+  if (held == nullptr) return;
+  const Owner& owner = taken.owner;
+  // A copy may be behind what it describes.
+  held->held = std::min(held->slots, held->held + 1);
+  held->blocks_free -= std::min(held->blocks_free, taken.blocks);
+  held->prompts.add(owner.class_index, taken.rows);
+  add(held->by_class[owner.class_index], taken.blocks);
+  if (!owner.core) add(held->others[owner.class_index], taken.blocks);
+}
+
+void LaneRooms::give_back(LaneId lane, const Taken& taken) {
   Lane* free = find(lane);
   if (free == nullptr) return;
+  const Owner& owner = taken.owner;
   free->held -= std::min(1U, free->held);
-  free->blocks_free += std::min(blocks, free->blocks - free->blocks_free);
-  subtract(free->by_class[owner.class_index], blocks);
-  if (!owner.core) subtract(free->others[owner.class_index], blocks);
+  free->blocks_free += std::min(taken.blocks, free->blocks - free->blocks_free);
+  free->prompts.remove(owner.class_index, taken.rows);
+  subtract(free->by_class[owner.class_index], taken.blocks);
+  if (!owner.core) subtract(free->others[owner.class_index], taken.blocks);
 }
 
 bool LaneRooms::runs(std::uint64_t weights) const {
@@ -237,11 +293,17 @@ std::uint32_t LaneRooms::blocks_max() const {
 }
 
 WaitBoard::Costs LaneRooms::costs() const {
-  Lane lane = lanes_.empty() ? Lane{} : lanes_.front();
-  double beside = std::max(1U, lane.slots);
-  // Where steps are full of prompts, each of their rows has its part of what a step takes anyway.
-  double row = lane.step_rows > 0 ? lane.pace.base_us / lane.step_rows : 0.0;
-  return {row + lane.pace.per_row_us, lane.pace.base_us / beside + lane.pace.per_row_us};
+  return costs_of(lanes_.empty() ? Lane{} : lanes_.front());
+}
+
+Duration LaneRooms::time_of(LaneId lane, std::uint64_t rows, std::uint64_t tokens) const {
+  auto found = std::find_if(
+      lanes_.begin(), lanes_.end(), [&](const Lane& other) { return other.id == lane; });
+  if (found == lanes_.end()) return Duration::zero();
+  WaitBoard::Costs costs = costs_of(*found);
+  double us = static_cast<double>(rows) * costs.row_us +
+              static_cast<double>(tokens) * costs.token_us * std::max(1U, found->slots);
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(us));
 }
 
 double LaneRooms::capacity() const {

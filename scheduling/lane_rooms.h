@@ -1,9 +1,11 @@
 // What the lanes of one model can take now, as numbers, and which of them takes what.
 #pragma once
 
+#include "base/clock.h"
 #include "base/ids.h"
 #include "base/priority_class.h"
 
+#include "scheduling/prompts_ahead.h"
 #include "scheduling/wait_board.h"
 
 #include <array>
@@ -54,7 +56,7 @@ class LaneRooms {
     std::uint32_t blocks = 0;  ///< of KV, in all
     std::uint32_t held = 0;    ///< sequences that have a place
     std::uint32_t blocks_free = 0;
-    std::uint64_t weights = 0;  ///< a number for what it runs
+    std::uint64_t weights = 0;    ///< a number for what it runs
     std::uint32_t step_rows = 0;  ///< that a step computes at most; 0: not known
     Gate gate = {};
     Pace pace = {};
@@ -63,13 +65,25 @@ class LaneRooms {
     std::uint8_t closed_from = kOpenToAll;  ///< no work of this class or a less urgent one
     Shares by_class = {};                   ///< of what it holds
     Shares others = {};                     ///< of that, what is not of the core API
+    PromptsAhead prompts = {};              ///< that it holds and has not computed yet
+    TimePoint next_end = TimePoint::max();  ///< when some of it has probably ended
 
     /// Sequences it takes beyond those it holds.
     [[nodiscard]] std::uint32_t room() const;
     /// Sequences it may run at once.
     [[nodiscard]] std::uint32_t places() const;
+    /// Rows of prompts that it computes in a tenth of a second, and of two steps at least: as many
+    /// wait there. All others wait in the queue, where they have their order.
+    [[nodiscard]] std::uint64_t prompts_most() const;
     /// Places that less urgent work has beyond what its classes keep.
     [[nodiscard]] std::uint32_t excess_below(std::uint8_t class_index, const Keeps& keeps) const;
+  };
+
+  /// What a place takes of its lane.
+  struct Taken {
+    std::uint32_t blocks = 0;
+    Owner owner = {};
+    std::uint64_t rows = 0;  ///< that it computes before its first result
   };
 
   /// What a sequence needs.
@@ -81,6 +95,10 @@ class LaneRooms {
     std::uint64_t weights = 0;         ///< it runs on these alone; 0: on any
     Owner owner = {};
     bool settled = false;  ///< it has given way often enough: takes nothing that is lent
+    bool paused = false;   ///< its reader has no room for more: nothing of it is computed now
+    TimePoint ends = TimePoint::max();  ///< when it has probably ended, if it begins now
+
+    [[nodiscard]] Taken taken() const { return {blocks, owner, paused ? 0 : rows_now}; }
   };
 
   /// Shares of each lane that are kept for the core API.
@@ -108,7 +126,7 @@ class LaneRooms {
   [[nodiscard]] const std::vector<Lane>& lanes() const { return lanes_; }
 
   /// The lane that is predicted to complete the sequence first (the lowest id among equals) of
-  /// those that have room for it; none.
+  /// those that have room for it and would compute its prompt soon; none.
   ///   closed  none of these
   [[nodiscard]] std::optional<LaneId> choose(const Need& need,
                                              const std::set<LaneId>& closed = {}) const;
@@ -123,11 +141,16 @@ class LaneRooms {
                                                     const Keeps& keeps,
                                                     const std::set<LaneId>& closed) const;
   [[nodiscard]] bool has_room(LaneId lane, const Need& need) const;
+  /// Some lane has that is not `closed`, though the prompt may have to wait there.
+  [[nodiscard]] bool has_room(const Need& need, const std::set<LaneId>& closed) const;
+  /// Places that an owner may have at once, blocks and prompts aside.
+  ///   closed  none of these lanes
+  [[nodiscard]] std::uint32_t free_places(Owner owner, const std::set<LaneId>& closed) const;
   /// It has room, for whoever is of the core API; all that is left is kept for that.
   [[nodiscard]] bool only_reserve_is_left() const;
   /// One place more is held there, or one less. Nothing happens if the lane is not up.
-  void take(LaneId lane, std::uint32_t blocks, Owner owner);
-  void give_back(LaneId lane, std::uint32_t blocks, Owner owner);
+  void take(LaneId lane, const Taken& taken);
+  void give_back(LaneId lane, const Taken& taken);
 
   [[nodiscard]] bool runs(std::uint64_t weights) const;
   /// Places that are free over all lanes that take work.
@@ -141,11 +164,15 @@ class LaneRooms {
   /// What a row of a prompt and a token of an answer take of a lane, with a full batch: of the
   /// first lane, for they are alike; of none, by the defaults.
   [[nodiscard]] WaitBoard::Costs costs() const;
+  /// How long a sequence runs on a lane that is full: its prompt, then a step for each token.
+  [[nodiscard]] Duration time_of(LaneId lane, std::uint64_t rows, std::uint64_t tokens) const;
   /// Lanes that take work, by their weights.
   [[nodiscard]] double capacity() const;
 
  private:
   [[nodiscard]] bool fits(const Lane& lane, const Need& need) const;
+  /// Something is kept from the owner.
+  [[nodiscard]] bool keeps_from(const Owner& owner, bool settled) const;
   [[nodiscard]] bool leaves_reserve(const Lane& lane, const Need& need) const;
 
   std::vector<Lane> lanes_;  // ascending ids

@@ -21,28 +21,44 @@ void WaitBoard::enter(std::size_t class_index,
                       bool rests) {
   constexpr Duration kOnItsWay = std::chrono::seconds(1);
   std::lock_guard lock(mutex_);
-  if (rests && now - entered_ > kOnItsWay)
-    for (Tenants& tenants : waiting_)
-      tenants.clear();
+  if (rests && now - entered_ > kOnItsWay) clear();
   entered_ = now;
   if (cost <= Duration::zero()) return;
+  if (count_ == 0) began_ = now;
+  count_ += 1;
   Tenant& entry = waiting_[class_index][tenant];
   entry.cost += cost;
+  entry.count += 1;
   entry.weight = std::max(1U, weight);
 }
 
 void WaitBoard::leave(std::size_t class_index, std::uint32_t tenant, Duration cost) {
   std::lock_guard lock(mutex_);
   auto found = waiting_[class_index].find(tenant);
-  if (found == waiting_[class_index].end()) return;
-  found->second.cost -= cost;
-  if (found->second.cost <= Duration::zero()) waiting_[class_index].erase(found);
+  if (found == waiting_[class_index].end() || cost <= Duration::zero()) return;
+  Tenant& entry = found->second;
+  entry.cost -= cost;
+  entry.count -= 1;
+  count_ -= 1;
+  if (entry.cost > Duration::zero() && entry.count > 0) return;
+  count_ -= entry.count;
+  waiting_[class_index].erase(found);
 }
 
 void WaitBoard::forget() {
   std::lock_guard lock(mutex_);
+  clear();
+}
+
+void WaitBoard::clear() {
   for (Tenants& tenants : waiting_)
     tenants.clear();
+  count_ = 0;
+}
+
+void WaitBoard::set_room(const Room& room) {
+  std::lock_guard lock(mutex_);
+  room_ = room;
 }
 
 void WaitBoard::set_pace(Costs costs, double per_second) {
@@ -51,12 +67,26 @@ void WaitBoard::set_pace(Costs costs, double per_second) {
   per_second_ = per_second;
 }
 
-Duration WaitBoard::wait(std::size_t class_index, std::uint32_t tenant) const {
-  static constexpr auto kWeights = WaitingOrder::Options{}.weights;
+Duration WaitBoard::wait(const Asker& asker, TimePoint now) const {
+  // A queue that has stood for longer is no burst.
+  constexpr Duration kBurst = std::chrono::seconds(1);
   std::lock_guard lock(mutex_);
-  const Tenants& tenants = waiting_[class_index];
-  auto own = tenants.find(tenant);
-  if (own == tenants.end() || per_second_ <= 0.0) return Duration::zero();
+  if (per_second_ <= 0.0) return Duration::zero();
+  std::uint32_t free = asker.core ? room_.free_to_core : room_.free.at(asker.class_index);
+  bool bursts = count_ == 0 || now - began_ <= kBurst;
+  if (bursts && count_ < free) return Duration::zero();
+  Duration turn = until_turn(asker);
+  if (free > 0 || room_.next_end == TimePoint::max()) return turn;
+  Duration place = std::max(Duration::zero(), room_.next_end - now);
+  return std::max(turn, std::min(place, room_.patience.at(asker.class_index)));
+}
+
+/// Until what stands before it has been worked off.
+Duration WaitBoard::until_turn(const Asker& asker) const {
+  static constexpr auto kWeights = WaitingOrder::Options{}.weights;
+  const Tenants& tenants = waiting_.at(asker.class_index);
+  auto own = tenants.find(asker.tenant);
+  if (own == tenants.end()) return Duration::zero();
   using Seconds = std::chrono::duration<double>;
   Seconds ahead{};
   for (const auto& [number, other] : tenants) {
@@ -65,8 +95,8 @@ Duration WaitBoard::wait(std::size_t class_index, std::uint32_t tenant) const {
   }
   std::uint32_t sum = 0;
   for (std::size_t i = 0; i < kClasses; ++i)
-    if (i == class_index || !waiting_[i].empty()) sum += kWeights[i];
-  double seconds = ahead.count() * sum / (kWeights[class_index] * per_second_);
+    if (i == asker.class_index || !waiting_.at(i).empty()) sum += kWeights.at(i);
+  double seconds = ahead.count() * sum / (kWeights.at(asker.class_index) * per_second_);
   constexpr double kHour = 3600.0;
   return std::chrono::duration_cast<Duration>(
       std::chrono::duration<double>(std::min(seconds, kHour)));

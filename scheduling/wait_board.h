@@ -24,6 +24,23 @@ class WaitBoard {
     double token_us = 1100.0;
   };
 
+  /// What the lanes have for whoever comes now.
+  struct Room {
+    std::array<std::uint32_t, kClasses> free{};  ///< places, for those not of the core API
+    std::uint32_t free_to_core = 0;              ///< likewise
+    TimePoint next_end =
+        TimePoint::max();  ///< when some of what runs has probably ended; not known
+    /// After which less urgent work gives way, by class; if there is none, longer than anything.
+    std::array<Duration, kClasses> patience{Duration::max(), Duration::max(), Duration::max()};
+  };
+
+  /// Who asks how long he would wait.
+  struct Asker {
+    std::size_t class_index = 0;
+    std::uint32_t tenant = 0;
+    bool core = false;  ///< it may use what is kept for the core API
+  };
+
   /// What a sequence takes of a lane.
   [[nodiscard]] Duration cost(std::uint64_t rows, std::uint64_t tokens) const;
 
@@ -44,12 +61,14 @@ class WaitBoard {
 
   ///   per_second  what the lanes do in a second, of a lane's time; 0: none takes work
   void set_pace(Costs costs, double per_second);
+  void set_room(const Room& room);
 
   /// How long a tenant's next request of a class would wait. A tenant waits for its own and, of
   /// each other tenant's, for as much as its own by their weights: they take turns. Its class waits
-  /// for the others by their weights. Zero as well while no lane takes work: how long that lasts is
-  /// not known here.
-  [[nodiscard]] Duration wait(std::size_t class_index, std::uint32_t tenant) const;
+  /// for the others by their weights. If all places are held it waits until one is free, too,
+  /// whoever is next. Zero for a burst that has places, and while no lane takes work: how long that
+  /// lasts is not known here.
+  [[nodiscard]] Duration wait(const Asker& asker, TimePoint now) const;
   /// All that waits, of a class.
   [[nodiscard]] Duration waiting(std::size_t class_index) const;
   [[nodiscard]] Costs costs() const;
@@ -57,16 +76,23 @@ class WaitBoard {
 
  private:
   struct Tenant {
-    Duration cost{};  ///< more than zero
+    Duration cost{};          ///< more than zero
+    std::uint32_t count = 0;  ///< likewise
     std::uint32_t weight = 1;
   };
   using Tenants = std::unordered_map<std::uint32_t, Tenant>;
+
+  void clear();
+  [[nodiscard]] Duration until_turn(const Asker& asker) const;
 
   mutable std::mutex mutex_;
   std::array<Tenants, kClasses> waiting_;
   Costs costs_;
   double per_second_ = 0.0;
-  TimePoint entered_{};  ///< the last one
+  Room room_;
+  std::uint32_t count_ = 0;  ///< of all that waits
+  TimePoint entered_{};      ///< the last one
+  TimePoint began_{};        ///< to wait: the first one since nothing did
 };
 
 }  // namespace sluice

@@ -111,6 +111,7 @@ TEST_F(IntakeTest, RefusesWhoWouldWaitTooLongBeforeThePromptIsTokens) {
   model->waits.enter(0, UINT32_MAX, 1, std::chrono::milliseconds(100), now);
   auto sessions = front->counters.sessions.load();
 
+  model->waits.set_room({});  // as if all places were held
   auto refused = take(body("hello"));
   auto later = take(body("hello", R"(,"service_tier":"flex")"));
 

@@ -139,3 +139,36 @@ def test_who_would_wait_too_long_is_told_so_at_once():
         server.wait_idle()
         page = json.loads(request(server.management, "GET", "/admin/v1/admission")[2])
         assert [sum(model["waiting_us"].values()) for model in page["models"]] == [0]
+
+
+def test_a_burst_that_has_places_is_let_in_however_long_its_prompts_are():
+    # Each prompt takes 24 steps, so the last of them begins a second and more after it has come.
+    slow = ("--worker-fault", "slow(20ms)@step>0", "--step-rows", 64, "--prefill-chunk", 64, "--max-sequences", 16)
+    with serve("--model", "hash=hash", *slow, patient=False) as server:
+        complete(server, prompt="x", max_tokens=40, ignore_eos=True)  # all know how long steps take
+        body = {"prompt": "p" * 1500, "max_tokens": 1}
+
+        answers = in_parallel([lambda: exchange(server.http, post(body), timeout=120) for _ in range(8)])
+
+        assert [answer.status for answer in answers] == [200] * 8
+        server.wait_idle()
+
+
+def test_who_finds_all_places_held_for_long_is_told_so_at_once():
+    slow = ("--worker-fault", "slow(20ms)@step>0", "--max-sequences", 2)
+    with serve("--model", "hash=hash", *slow, patient=False) as server, contextlib.ExitStack() as clients:
+        complete(server, prompt="x", max_tokens=40, ignore_eos=True)
+        for _ in range(2):
+            stream = clients.enter_context(Wire(server.http, 60))
+            stream.send(post({"prompt": "x", "max_tokens": 500, "ignore_eos": True, "stream": True}))
+            stream.peek(b"data: ")
+
+        refused = exchange(server.http, post({"prompt": "x", "max_tokens": 1}))
+        low = clients.enter_context(Wire(server.http, 60))
+        low.send(post({"prompt": "x", "max_tokens": 1, "service_tier": "flex"}))
+
+        error = assert_error(refused, 429, "overloaded", "rate_limit_error")
+        assert "would wait about" in error["message"] and int(refused.header("retry-after")) >= 5, error
+        wait_until(lambda: server.state()["requests"]["accepted"] == 4, "who may wait does")
+        clients.close()
+        server.wait_idle()

@@ -147,7 +147,7 @@ TEST(BatchAssembly, ForgetsWhatALostLaneHeld) {
 
 TEST(BatchAssembly, CountsWhatALaneHoldsAlreadyWhenItIsAnnounced) {
   BatchAssembly lanes;
-  lanes.lane_up(kFirst, {2, 10}, {{SequenceId{7}, 6}});
+  lanes.lane_up(kFirst, {2, 10}, {{SequenceId{7}, {6}}});
 
   EXPECT_EQ(assign(lanes, SequenceId{1}, {.blocks = 5}), std::nullopt);
   EXPECT_EQ(assign(lanes, SequenceId{1}, {.blocks = 4}), kFirst);
@@ -198,8 +198,8 @@ TEST(BatchAssembly, GivesWhatWantsCertainWeightsToLanesThatRunThem) {
 
 TEST(BatchAssembly, NamesTheLaneWithTheMostBlocksFreeForWorkThatHasToWait) {
   BatchAssembly lanes;
-  lanes.lane_up(kFirst, {4, 100}, {{SequenceId{1}, 60}});
-  lanes.lane_up(kSecond, {4, 80}, {{SequenceId{2}, 30}});
+  lanes.lane_up(kFirst, {4, 100}, {{SequenceId{1}, {60}}});
+  lanes.lane_up(kSecond, {4, 80}, {{SequenceId{2}, {30}}});
 
   EXPECT_EQ(lanes.rooms().soonest({.blocks = 70}, {}), kSecond);
   EXPECT_EQ(lanes.rooms().soonest({.blocks = 70}, {kSecond}), kFirst);
@@ -219,6 +219,40 @@ TEST(BatchAssembly, ReservesOnceForWorkThatIsGivenTwice) {
   EXPECT_EQ(lanes.rooms().free_slots(), 7U);
   lanes.release(kFirst, SequenceId{1});
   EXPECT_EQ(lanes.rooms().free_slots(), 8U);
+}
+
+TEST(BatchAssembly, KnowsWhichPromptsAreComputed) {
+  BatchAssembly lanes;
+  lanes.lane_up(kFirst, {8, 100}, {{SequenceId{7}, {1, {}, 300}}});
+  auto ahead = [&] { return lanes.rooms().lanes().front().prompts.of(0, 1'000); };
+  EXPECT_TRUE(lanes.assign_to(kFirst, SequenceId{1}, {.blocks = 1, .rows_now = 200}));
+  EXPECT_EQ(ahead(), 500U);
+  lanes.began(kFirst, SequenceId{7});
+  lanes.began(kFirst, SequenceId{7});
+  lanes.began(kSecond, SequenceId{7});
+  EXPECT_EQ(ahead(), 200U);
+  lanes.release(kFirst, SequenceId{7});
+  EXPECT_EQ(ahead(), 200U);
+  lanes.release(kFirst, SequenceId{1});
+  lanes.began(kFirst, SequenceId{1});
+  EXPECT_EQ(ahead(), 0U);
+}
+
+TEST(BatchAssembly, KnowsWhenTheFirstPlaceBecomesFree) {
+  BatchAssembly lanes;
+  TimePoint start{std::chrono::seconds(100)};
+  auto next_end = [&] { return lanes.rooms().lanes().front().next_end; };
+  lanes.lane_up(kFirst, {8, 100}, {{SequenceId{7}, {1}, start + std::chrono::seconds(5)}});
+  EXPECT_EQ(next_end(), start + std::chrono::seconds(5));
+  for (std::uint64_t i = 1; i <= 2; ++i)
+    EXPECT_TRUE(lanes.assign_to(
+        kFirst, SequenceId{i}, {.blocks = 1, .ends = start + std::chrono::seconds(i)}));
+  EXPECT_EQ(next_end(), start + std::chrono::seconds(1));
+  lanes.release(kFirst, SequenceId{1});
+  EXPECT_EQ(next_end(), start + std::chrono::seconds(2));
+  lanes.release(kFirst, SequenceId{7});
+  lanes.release(kFirst, SequenceId{2});
+  EXPECT_EQ(next_end(), TimePoint::max());
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ TEST(LaneRooms, CountPlacesOfLanesThatTakeWork) {
   EXPECT_EQ(rooms.slots_total(), 6U);
   EXPECT_EQ(rooms.blocks_max(), 40U);
 
-  rooms.take(kFirst, 5, {});
+  rooms.take(kFirst, {5});
   rooms.find(kSecond)->gate = {0.0, 0};
 
   EXPECT_EQ(rooms.free_slots(), 1U);
@@ -31,19 +31,19 @@ TEST(LaneRooms, CountPlacesOfLanesThatTakeWork) {
 TEST(LaneRooms, PlanOnACopyThatIsBehind) {
   LaneRooms rooms = two_lanes();
   for (int i = 0; i < 5; ++i)
-    rooms.take(kFirst, 15, {});
-  rooms.take(LaneId{9}, 1, {});
+    rooms.take(kFirst, {15});
+  rooms.take(LaneId{9}, {1});
 
   EXPECT_EQ(rooms.find(kFirst)->room(), 0U);
   for (int i = 0; i < 5; ++i)
-    rooms.give_back(kFirst, 15, {});
+    rooms.give_back(kFirst, {15});
   EXPECT_EQ(rooms.find(kFirst)->room(), 2U);
   EXPECT_EQ(rooms.find(kFirst)->blocks_free, 20U);
 }
 
 TEST(LaneRooms, NameTheLaneToWaitFor) {
   LaneRooms rooms = two_lanes();
-  rooms.take(kSecond, 30, {});
+  rooms.take(kSecond, {30});
 
   EXPECT_EQ(rooms.choose({.blocks = 15}), kFirst);
   EXPECT_EQ(rooms.choose({.blocks = 25}), std::nullopt);
@@ -80,7 +80,7 @@ LaneRooms::Need one_of(std::uint8_t class_index, bool core = false, std::uint32_
 std::uint32_t fill(LaneRooms& rooms, const LaneRooms::Need& need) {
   std::uint32_t count = 0;
   while (auto lane = rooms.choose(need)) {
-    rooms.take(*lane, need.blocks, need.owner);
+    rooms.take(*lane, need.taken());
     ++count;
   }
   return count;
@@ -152,15 +152,84 @@ TEST(LaneRooms, NameTheLaneThatCouldBeCleared) {
   EXPECT_EQ(rooms.lane_to_clear(one_of(0), kKeeps, {}), std::nullopt) << "there is room";
 
   for (int i = 0; i < 4; ++i)
-    rooms.take(kSecond, 1, {2, false});
+    rooms.take(kSecond, {1, {2, false}});
   for (int i = 0; i < 3; ++i)
-    rooms.take(kFirst, 1, {0, false});
-  rooms.take(kFirst, 1, {1, false});
+    rooms.take(kFirst, {1, {0, false}});
+  rooms.take(kFirst, {1, {1, false}});
 
   EXPECT_EQ(rooms.lane_to_clear(one_of(0), kKeeps, {}), kSecond);
   EXPECT_EQ(rooms.lane_to_clear(one_of(0), kKeeps, {kSecond}), std::nullopt)
       << "one of four is what batch keeps";
   EXPECT_EQ(rooms.lane_to_clear(one_of(2), kKeeps, {}), std::nullopt);
+}
+
+TEST(LaneRooms, LetPromptsWaitInTheQueueThatALaneWouldNotComputeSoon) {
+  LaneRooms rooms;
+  LaneRooms::Lane lane{kFirst, 64, 10'000, 0, 10'000};
+  lane.step_rows = 256;
+  lane.pace = {10'000.0, 0.0};
+  EXPECT_EQ(lane.prompts_most(), 2'560U) << "ten steps of 10 ms";
+  rooms.put(lane);
+
+  LaneRooms::Need document{.blocks = 1, .rows_now = 2'000, .owner = {1, false}};
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(rooms.choose(document), kFirst) << i;
+    rooms.take(kFirst, document.taken());
+  }
+  EXPECT_EQ(rooms.choose(document), std::nullopt);
+  EXPECT_TRUE(rooms.has_room(document, {})) << "it has a place";
+  EXPECT_FALSE(rooms.has_room(document, {kFirst}));
+  EXPECT_EQ(rooms.lane_to_clear(document, {}, {}), std::nullopt);
+
+  LaneRooms::Need question{.blocks = 1, .rows_now = 20, .owner = {1, false}};
+  LaneRooms::Need urgent{.blocks = 1, .rows_now = 2'000, .owner = {0, false}};
+  EXPECT_EQ(rooms.choose(question), kFirst) << "workers take short prompts first";
+  EXPECT_EQ(rooms.choose(urgent), kFirst) << "and those of its class share with them";
+  rooms.give_back(kFirst, document.taken());
+  EXPECT_EQ(rooms.choose(document), kFirst);
+}
+
+TEST(LaneRooms, CountNoPromptThatIsPaused) {
+  LaneRooms::Need need{.blocks = 3, .rows_now = 500, .owner = {2, true}, .paused = true};
+  EXPECT_EQ(need.taken().rows, 0U);
+  need.paused = false;
+  EXPECT_EQ(need.taken().rows, 500U);
+}
+
+TEST(LaneRooms, HoldAtLeastTwoStepsOfPrompts) {
+  LaneRooms::Lane lane{kFirst, 64, 10'000, 0, 10'000};
+  EXPECT_EQ(lane.prompts_most(), UINT64_MAX) << "a lane of unknown steps";
+  lane.step_rows = 256;
+  lane.pace = {1'000'000.0, 10.0};
+  EXPECT_EQ(lane.prompts_most(), 512U);
+}
+
+TEST(LaneRooms, CountThePlacesThatSomebodyMayHave) {
+  LaneRooms rooms;
+  rooms.put({kFirst, 10, 1'000, 0, 1'000});
+  rooms.put({kSecond, 10, 1'000, 0, 1'000});
+  rooms.set_reserve({0.3, 0.5});
+  EXPECT_EQ(rooms.free_places({0, true}, {}), 20U);
+  EXPECT_EQ(rooms.free_places({0, false}, {}), 14U);
+  EXPECT_EQ(rooms.free_places({2, false}, {}), 10U);
+  EXPECT_EQ(rooms.free_places({0, false}, {kSecond}), 7U);
+  for (int i = 0; i < 6; ++i)
+    rooms.take(kFirst, {1, {2, false}});
+  EXPECT_EQ(rooms.free_places({0, false}, {}), 8U);
+  EXPECT_EQ(rooms.free_places({2, false}, {}), 5U);
+  rooms.find(kSecond)->closed_from = 2;
+  EXPECT_EQ(rooms.free_places({2, false}, {}), 0U);
+  EXPECT_EQ(rooms.free_places({1, false}, {}), 8U);
+}
+
+TEST(LaneRooms, SayHowLongASequenceRuns) {
+  LaneRooms rooms;
+  LaneRooms::Lane lane{kFirst, 10, 100, 0, 100};
+  lane.step_rows = 100;
+  lane.pace = {1'000.0, 10.0};
+  rooms.put(lane);
+  EXPECT_EQ(rooms.time_of(kFirst, 100, 20), std::chrono::microseconds(2'000 + 20 * 1'100));
+  EXPECT_EQ(rooms.time_of(kSecond, 100, 20), Duration::zero());
 }
 
 }  // namespace

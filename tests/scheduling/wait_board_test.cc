@@ -23,6 +23,12 @@ class WaitBoardTest : public ::testing::Test {
     board.enter(class_index, tenant, weight, cost, kStart);
   }
 
+  [[nodiscard]] Duration wait(std::size_t class_index,
+                              std::uint32_t tenant,
+                              Duration since = Duration::zero()) const {
+    return board.wait({class_index, tenant}, kStart + since);
+  }
+
   WaitBoard board;
 };
 
@@ -31,13 +37,14 @@ TEST_F(WaitBoardTest, TellsWhatASequenceTakes) {
 }
 
 TEST_F(WaitBoardTest, SaysHowLongWhatWaitsTakes) {
-  EXPECT_EQ(board.wait(kRealtime, 1), Duration::zero());
+  EXPECT_EQ(wait(kRealtime, 1), Duration::zero());
   enter(kRealtime, 1, seconds(4));
 
-  EXPECT_EQ(board.wait(kRealtime, 1), seconds(2));
-  EXPECT_EQ(board.wait(kRealtime, 2), Duration::zero()) << "its turn is next";
-  board.leave(kRealtime, 1, seconds(3));
-  EXPECT_EQ(board.wait(kRealtime, 1), milliseconds(500));
+  EXPECT_EQ(wait(kRealtime, 1), seconds(2));
+  EXPECT_EQ(wait(kRealtime, 2), Duration::zero()) << "its turn is next";
+  enter(kRealtime, 1, seconds(1));
+  board.leave(kRealtime, 1, seconds(4));
+  EXPECT_EQ(wait(kRealtime, 1), milliseconds(500));
   board.leave(kRealtime, 1, seconds(1));
   EXPECT_EQ(board.waiting(kRealtime), Duration::zero());
 }
@@ -46,33 +53,33 @@ TEST_F(WaitBoardTest, CountsOfOtherTenantsAsMuchAsOfOnesOwn) {
   enter(kBatch, 1, seconds(100));
   enter(kBatch, 2, seconds(1));
 
-  EXPECT_EQ(board.wait(kBatch, 2), seconds(1)) << "its own, and one of the other's, in two lanes";
-  EXPECT_EQ(board.wait(kBatch, 1), milliseconds(50'500));
+  EXPECT_EQ(wait(kBatch, 2), seconds(1)) << "its own, and one of the other's, in two lanes";
+  EXPECT_EQ(wait(kBatch, 1), milliseconds(50'500));
 }
 
 TEST_F(WaitBoardTest, CountsOtherTenantsByTheirWeights) {
   enter(kBatch, 1, seconds(100), 10);
   enter(kBatch, 2, seconds(4), 1);
 
-  EXPECT_EQ(board.wait(kBatch, 2), seconds(22)) << "ten times of its own goes before";
-  EXPECT_EQ(board.wait(kBatch, 1), seconds(52)) << "a tenth of its own would, and there is less";
+  EXPECT_EQ(wait(kBatch, 2), seconds(22)) << "ten times of its own goes before";
+  EXPECT_EQ(wait(kBatch, 1), seconds(52)) << "a tenth of its own would, and there is less";
   enter(kBatch, 2, seconds(60), 1);
-  EXPECT_EQ(board.wait(kBatch, 1), seconds(55));
+  EXPECT_EQ(wait(kBatch, 1), seconds(55));
 }
 
 TEST_F(WaitBoardTest, CountsOtherClassesByTheirWeights) {
   enter(kRealtime, 1, seconds(8));
   enter(kLow, 1, seconds(1));
 
-  EXPECT_EQ(board.wait(kRealtime, 1), milliseconds(4500));
-  EXPECT_EQ(board.wait(kLow, 1), milliseconds(4500)) << "one ninth of the lanes is its own";
+  EXPECT_EQ(wait(kRealtime, 1), milliseconds(4500));
+  EXPECT_EQ(wait(kLow, 1), milliseconds(4500)) << "one ninth of the lanes is its own";
 }
 
 TEST_F(WaitBoardTest, ForeseesNothingWhileNoLaneTakesWork) {
   enter(kRealtime, 1, seconds(8));
   board.set_pace({100, 1000}, 0.0);
 
-  EXPECT_EQ(board.wait(kRealtime, 1), Duration::zero());
+  EXPECT_EQ(wait(kRealtime, 1), Duration::zero());
 }
 
 TEST_F(WaitBoardTest, ForgetsWhatWasLostOnItsWay) {
@@ -84,6 +91,63 @@ TEST_F(WaitBoardTest, ForgetsWhatWasLostOnItsWay) {
   EXPECT_EQ(board.waiting(kRealtime), seconds(1));
   board.leave(kRealtime, 1, seconds(8));
   EXPECT_EQ(board.waiting(kRealtime), seconds(1));
+}
+
+TEST_F(WaitBoardTest, LetsABurstInThatHasPlaces) {
+  board.set_room({.free = {3, 2, 0}, .free_to_core = 4});
+  enter(kRealtime, 1, seconds(4));
+  EXPECT_EQ(wait(kBatch, 1), Duration::zero());
+  enter(kRealtime, 1, seconds(4));
+  EXPECT_EQ(wait(kRealtime, 1), Duration::zero()) << "the third has the last place";
+  enter(kRealtime, 1, seconds(4));
+  EXPECT_EQ(wait(kRealtime, 1), seconds(6));
+  EXPECT_EQ(board.wait({kRealtime, 1, true}, kStart), Duration::zero());
+
+  board.leave(kRealtime, 1, seconds(4));
+  EXPECT_EQ(wait(kRealtime, 1, seconds(1)), Duration::zero());
+  EXPECT_EQ(wait(kRealtime, 1, milliseconds(1001)), seconds(4)) << "no burst lasts so long";
+  EXPECT_EQ(wait(kRealtime, 2, milliseconds(1001)), Duration::zero());
+
+  board.leave(kRealtime, 1, seconds(8));
+  board.enter(kRealtime, 1, 1, seconds(4), kStart + seconds(9));
+  EXPECT_EQ(wait(kRealtime, 1, seconds(9)), Duration::zero()) << "the next burst";
+}
+
+TEST_F(WaitBoardTest, CountsAnewWhatItForgets) {
+  board.set_room({.free = {1, 1, 1}, .free_to_core = 1});
+  enter(kRealtime, 1, seconds(4));
+  enter(kRealtime, 1, Duration::zero());
+  EXPECT_EQ(wait(kRealtime, 1), seconds(2));
+  board.forget();
+  EXPECT_EQ(wait(kRealtime, 1), Duration::zero());
+  board.leave(kRealtime, 1, seconds(4));
+  enter(kRealtime, 1, seconds(6));
+  EXPECT_EQ(wait(kRealtime, 1), seconds(3)) << "one waits, and one place is free";
+}
+
+TEST_F(WaitBoardTest, WaitsForAPlaceWhereAllAreHeld) {
+  board.set_room({.next_end = kStart + seconds(20)});
+  EXPECT_EQ(wait(kRealtime, 1), seconds(20)) << "though nobody is before it";
+  EXPECT_EQ(wait(kRealtime, 1, seconds(15)), seconds(5));
+  EXPECT_EQ(wait(kRealtime, 1, seconds(25)), Duration::zero()) << "it lasts longer than expected";
+  enter(kRealtime, 1, seconds(50));
+  EXPECT_EQ(wait(kRealtime, 1), seconds(25));
+
+  board.set_room({.free = {0, 0, 0}, .free_to_core = 1, .next_end = kStart + seconds(20)});
+  EXPECT_EQ(board.wait({kRealtime, 2, true}, kStart), Duration::zero()) << "one is kept for it";
+}
+
+TEST_F(WaitBoardTest, WaitsNoLongerThanUntilOthersGiveWay) {
+  WaitBoard::Room room;
+  room.next_end = kStart + seconds(20);
+  room.patience[kRealtime] = milliseconds(100);
+  board.set_room(room);
+  EXPECT_EQ(wait(kRealtime, 1), milliseconds(100));
+  EXPECT_EQ(wait(kBatch, 1), seconds(20));
+}
+
+TEST_F(WaitBoardTest, PromisesNothingBeforeItKnowsTheLanes) {
+  EXPECT_EQ(wait(kRealtime, 1), Duration::zero());
 }
 
 }  // namespace

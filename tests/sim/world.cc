@@ -136,7 +136,7 @@ class World::Recorder final : public trace::Sink {
   /// Clients that were convicted although they are harmless, and had bad luck enough for that.
   std::set<std::uint64_t> unlucky;
   std::size_t ends_of_trials = 0;  ///< by suspects, convicted or not
-  bool has_degraded = false;  ///< the ladder was above its foot
+  bool has_degraded = false;       ///< the ladder was above its foot
 
   /// Lanes whose actors their supervisor has given up for a while.
   void note_parked() {
@@ -236,7 +236,9 @@ class World::Recorder final : public trace::Sink {
     waits_no_longer(refused.request);
     // What has just ended may be counted until its queue hears of it.
     constexpr Duration kHeard = 1s;
-    if (!waiting_.empty() || world_.clock_->now() - waited_at_ < kHeard)
+    bool runs = std::any_of(
+        users_.begin(), users_.end(), [](const auto& lane) { return !lane.second.empty(); });
+    if (!waiting_.empty() || runs || world_.clock_->now() - waited_at_ < kHeard)
       crowded.insert(refused.request.value);
   }
   void note(const trace::Stopped& stopped) {
@@ -911,7 +913,7 @@ bool World::may_end_with(const SimClient& client, const std::string& code) const
   const FaultSet& faults = plan_.faults;
   const AdmissionController::Options& door = plan_.front.admission;
   bool narrow = door.queue_tokens > 0 || door.queue_capacity < 10;
-  // It would have waited too long, and that takes somebody who waits.
+  // It would have waited too long, and that takes somebody who waits, or has the places.
   bool crowded = client.number() && recorder_->crowded.contains(client.number()->value);
   if (code == "queue_timeout_predicted") return crowded;
   if (code == "overloaded" && recorder_->has_degraded) return true;
