@@ -171,6 +171,8 @@ class Admission : public caf::event_based_actor {
           return Answer::shared_limit;
         case Refusal::core_reserve:
           return Answer::reserve;
+        case Refusal::tenant_share:
+          return Answer::share;
         case Refusal::too_many_tokens:
           return Answer::never;
         default:

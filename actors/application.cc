@@ -123,6 +123,7 @@ trace::Limits trace_limits(const Front& front) {
   limits.rate = flow_of(front.quotas->options().requests);
   limits.core_kept = front.quotas->core_reserve();
   limits.low_kept = front.quotas->kept_from_low();
+  limits.share_kept = front.quotas->kept_for_shares();
   const Quotas::Options& quotas = front.quotas->options();
   if (!quotas.lends_to_low) {
     auto thousandths = [](double share) { return static_cast<std::uint32_t>(1000 * share); };
@@ -142,7 +143,8 @@ std::vector<std::shared_ptr<const Tenant>> enroll(Front& front,
                                      flow_of(tenant->policy.requests),
                                      flow_of(tenant->policy.tokens),
                                      tenant->policy.in_flight_max,
-                                     tenant->policy.core});
+                                     tenant->policy.core,
+                                     tenant->policy.weight});
   front.degradation.set_core(std::any_of(
       tenants.begin(), tenants.end(), [](const auto& tenant) { return tenant->policy.core; }));
   return tenants;

@@ -17,6 +17,7 @@ struct TenantAccount {
   TokenBucket tokens{Rate{}};
   std::uint32_t number = 0;
   std::uint32_t in_flight = 0;
+  FairShares::Use use;  ///< of the shared bucket
   std::shared_ptr<TenantFigures> figures = std::make_shared<TenantFigures>();
 };
 
@@ -71,6 +72,8 @@ std::vector<std::shared_ptr<const Tenant>> Quotas::enroll(std::vector<TenantPoli
   auto before = std::exchange(accounts_, {});
   serves_core_ = std::any_of(
       policies.begin(), policies.end(), [](const TenantPolicy& policy) { return policy.core; });
+  others_ = static_cast<std::size_t>(std::count_if(
+      policies.begin(), policies.end(), [](const TenantPolicy& policy) { return !policy.core; }));
   std::vector<std::shared_ptr<const Tenant>> tenants;
   for (TenantPolicy& policy : policies) {
     auto known = before.find(policy.name);
@@ -109,11 +112,20 @@ Decision Quotas::decide(const Claim& claim, TimePoint now) const {
 
 Decision Quotas::decide_shared(const Claim& claim, TimePoint now) const {
   const Rate& rate = shared_.rate();
-  bool is_core = claim.tenant && claim.tenant->account && claim.tenant->account->policy.core;
+  const TenantAccount* account = claim.tenant ? claim.tenant->account.get() : nullptr;
+  bool is_core = account && account->policy.core;
   std::uint64_t kept = is_core ? 0 : kept_for_core();
   if (claim.priority_class == PriorityClass::low) kept = std::max(kept, kept_from_low());
   Duration wait = shared_.wait(1, kept, now);
-  if (wait == Duration::zero()) return {};
+  if (wait == Duration::zero()) {
+    if (!account || is_core || shared_.wait(1, kept + kept_from(*account, now), now) == wait)
+      return {};
+    return {Refusal::tenant_share,
+            "The server is overloaded: it takes " + rate_text(rate, "requests") + ", " +
+                quoted(account->policy.name) + " has had " + std::to_string(account->use.had) +
+                " in this second, and what is left is kept for other tenants.",
+            1};
+  }
   bool is_reserve = shared_.wait(1, 0, now) == Duration::zero();
   std::string message = "The server is overloaded: it takes " + rate_text(rate, "requests");
   if (is_reserve)
@@ -123,6 +135,14 @@ Decision Quotas::decide_shared(const Claim& claim, TimePoint now) const {
   return {is_reserve ? Refusal::core_reserve : Refusal::token_bucket,
           message + ".",
           retry_after_s(wait)};
+}
+
+std::uint64_t Quotas::kept_from(const TenantAccount& account, TimePoint now) const {
+  const Rate& rate = shared_.rate();
+  if (!rate.is_limited() || others_ < 2) return 0;
+  auto periods = std::chrono::duration<double>(std::chrono::seconds(1)) / rate.period;
+  auto per_second = static_cast<std::uint64_t>(static_cast<double>(rate.units) * periods);
+  return shares_.leaves(account.use, account.policy.weight, kept_for_shares(), per_second, now);
 }
 
 std::uint64_t Quotas::share_of_burst(double share) const {
@@ -150,6 +170,7 @@ Decision Quotas::take(const Claim& claim, TimePoint now) {
   shared_.take(1, now);
   Inside inside{claim.tenant ? claim.tenant->account : nullptr, claim.tokens};
   if (inside.account) {
+    shares_.had(inside.account->use, inside.account->policy.weight, now);
     inside.account->requests.take(1, now);
     inside.account->tokens.take(claim.tokens, now);
     inside.account->in_flight += 1;

@@ -3,6 +3,7 @@
 
 #include "admission/allowance.h"
 #include "admission/decision.h"
+#include "admission/fair_shares.h"
 #include "admission/tenant.h"
 #include "base/clock.h"
 #include "base/ids.h"
@@ -22,7 +23,8 @@ namespace sluice {
 
 /// The buckets of all tenants, and one that all requests share. Part of that one is kept for the
 /// core API: who is not of it may take only what leaves the reserve untouched, and class `low` has
-/// to leave more. Nothing is lent.
+/// to leave more. Nothing is lent. If several tenants are not of it, a last part of what they may
+/// take is for those that have had less than their share (admission/fair_shares.h).
 ///
 /// A claim is checked whole, then taken whole: what is refused has cost nothing. What it took of
 /// the tenant's tokens and did not use comes back when it is settled.
@@ -70,6 +72,8 @@ class Quotas {
   /// What would be kept for it if there were somebody.
   [[nodiscard]] std::uint64_t core_reserve() const { return share_of_burst(options_.core_reserve); }
   [[nodiscard]] std::uint64_t kept_from_low() const { return share_of_burst(options_.low_reserve); }
+  /// What those who have had their share leave to the others.
+  [[nodiscard]] std::uint64_t kept_for_shares() const { return options_.requests.burst / 10; }
   /// How a tenant of the last reading stands.
   struct Standing {
     TenantPolicy policy;
@@ -96,11 +100,14 @@ class Quotas {
   [[nodiscard]] Decision decide(const Claim& claim, TimePoint now) const;
   [[nodiscard]] std::uint64_t share_of_burst(double share) const;
   [[nodiscard]] Decision decide_shared(const Claim& claim, TimePoint now) const;
+  [[nodiscard]] std::uint64_t kept_from(const TenantAccount& account, TimePoint now) const;
 
   Options options_;
   mutable std::mutex mutex_;
   TokenBucket shared_;
+  FairShares shares_;  ///< of it
   std::atomic<bool> serves_core_{false};
+  std::size_t others_ = 0;  ///< tenants of the last reading that are not of the core API
   std::uint32_t next_number_ = 0;                                   ///< of a tenant
   std::map<std::string, std::shared_ptr<TenantAccount>> accounts_;  ///< of the last reading
   std::unordered_map<RequestNumber, Inside> inside_;

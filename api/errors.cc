@@ -349,6 +349,7 @@ ApiError refused(const Decision& decision) {
       return rate_limit_exceeded(decision.message, decision.retry_after_s);
     case Refusal::token_bucket:
     case Refusal::core_reserve:
+    case Refusal::tenant_share:
     case Refusal::queue_full:
     case Refusal::tokens_exhausted:
     case Refusal::wait_too_long:

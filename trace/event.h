@@ -71,6 +71,7 @@ struct TenantLimits {
   Flow tokens;
   std::uint32_t in_flight_max = 0;  ///< 0: no limit
   bool core = false;                ///< may use what is kept for the core API
+  std::uint32_t weight = 1;         ///< among others
 };
 /// What was said to a request that asked for its part of the buckets.
 struct Claimed {
@@ -79,6 +80,7 @@ struct Claimed {
     own_limit,     ///< one of the tenant's own limits stands against it
     shared_limit,  ///< the bucket of all tenants is empty
     reserve,       ///< what is left there is kept for others
+    share,         ///< likewise, for those who have had less
     never,         ///< it is more than the tenant may ever use at once
   };
   static constexpr std::uint32_t kNobody = UINT32_MAX;  ///< no tenant that is known
@@ -325,6 +327,8 @@ struct Limits {
   Flow rate;                    ///< of requests, all tenants together
   std::uint64_t core_kept = 0;  ///< of its burst, that others leave to the core API, if it is there
   std::uint64_t low_kept = 0;   ///< of its burst, that class low leaves to all others
+  /// Of its burst, that those who have had their share in this second leave to the others.
+  std::uint64_t share_kept = 0;
   /// The same of each lane's places, in thousandths, where a tenant of the core API is known.
   /// 0 as well if class low may borrow it.
   std::uint32_t lane_core_kept = 0;

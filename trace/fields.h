@@ -42,6 +42,7 @@ void each_field(Visit&& visit, E& event) {
   visit("rate_burst", event.rate.burst);
   visit("core_kept", event.core_kept);
   visit("low_kept", event.low_kept);
+  visit("share_kept", event.share_kept);
   visit("lane_core_kept", event.lane_core_kept);
   visit("lane_low_kept", event.lane_low_kept);
   visit("quantum", event.quantum);
@@ -61,6 +62,7 @@ void each_field(Visit&& visit, E& event) {
   visit("tokens_burst", event.tokens.burst);
   visit("in_flight_max", event.in_flight_max);
   visit("core", event.core);
+  visit("weight", event.weight);
 }
 template <Either<Claimed> E, class Visit>
 void each_field(Visit&& visit, E& event) {
@@ -303,8 +305,8 @@ inline constexpr std::array<std::string_view, 6> kOutcomes = {
     "completed", "cancelled", "deadline", "shed", "poison", "error"};
 inline constexpr std::array<std::string_view, 6> kWhys = {
     "first", "holder_lost", "lane_lost", "retry", "reader_back", "preempted"};
-inline constexpr std::array<std::string_view, 5> kAnswers = {
-    "taken", "own_limit", "shared_limit", "reserve", "never"};
+inline constexpr std::array<std::string_view, 6> kAnswers = {
+    "taken", "own_limit", "shared_limit", "reserve", "share", "never"};
 inline constexpr std::array<std::string_view, 3> kProbeSteps = {"leased", "returned", "expired"};
 
 inline std::string_view name_of(const Body& body) {

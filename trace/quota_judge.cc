@@ -8,6 +8,14 @@
 
 namespace sluice::trace {
 
+namespace {
+
+std::int64_t second_of(TimePoint time) {
+  return std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+}  // namespace
+
 QuotaJudge::Level::Parts QuotaJudge::Level::parts(std::uint64_t units) const {
   return static_cast<Parts>(units) * flow_.period.count();
 }
@@ -49,6 +57,7 @@ void QuotaJudge::on(const Limits& limits) {
   is_exact_ = limits.skew == Duration::zero();
   core_kept_ = limits.core_kept;
   low_kept_ = limits.low_kept;
+  share_kept_ = limits.share_kept;
   shared_.limit(limits.rate, TimePoint{});
 }
 
@@ -74,8 +83,29 @@ Claimed::Answer QuotaJudge::right_answer(const Claimed& claimed, Tenant* tenant)
   bool is_kept = serves_core && !(tenant && tenant->limits.core);
   std::uint64_t kept = is_kept ? core_kept_ : 0;
   if (claimed.is_low) kept = std::max(kept, low_kept_);
-  if (shared_.holds(1, kept, claimed.decided)) return Answer::taken;
+  if (shared_.holds(1, kept, claimed.decided)) {
+    if (!tenant || tenant->limits.core) return Answer::taken;
+    kept += left_to_others(*tenant, claimed.decided);
+    return shared_.holds(1, kept, claimed.decided) ? Answer::taken : Answer::share;
+  }
   return shared_.holds(1, 0, claimed.decided) ? Answer::reserve : Answer::shared_limit;
+}
+
+std::uint64_t QuotaJudge::left_to_others(const Tenant& tenant, TimePoint now) const {
+  const Flow& flow = shared_.flow();
+  std::int64_t second = second_of(now);
+  // A reading of tenants while the server runs does not say who is gone.
+  if (!is_exact_ || flow.units == 0 || tenant.second != second) return 0;
+  auto others = std::count_if(
+      tenants_.begin(), tenants_.end(), [](const auto& one) { return !one.second.limits.core; });
+  if (others < 2) return 0;
+  std::uint64_t weights = 1;  // of a newcomer
+  for (const auto& [number, other] : tenants_)
+    if (other.second >= second - 1) weights += other.weight_then;
+  auto per_second = static_cast<std::uint64_t>(static_cast<double>(flow.units) * 1e9 /
+                                               static_cast<double>(flow.period.count()));
+  std::uint64_t share = std::max<std::uint64_t>(1, per_second * tenant.limits.weight / weights);
+  return tenant.had >= share ? share_kept_ : share_kept_ * tenant.had / share;
 }
 
 void QuotaJudge::on(const Claimed& claimed) {
@@ -103,6 +133,13 @@ void QuotaJudge::on(const Claimed& claimed) {
     tenant->requests.take(1);
     tenant->tokens.take(claimed.tokens);
     tenant->inside += 1;
+    std::int64_t second = second_of(claimed.decided);
+    if (tenant->second != second) {
+      tenant->second = second;
+      tenant->had = 0;
+      tenant->weight_then = tenant->limits.weight;
+    }
+    tenant->had += 1;
   }
   inside_.emplace(claimed.request, Inside{claimed.tenant, claimed.tokens});
 }

@@ -15,7 +15,8 @@ namespace sluice::trace {
 ///
 ///   C7   what is taken is there: requests and tokens of the tenant, and requests of all
 ///   C8   what is kept for the core API or for better classes is left to them; in a simulation
-///        (`Limits::skew` is zero) nobody is refused what is there, either
+///        (`Limits::skew` is zero) nobody is refused what is there, either. Then, too, who has had
+///        its share in a second leaves the last part to those who have had less
 class QuotaJudge {
  public:
   explicit QuotaJudge(Violate violate) : violate_(std::move(violate)) {}
@@ -54,6 +55,9 @@ class QuotaJudge {
     Level requests;
     Level tokens;
     std::uint32_t inside = 0;
+    std::int64_t second = -2;  ///< the last in which it had something of the shared bucket
+    std::uint64_t had = 0;     ///< then
+    std::uint32_t weight_then = 0;
   };
   struct Inside {
     std::uint32_t tenant = 0;
@@ -61,11 +65,13 @@ class QuotaJudge {
   };
 
   [[nodiscard]] Claimed::Answer right_answer(const Claimed& claimed, Tenant* tenant);
+  [[nodiscard]] std::uint64_t left_to_others(const Tenant& tenant, TimePoint now) const;
 
   Violate violate_;
   bool is_exact_ = false;  ///< nothing happens between a decision and its event
   std::uint64_t core_kept_ = 0;
   std::uint64_t low_kept_ = 0;
+  std::uint64_t share_kept_ = 0;
   Level shared_;
   std::map<std::uint32_t, Tenant> tenants_;
   std::map<RequestNumber, Inside> inside_;

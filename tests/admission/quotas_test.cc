@@ -178,6 +178,30 @@ TEST_F(QuotasTest, KeepAReserveForTheCoreApi) {
   EXPECT_TRUE(take(core, kStart + milliseconds(100)).admitted());
 }
 
+TEST_F(QuotasTest, LeaveTheLastOfTheBucketToThoseWhoHaveHadLess) {
+  limit_all({Rate{8, seconds(1), 40}, 0.0, 0.0});
+  auto tenants = quotas_->enroll(
+      {{.name = "greedy"}, {.name = "modest"}, {.name = "heavy", .weight = 6}}, kStart);
+  for (int i = 0; i < 36; ++i)
+    ASSERT_TRUE(take(tenants[0]).admitted()) << i;
+  Decision refused = take(tenants[0]);
+  EXPECT_EQ(refused.refused, Refusal::tenant_share);
+  EXPECT_EQ(refused.retry_after_s, 1U);
+  EXPECT_EQ(refused.message,
+            "The server is overloaded: it takes 8 requests a second, tenant \"greedy\" has had 36 "
+            "in this second, and what is left is kept for other tenants.");
+
+  EXPECT_TRUE(take(tenants[1]).admitted()) << "8 of 3 are its share";
+  EXPECT_TRUE(take(tenants[1]).admitted()) << "it leaves 2 of 4";
+  EXPECT_EQ(take(tenants[1]).refused, Refusal::tenant_share);
+  EXPECT_TRUE(take(tenants[2]).admitted());
+  EXPECT_TRUE(take(tenants[2]).admitted()) << "its share is 5, and it leaves none of one";
+  EXPECT_EQ(take(tenants[2]).refused, Refusal::token_bucket);
+
+  // In the next second all begin anew.
+  EXPECT_TRUE(take(tenants[0], kStart + seconds(1)).admitted());
+}
+
 TEST_F(QuotasTest, LeaveSomethingToAllEvenOfASmallBurst) {
   limit_all({Rate{1, seconds(1), 1}, 0.3, 0.5});
   EXPECT_TRUE(take(nullptr, kStart, 1, PriorityClass::low).admitted());

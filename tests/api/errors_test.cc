@@ -233,6 +233,7 @@ TEST(Errors, SayWhatAdmissionSays) {
   auto refused = [](Refusal why) { return errors::refused({why, "A sentence.", 7}); };
   for (Refusal why : {Refusal::token_bucket,
                       Refusal::core_reserve,
+                      Refusal::tenant_share,
                       Refusal::queue_full,
                       Refusal::tokens_exhausted,
                       Refusal::wait_too_long,

@@ -295,6 +295,8 @@ class World::Recorder final : public trace::Sink {
         return mark(Mark::shared_limit_reached);
       case Answer::reserve:
         return mark(Mark::reserve_kept);
+      case Answer::share:
+        return mark(Mark::share_kept);
       case Answer::never:
         return mark(Mark::claim_never_fits);
     }
@@ -596,6 +598,7 @@ World::World(const RunOptions& options, Undisturbed& undisturbed)
   limits.rate = of_front.rate;
   limits.core_kept = of_front.core_kept;
   limits.low_kept = of_front.low_kept;
+  limits.share_kept = of_front.share_kept;
   limits.lane_core_kept = of_front.lane_core_kept;
   limits.lane_low_kept = of_front.lane_low_kept;
   limits.quantum = plan_.front.order.quantum;

@@ -210,7 +210,7 @@ void draw_quotas(std::uint64_t seed, WorldPlan& plan) {
   if (chance.hit(0.3)) plan.new_limits = {chance.duration(100ms, plan.arrivals), std::move(later)};
   if (chance.hit(0.5))
     plan.front.quotas.requests = {
-        chance.between(1, 20), chance.duration(200ms, 3s), chance.between(1, 12)};
+        chance.between(1, 20), chance.duration(200ms, 3s), chance.between(1, 30)};
   for (ClientPlan& client : plan.clients) {
     Chance own(seed, "tenant of client " + std::to_string(client.number));
     if (own.hit(0.9)) client.tenant = static_cast<std::uint32_t>(own.below(count));

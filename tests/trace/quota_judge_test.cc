@@ -13,26 +13,32 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using Answer = Claimed::Answer;
 
 class QuotaJudgeTest : public ::testing::Test {
  protected:
   QuotaJudgeTest() { limit({}); }
 
-  void limit(Flow rate, std::uint64_t core_kept = 0, std::uint64_t low_kept = 0) {
+  void limit(Flow rate,
+             std::uint64_t core_kept = 0,
+             std::uint64_t low_kept = 0,
+             std::uint64_t share_kept = 0) {
     Limits limits;
     limits.skew = skew_;
     limits.rate = rate;
     limits.core_kept = core_kept;
     limits.low_kept = low_kept;
+    limits.share_kept = share_kept;
     judge_.on(limits);
   }
   void tenant(std::uint32_t number,
               Flow requests,
               Flow tokens = {},
               std::uint32_t in_flight_max = 0,
-              bool core = false) {
-    judge_.on(TenantLimits{number, requests, tokens, in_flight_max, core}, now_);
+              bool core = false,
+              std::uint32_t weight = 1) {
+    judge_.on(TenantLimits{number, requests, tokens, in_flight_max, core, weight}, now_);
   }
   void claim(std::uint64_t request,
              Answer answer,
@@ -103,6 +109,26 @@ TEST_F(QuotaJudgeTest, SeesAReserveThatIsLent) {
   EXPECT_THAT(broken_, ElementsAre(HasSubstr("C8: request 10 was told \"taken\"")));
   claim(++request, Answer::taken, Claimed::kNobody);
   EXPECT_EQ(broken_.size(), 2U);
+}
+
+TEST_F(QuotaJudgeTest, SeesWhoTakesMoreThanItsShare) {
+  limit({8, 1s, 20}, 0, 0, 4);
+  tenant(0, {});
+  tenant(1, {}, {}, 0, false, 2);
+  tenant(2, {}, {}, 0, true);
+  std::uint64_t request = 0;
+  for (int i = 0; i < 16; ++i)
+    claim(++request, Answer::taken, 0);
+  claim(++request, Answer::share, 0);
+  claim(++request, Answer::taken, 1);
+  EXPECT_THAT(broken_, IsEmpty()) << "of 8 a second, by weight, the second one's share is 4";
+  claim(++request, Answer::taken, 0);
+  EXPECT_THAT(broken_, ElementsAre("C7: request 19 was told \"taken\", its buckets say \"share\""));
+  claim(++request, Answer::share, 1);
+  EXPECT_THAT(broken_, SizeIs(2)) << "it has had one of four, and leaves one of two";
+  claim(++request, Answer::taken, 2);
+  claim(++request, Answer::taken, 2);
+  EXPECT_THAT(broken_, SizeIs(2)) << "the core API leaves nothing";
 }
 
 TEST_F(QuotaJudgeTest, SeesWhoIsRefusedWhatIsThere) {
