@@ -326,7 +326,9 @@ class Session : public caf::event_based_actor {
   }
 
   [[nodiscard]] PoisonKinds::Kind kind_of(const Plan& plan) const {
-    return {tenant_ ? tenant_->number : UINT32_MAX, PoisonKinds::shape_of(plan)};
+    return {tenant_ ? tenant_->number : UINT32_MAX,
+            PoisonKinds::shape_of(plan),
+            !tenant_ || tenant_->policy.is_of_anybody()};
   }
 
   /// Of several prompts one may be harmless and the next one poison.

@@ -56,8 +56,10 @@ PoisonKinds::Answer PoisonKinds::ask(Kind kind, TimePoint now) {
   Answer answer = judge(kind, now);
   if (answer.verdict != Verdict::trial) return answer;
   for (Key key : keys_of(kind))
-    if (auto found = records_.find(key); found != records_.end() && found->second.refused)
+    if (auto found = records_.find(key); found != records_.end() && found->second.refused) {
       found->second.trial_at = now + options_.trial_lease;
+      found->second.lent = true;
+    }
   return answer;
 }
 
@@ -90,6 +92,7 @@ void PoisonKinds::passed(Kind kind, TimePoint now, bool trial) {
     auto found = records_.find(key);
     if (found == records_.end() || !std::exchange(found->second.refused, false)) continue;
     found->second.now = found->second.before = 0;
+    found->second.lent = false;
     found->second.accepted_at = now;
     refused_ -= 1;
   }
@@ -106,6 +109,7 @@ bool PoisonKinds::convicted(Kind kind, TimePoint now, bool trial) {
       Record& record = found->second;
       record.wait = std::min(2 * record.wait, options_.longest_wait);
       record.trial_at = now + record.wait;
+      record.lent = false;
     }
   }
   bool refused = charge(tenant, now);
@@ -123,9 +127,10 @@ bool PoisonKinds::charge(Key key, TimePoint now) {
   turn(record, now);
   record.now += 1;
   std::uint32_t convictions = record.now + record.before;
-  if (record.refused || convictions < options_.convictions ||
-      convictions < options_.share * (convictions + passes(key)))
-    return false;
+  if (record.refused || convictions < options_.convictions) return false;
+  bool too_many = key.cause == Cause::tenant && !key.kind.of_anybody &&
+                  convictions >= options_.convictions_most;
+  if (!too_many && convictions < options_.share * (convictions + passes(key))) return false;
   bool again = record.wait > Duration::zero() && now - record.accepted_at < options_.longest_wait;
   record.wait = again ? std::min(2 * record.wait, options_.longest_wait) : options_.first_wait;
   record.trial_at = now + record.wait;
@@ -137,7 +142,8 @@ bool PoisonKinds::charge(Key key, TimePoint now) {
 void PoisonKinds::left(Kind kind, TimePoint now) {
   std::lock_guard guard(mutex_);
   for (Key key : keys_of(kind))
-    if (auto found = records_.find(key); found != records_.end())
+    if (auto found = records_.find(key);
+        found != records_.end() && std::exchange(found->second.lent, false))
       found->second.trial_at = std::min(found->second.trial_at, now);
 }
 
@@ -167,7 +173,7 @@ std::vector<PoisonKinds::Refused> PoisonKinds::list(TimePoint now) const {
 }
 
 std::array<PoisonKinds::Key, 2> PoisonKinds::keys_of(Kind kind) {
-  return {Key{Cause::tenant, {kind.tenant, kNoShape}}, Key{Cause::shape, kind}};
+  return {Key{Cause::tenant, {kind.tenant, kNoShape, kind.of_anybody}}, Key{Cause::shape, kind}};
 }
 
 std::size_t PoisonKinds::place_of(Key key) {

@@ -22,7 +22,8 @@ namespace sluice {
 /// What requests for one model have in common that may be why they end workers. When some have
 /// been convicted and hardly any other of their tenant gets through, it is the tenant's; if others
 /// of the tenant do, it is the shape of some: the size of the prompt, by powers of two, and which
-/// parameters are used. What one tenant does is never another's fault. Such a kind is refused, but
+/// parameters are used; and if there are more shapes than that, it is the tenant again. What one
+/// tenant does is never another's fault. Such a kind is refused, but
 /// for one request after a while, which runs alone and is convicted at once if it ends its worker:
 /// each such trial costs one worker. One that gets through ends the refusals. One for each model.
 /// Thread-safe; bounded.
@@ -32,6 +33,9 @@ class PoisonKinds {
     /// So many convictions in the window, and at least this share of what was judged in it.
     std::uint32_t convictions = 3;
     double share = 0.5;
+    /// So many of one tenant in the window, whatever else of it gets through: its poison may look
+    /// like anything. Not of those that nobody tells apart.
+    std::uint32_t convictions_most = 8;
     /// The window is between one and two of these.
     Duration half_window = std::chrono::seconds(15);
     /// Until the first trial; twice as long after each that is convicted.
@@ -49,6 +53,7 @@ class PoisonKinds {
   struct Kind {
     std::uint32_t tenant = 0;  ///< its number
     std::uint32_t shape = 0;   ///< as `shape_of` says; `kNoShape`: of several
+    bool of_anybody = false;   ///< its tenant is whoever has no key
     auto operator<=>(const Kind&) const = default;
   };
   static constexpr std::uint32_t kShapes = 2048;
@@ -117,6 +122,7 @@ class PoisonKinds {
     bool refused = false;
     Duration wait{};
     TimePoint trial_at{};
+    bool lent = false;        ///< a trial runs
     TimePoint accepted_at{};  ///< when the last refusals ended
   };
   /// Kinds share a counter with others if there are many: that only makes them look better.

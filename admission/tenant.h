@@ -24,6 +24,9 @@ struct TenantPolicy {
   Rate tokens = {};                 ///< of prompts, and of answers at their longest until they end
   std::uint32_t in_flight_max = 0;  ///< requests inside at once; 0: no limit
 
+  /// Whoever has no key.
+  [[nodiscard]] bool is_of_anybody() const { return name == "anonymous"; }
+
   friend bool operator==(const TenantPolicy&, const TenantPolicy&) = default;
 };
 

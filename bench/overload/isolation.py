@@ -1,10 +1,11 @@
 """What some clients lose when others do harm.
 
-    build/venv/bin/python bench/overload/isolation.py [poison] [shape] [core] [--rounds 1] [--seconds 60]
+    build/venv/bin/python bench/overload/isolation.py [poison] [shape] [shapes] [core] [--rounds 1] [--seconds 60]
 
     poison   half of what --lanes lanes can do, alone and beside ten requests a second of another tenant that end whatever worker
              runs them, each of them another one: the goodput of the others, from the first of them on
     shape    the same from the same tenant: its poison has longer prompts than what else it sends
+    shapes   as `poison`, but the other tenant's poison has every shape, and most of what else it sends is harmless
     core     a tenant of the core API asks for a tenth of what one lane can do, while others ask for fifty times all of it
 
 The model is `hash` with slow steps, so its device is what is scarce. Figures are medians over the rounds.
@@ -18,7 +19,7 @@ import tempfile
 
 from laboratory import ROOT, Configuration, Laboratory, Workload, in_turns, medians, p99, shown, sluice_server
 
-SCENARIOS = ("poison", "shape", "core")
+SCENARIOS = ("poison", "shape", "shapes", "core")
 POISONS_PER_SECOND = 10
 FLOOD = 50  # times what the lane can do
 HEADS = ("offered", "good", "answered", "refused", "failed", "timed_out", "p99_ms", "restarts", "lanes")
@@ -61,8 +62,8 @@ def beside_poison(laboratory, arguments, title, others, poisons, options):
     configuration = Configuration("poison", "", ("--workers", arguments.lanes, "--worker-fault", poisonous_plan(), *options))
     client = laboratory.workload.client
     for number, name in in_turns(arguments.rounds, found):
-        kinds, total = ([others], rate) if name == "alone" else ([others, poisons], rate + POISONS_PER_SECOND)
-        run = ("--rate", total, "--duration", arguments.seconds)
+        kinds = [others] if name == "alone" else [others, *poisons]
+        run = ("--rate", sum(kind["share"] for kind in kinds), "--duration", arguments.seconds)
         figures = laboratory.run(configuration, [client(**kind) for kind in kinds], *run, seed=number)
         found[name].append(line_of(figures, arguments.seconds))
         if name != "alone":
@@ -80,14 +81,28 @@ def poison(laboratory, arguments, folder):
     keys = keys_file(folder, sluice_server.key("others", "sk-others"), sluice_server.key("poison", "sk-poison"))
     others = {"tenant": "others", "key": "sk-others", "prompt_chars": 60, "share": rate}
     poisons = {"tenant": "poison", "key": "sk-poison", "prompt_chars": 96, "share": POISONS_PER_SECOND}
-    return beside_poison(laboratory, arguments, "poison of another tenant", others, poisons, ("--api-keys", keys))
+    return beside_poison(laboratory, arguments, "poison of another tenant", others, [poisons], ("--api-keys", keys))
 
 
 def shape(laboratory, arguments, folder):
     rate = arguments.lanes * laboratory.workload.requests_per_second() / 2
     others = {"tenant": "others", "prompt_chars": 60, "share": rate}
     poisons = {"tenant": "poison", "prompt_chars": 200, "share": POISONS_PER_SECOND}
-    return beside_poison(laboratory, arguments, "poison of the same tenant", others, poisons, ())
+    return beside_poison(laboratory, arguments, "poison of the same tenant", others, [poisons], ())
+
+
+def shapes(laboratory, arguments, folder):
+    rate = arguments.lanes * laboratory.workload.requests_per_second() / 2
+    keys = keys_file(folder, sluice_server.key("others", "sk-others"), sluice_server.key("poison", "sk-poison"))
+    others = {"tenant": "others", "key": "sk-others", "prompt_chars": 60, "share": rate}
+    lengths = [2**n + 20 for n in range(6, 12)]
+    poisons = [
+        {"tenant": f"poison {length}", "key": "sk-poison", "prompt_chars": length, "share": POISONS_PER_SECOND / len(lengths)}
+        for length in lengths
+    ]
+    harmless = {"tenant": "harmless", "key": "sk-poison", "prompt_chars": 60, "share": 5 * POISONS_PER_SECOND}
+    title = "poison of every shape, of another tenant"
+    return beside_poison(laboratory, arguments, title, others, [*poisons, harmless], ("--api-keys", keys))
 
 
 def core(laboratory, arguments, folder):

@@ -49,6 +49,37 @@ TEST(PoisonKinds, RefusesTheTenantWhoseThirdRequestIsConvicted) {
   EXPECT_FALSE(kinds.convicted(kBad, kStart)) << "it is refused already";
 }
 
+TEST(PoisonKinds, RefusesTheTenantWhosePoisonIsOfEveryShape) {
+  PoisonKinds kinds;
+  auto poison = [&](std::uint32_t first, bool of_anybody) {
+    bool refused = false;
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      Kind kind{first, 100 + i, of_anybody};
+      for (int j = 0; j < 50; ++j)
+        kinds.passed(kind, kStart);
+      EXPECT_FALSE(refused) << i;
+      refused = kinds.convicted(kind, kStart);
+    }
+    return refused;
+  };
+  EXPECT_TRUE(poison(7, false));
+  PoisonKinds::Answer answer = kinds.ask({7, 3}, kStart);
+  EXPECT_EQ(answer.verdict, Verdict::refused);
+  EXPECT_EQ(answer.cause, Cause::tenant);
+  EXPECT_FALSE(poison(8, true)) << "one of them is not to blame for another";
+}
+
+TEST(PoisonKinds, TakesBackOnlyATrialThatItHasLent) {
+  PoisonKinds kinds;
+  convict(kinds, kBad, kStart);
+  kinds.left(kBad, kStart);
+  EXPECT_EQ(kinds.ask(kBad, kStart).verdict, Verdict::refused);
+  EXPECT_EQ(kinds.ask(kBad, kStart + seconds(1)).verdict, Verdict::trial);
+  EXPECT_EQ(kinds.ask(kBad, kStart + seconds(1)).verdict, Verdict::refused);
+  kinds.left(kBad, kStart + seconds(1));
+  EXPECT_EQ(kinds.ask(kBad, kStart + seconds(1)).verdict, Verdict::trial);
+}
+
 TEST(PoisonKinds, RefusesTheShapeWhereTheTenantsOthersGetThrough) {
   PoisonKinds kinds;
   for (int i = 0; i < 10; ++i)
@@ -64,11 +95,12 @@ TEST(PoisonKinds, RefusesTheShapeWhereTheTenantsOthersGetThrough) {
 
 TEST(PoisonKinds, RefusesNobodyWhereMostOfTheKindGetThrough) {
   PoisonKinds kinds;
+  constexpr Kind kAnybodys{7, 100, true};
   for (int i = 0; i < 100; ++i)
-    kinds.passed(kBad, kStart);
+    kinds.passed(kAnybodys, kStart);
   for (int i = 0; i < 99; ++i)
-    EXPECT_FALSE(kinds.convicted(kBad, kStart)) << i;
-  EXPECT_TRUE(kinds.convicted(kBad, kStart)) << "half of all";
+    EXPECT_FALSE(kinds.convicted(kAnybodys, kStart)) << i;
+  EXPECT_TRUE(kinds.convicted(kAnybodys, kStart)) << "half of all";
 }
 
 TEST(PoisonKinds, ForgetsWhatWasLongAgo) {
