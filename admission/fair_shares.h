@@ -3,10 +3,7 @@
 
 #include "base/clock.h"
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <utility>
 
 namespace sluice {
 
@@ -28,46 +25,20 @@ class FairShares {
   };
 
   /// Of `reserve` units what a tenant of this weight has to leave behind.
+  ///   reserve     below 2^32
   ///   per_second  units that flow in for all
   [[nodiscard]] std::uint64_t leaves(const Use& use,
                                      std::uint32_t weight,
                                      std::uint64_t reserve,
                                      std::uint64_t per_second,
-                                     TimePoint now) const {
-    std::int64_t second = std::max(second_, second_of(now));
-    if (use.second != second) return 0;
-    std::uint64_t share = std::max<std::uint64_t>(1, per_second * weight / (active(second) + 1));
-    return reserve * std::min(use.had, share) / share;
-  }
-
+                                     TimePoint now) const;
   /// A tenant has had a unit.
-  void had(Use& use, std::uint32_t weight, TimePoint now) {
-    std::int64_t second = std::max(second_, second_of(now));
-    roll(second);
-    if (use.second != second) {
-      if (use.second == second - 1) before_ -= use.weight;
-      use = {second, 0, weight};
-      now_ += weight;
-    }
-    use.had += 1;
-  }
+  void had(Use& use, std::uint32_t weight, TimePoint now);
 
  private:
-  static std::int64_t second_of(TimePoint now) {
-    return std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
-  }
-
   /// The weights of those who have had something lately.
-  [[nodiscard]] std::uint64_t active(std::int64_t second) const {
-    if (second == second_) return now_ + before_;
-    return second == second_ + 1 ? now_ : 0;
-  }
-  void roll(std::int64_t second) {
-    if (second == second_) return;
-    before_ = second == second_ + 1 ? now_ : 0;
-    now_ = 0;
-    second_ = second;
-  }
+  [[nodiscard]] std::uint64_t active(std::int64_t second) const;
+  void roll(std::int64_t second);
 
   std::int64_t second_ = 0;
   std::uint64_t now_ = 0;     ///< weights of those who have had something in that second

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -73,7 +74,9 @@ class Quotas {
   [[nodiscard]] std::uint64_t core_reserve() const { return share_of_burst(options_.core_reserve); }
   [[nodiscard]] std::uint64_t kept_from_low() const { return share_of_burst(options_.low_reserve); }
   /// What those who have had their share leave to the others.
-  [[nodiscard]] std::uint64_t kept_for_shares() const { return options_.requests.burst / 10; }
+  [[nodiscard]] std::uint64_t kept_for_shares() const {
+    return std::min<std::uint64_t>(options_.requests.burst / 10, UINT32_MAX);
+  }
   /// How a tenant of the last reading stands.
   struct Standing {
     TenantPolicy policy;
