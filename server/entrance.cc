@@ -64,6 +64,12 @@ Result<Entrance> make_entrance(const Words& words,
   if (!keys) return keys.error();
   entrance.keys = std::move(*keys);
   const bool is_anonymous = entrance.keys.keys.empty();
+  const auto& allowed = options.allow_anonymous;
+  if (!is_anonymous && std::find(allowed.begin(), allowed.end(), words.name) != allowed.end())
+    spdlog::warn(
+        "--allow-anonymous {} changes nothing: {} has keys, so whoever has none is refused",
+        words.name,
+        words.listen);
   for (const std::string& text : listen) {
     auto address = ListenAddress::parse(text);
     if (!address)

@@ -13,11 +13,13 @@
 #include "worker/faults/fault.h"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <iostream>
+#include <type_traits>
 
 namespace sluice {
 namespace {
@@ -73,9 +75,12 @@ CLI::Option& add_number(CLI::App& command,
                         double min,
                         double max,
                         const std::string& help) {
-  return *add_parsed(command, name, value, help, [min, max](const std::string& text) {
-            return parse_number(text, min, max);
-          }).type_name("NUMBER");
+  CLI::Option& option =
+      *add_parsed(command, name, value, help, [min, max](const std::string& text) {
+         return parse_number(text, min, max);
+       }).type_name("NUMBER");
+  if constexpr (std::is_arithmetic_v<T>) option.default_str(fmt::format("{:g}", value));
+  return option;
 }
 
 void add_duration(CLI::App& command,
@@ -334,15 +339,13 @@ void add_serve(CLI::App& command, ServeOptions& options) {
              options.core_reserve,
              0,
              1,
-             "Part of the burst that is kept for tenants of the core API")
-      .default_str("0.3");
+             "Part of the burst that is kept for tenants of the core API");
   add_number(command,
              "--low-reserve",
              options.low_reserve,
              0,
              1,
-             "Part of the burst that class low leaves to all others")
-      .default_str("0.5");
+             "Part of the burst that class low leaves to all others");
   command.add_flag("--lend-core-reserve",
                    options.lends_core_reserve,
                    "Class low may run where places are kept for the core API, and gives them back");
