@@ -28,6 +28,7 @@ class FakeWorker {
     ready.slots = slots;
     ready.blocks = blocks;
     ready.block_tokens = 16;
+    ready.step_rows = step_rows;
     ready.fingerprint = weights;
     ready.files = files;
     ready.level = "test";
@@ -187,6 +188,7 @@ class FakeWorker {
 
   std::uint64_t weights = 42;  ///< their fingerprint, as it tells it when it is ready
   std::int32_t vocabulary = kHashVocabulary;
+  std::uint32_t step_rows = 0;  ///< of a step at most, as it tells them when it is ready
   std::uint64_t tokenizer = 0;
   std::vector<FileDigest> files;
   std::vector<wire::ToWorker> inbox;  ///< what the front has sent and the worker not read
