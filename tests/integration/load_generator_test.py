@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
-from sluice_server import key, seconds, serve
+from sluice_server import key, request, seconds, serve
 
 GENERATOR = os.environ["SLUICE_LOAD_GENERATOR"]
 OUTCOMES = ("answered", "refused", "failed", "timed_out", "connection_error", "unfinished", "dropped")
@@ -75,6 +76,29 @@ def test_every_outcome_of_an_overload_is_counted_once(generate):
         refusals = figures["total"]["reasons"]["429 overloaded"]
         assert refusals >= figures["total"]["refused"]
         server.wait_idle()
+
+
+def test_no_accepted_request_is_lost_when_who_holds_it_starts_again_under_overload(generate):
+    # Each of these ends an actor once, with what it has in hand.
+    ends = {"admission.taken": 60, "admission.accepted": 35, "admission.ended": 80, "queue.enqueue": 50,
+            "queue.handed_over": 40, "batcher.batch": 25, "batcher.released": 60}  # fmt: skip
+    faults = [word for place, visit in ends.items() for word in ("--fault-point", f"{place}=nth:{visit}")]
+    # 160 answers a second.
+    lanes = ("--model", "hash=hash", "--worker-fault", "slow(20ms)@step>0", "--workers", 2, "--max-sequences", 16)
+    with serve(*lanes, "--rate", 0, *faults, patient=False) as server:
+        server.wait_lanes_ready()
+
+        figures = generate(server, "--rate", 400, "--duration", 4, "--client", "max_tokens=10,patience_ms=0", drain=60)
+
+        total = figures["total"]
+        assert total["refused"] > 0, "more than two lanes can do"
+        assert total["answered"] + total["refused"] == total["offered"]
+        server.wait_idle(60)
+        requests = server.state()["requests"]
+        assert requests["accepted"] == requests["completed"] == total["answered"]
+        page = request(server.management, "GET", "/metrics")[2].decode()
+        restarts = dict(re.findall(r'sluice_supervisor_restarts_total{child="root/scheduling/(.*)"} ([1-9]\d*)', page))
+        assert restarts == {"admission": "3", "model.hash/queue": "2", "model.hash/batcher": "2"}
 
 
 def test_who_finds_no_connection_free_waits_and_is_counted(generate):
