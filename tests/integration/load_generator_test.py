@@ -81,7 +81,7 @@ def test_every_outcome_of_an_overload_is_counted_once(generate):
 def test_no_accepted_request_is_lost_when_who_holds_it_starts_again_under_overload(generate):
     # Each of these ends an actor once, with what it has in hand.
     ends = {"admission.taken": 60, "admission.accepted": 35, "admission.ended": 80, "queue.enqueue": 50,
-            "queue.handed_over": 40, "batcher.batch": 25, "batcher.released": 60}  # fmt: skip
+            "queue.handed_over": 40, "batcher.batch": 20, "batcher.released": 15}  # fmt: skip
     faults = [word for place, visit in ends.items() for word in ("--fault-point", f"{place}=nth:{visit}")]
     # 160 answers a second.
     lanes = ("--model", "hash=hash", "--worker-fault", "slow(20ms)@step>0", "--workers", 2, "--max-sequences", 16)
