@@ -4,10 +4,9 @@
 #include "actors/hand_over.h"
 #include "actors/lane_messages.h"
 #include "actors/request_messages.h"
+#include "actors/request_sequence.h"
 #include "actors/session_meter.h"
-#include "actors/stream_credit.h"
 #include "actors/work_messages.h"
-#include "admission/poison.h"
 #include "api/answer_writer.h"
 #include "api/choice.h"
 #include "api/errors.h"
@@ -23,33 +22,6 @@
 
 namespace sluice {
 namespace {
-
-/// One choice on its way through the front.
-struct SequenceState {
-  SequenceId id;
-  Epoch epoch = 0;
-  std::shared_ptr<Fence> fence;  ///< follows `epoch`; closed when the sequence is over
-  std::shared_ptr<const Plan> plan;
-  Choice choice;
-  std::optional<LaneId> lane = {};  ///< none: queue or batcher hold it
-  bool resumed =
-      false;  ///< it has had its turn: a lane was lost or did not take it, or it gave way
-  std::uint32_t resumptions = 0;
-  std::uint32_t preempted = 0;       ///< times that it gave way
-  std::uint32_t granted = kNoLimit;  ///< results its reader has room for; see StreamCredit
-  std::uint32_t told = kNoLimit;     ///< as its holder knows it
-  Suspicion suspicion = {};
-  /// Workers whose ends were charged to their lanes, and of which it is suspected.
-  std::vector<std::pair<LaneId, std::uint64_t>> blamed_on = {};
-  std::uint32_t retries = 0;         ///< attempts after failures of its own
-  bool retrying = false;             ///< holds a place in the front's budget of retries, or waits
-  bool waits = false;                ///< for such a place: nobody holds it
-  bool parked = false;               ///< has left its lane until it is granted more: likewise
-  TimePoint failed_at = {};          ///< last, by itself
-  std::string failure = {};          ///< why
-  std::optional<LaneId> avoid = {};  ///< where it failed last
-  SessionMeter::OfChoice measured = {};
-};
 
 class Session : public caf::event_based_actor {
  public:
@@ -118,8 +90,8 @@ class Session : public caf::event_based_actor {
   /// However the session ends: the client has its answer, holders let go, reservations return. The
   /// fences come first: who holds or passes on our work while we go through the rest sees them.
   void on_exit() override {
-    for (SequenceState& sequence : sequences_)
-      sequence.fence->close();
+    for (RequestSequence& sequence : sequences_)
+      sequence.close();
     YIELD_POINT("session.closed");
     if (submissions_ > 0) {
       // In this order: admission, if it takes the claim only now, sees that the lease is gone.
@@ -128,13 +100,13 @@ class Session : public caf::event_based_actor {
       front_->quotas->settle(number_, used_tokens());
     }
     if (!answer_->ended()) tell_error(errors::internal_error(request_.request_id));
-    for (SequenceState& sequence : sequences_) {
+    for (RequestSequence& sequence : sequences_) {
       YIELD_POINT("session.drop");
       end_retry(sequence);
-      if (!sequence.choice.finished()) {
-        drop(sequence, sequence.epoch);
+      if (!sequence.finished()) {
+        drop(sequence);
       } else if (outcome_ == trace::Outcome::completed) {
-        front_->lengths.add(kind(), static_cast<std::uint32_t>(emitted_by(sequence)));
+        front_->lengths.add(kind(), static_cast<std::uint32_t>(sequence.emitted().size()));
       }
     }
     if (outcome_ == trace::Outcome::completed) {
@@ -143,7 +115,7 @@ class Session : public caf::event_based_actor {
       for (PoisonKinds::Kind kind : kinds_)
         model_->kinds.left(kind, front_->clock->now());
     }
-    if (weights_ != 0) model_->weights.release(weights_);
+    if (weights() != 0) model_->weights.release(weights());
     if (submissions_ > 0) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
       YIELD_POINT("session.ended");
@@ -151,8 +123,8 @@ class Session : public caf::event_based_actor {
     }
     if (is_dependent_) front_->counters.dependent -= 1;
     if (dependency_) dependency_->end(outcome_ == trace::Outcome::completed);
-    for (SequenceState& sequence : sequences_)
-      meter_.move(sequence.measured, SessionMeter::Place::nowhere);
+    for (const RequestSequence& sequence : sequences_)
+      move(sequence, SessionMeter::Place::nowhere);
     front_->counters.sessions -= 1;
     answer_.reset();
     sequences_.clear();
@@ -203,6 +175,11 @@ class Session : public caf::event_based_actor {
                plan.total_tokens_max,
                deadline_,
                request_.priority_class};
+    std::optional<StreamCredit> credit;
+    if (request_.stream)
+      credit.emplace(front_->options.stream_buffer, plan.plans.size(), request_.logprobs);
+    const RequestSequence::Limits limits{front_->options.resumptions_max,
+                                         front_->retries.options().attempts};
     sequences_.reserve(plan.plans.size());
     for (std::size_t i = 0; i < plan.plans.size(); ++i) {
       Choice::Options options;
@@ -213,12 +190,12 @@ class Session : public caf::event_based_actor {
       options.stop = request_.stop;
       options.include_stop = request_.include_stop;
       options.skip_special_tokens = request_.skip_special_tokens;
-      sequences_.push_back(
-          {.id = SequenceId{first + i},
-           .fence = std::make_shared<Fence>(),
-           .plan = plan.plans[i],
-           .choice = Choice(std::move(options), plan.plans[i], model_->card.tokenizer)});
-      if (tries_kind_) sequences_.back().suspicion.presume(arrival_);
+      sequences_.emplace_back(SequenceId{first + i},
+                              plan.plans[i],
+                              Choice(std::move(options), plan.plans[i], model_->card.tokenizer),
+                              limits,
+                              credit);
+      if (tries_kind_) sequences_.back().presume(arrival_);
     }
     // The exchange holds the session weakly: a client that stays must not keep a session that
     // ended.
@@ -227,9 +204,6 @@ class Session : public caf::event_based_actor {
       if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, ClientGone{});
     });
     if (request_.stream) {
-      credit_.emplace(front_->options.stream_buffer, sequences_.size(), request_.logprobs);
-      for (SequenceState& sequence : sequences_)
-        sequence.granted = credit_->next(reported(sequence), 0);
       answer_->on_writable([self] {
         if (auto session = caf::actor_cast<caf::actor>(self))
           caf::anon_send(session, ClientWritable{});
@@ -247,9 +221,9 @@ class Session : public caf::event_based_actor {
   /// False: the request was answered already.
   bool wait_for_others() {
     Duration cost{};
-    for (const SequenceState& sequence : sequences_)
-      cost += model_->waits.cost(sequence.plan->prompt.size(),
-                                 front_->lengths.expected(kind(), sequence.plan->max_tokens));
+    for (const RequestSequence& sequence : sequences_)
+      cost += model_->waits.cost(sequence.plan()->prompt.size(),
+                                 front_->lengths.expected(kind(), sequence.plan()->max_tokens));
     dependency_->set_cost(cost);
     // Nobody else counts those that wait here.
     auto most = static_cast<std::int64_t>(front_->options.admission.queue_capacity);
@@ -277,9 +251,9 @@ class Session : public caf::event_based_actor {
   }
 
   void on_behind_changed(Duration behind) {
-    for (const SequenceState& sequence : sequences_)
-      if (!sequence.choice.finished() && !sequence.lane)
-        front_->tell(model_->queue.role, Rank{sequence.id, behind});
+    for (const RequestSequence& sequence : sequences_)
+      if (!sequence.finished() && !sequence.lane())
+        front_->tell(model_->queue.role, Rank{sequence.id(), behind});
   }
 
   /// Its answer would be less than what it asks for, and it wants none then.
@@ -333,8 +307,8 @@ class Session : public caf::event_based_actor {
 
   /// Of several prompts one may be harmless and the next one poison.
   [[nodiscard]] bool are_all_cleared() const {
-    return std::none_of(sequences_.begin(), sequences_.end(), [](const SequenceState& sequence) {
-      return !sequence.choice.finished() && sequence.suspicion.on_trial(emitted_by(sequence));
+    return std::none_of(sequences_.begin(), sequences_.end(), [](const RequestSequence& sequence) {
+      return !sequence.finished() && sequence.on_trial();
     });
   }
 
@@ -348,7 +322,6 @@ class Session : public caf::event_based_actor {
   /// Offers the whole request to admission, which holds one lease for it, named like its first
   /// sequence.
   void submit() {
-    trace::Why why = submissions_ > 0 ? trace::Why::holder_lost : trace::Why::first;
     submissions_ += 1;
     Submit submit{demand_,
                   claim(),
@@ -357,14 +330,13 @@ class Session : public caf::event_based_actor {
                   request_.request_id,
                   asked_model(*front_, request_, *model_),
                   usage_.degraded.value_or(Degradation{})};
-    for (SequenceState& sequence : sequences_) {
-      if (sequence.choice.finished()) continue;
-      Epoch replaces = why == trace::Why::first ? 0 : sequence.epoch - 1;
-      front_->record(trace::Offered{number_, sequence.id, sequence.epoch, why, replaces});
-      if (tries_kind_ && why == trace::Why::first)
-        front_->record(trace::Presumed{sequence.id, sequence.suspicion.trial_until()});
+    for (RequestSequence& sequence : sequences_) {
+      if (sequence.finished()) continue;
+      front_->record(offered(sequence));
+      if (tries_kind_ && sequence.offered().why == trace::Why::first)
+        front_->record(trace::Presumed{sequence.id(), sequence.suspicion().trial_until()});
       record_grant(sequence);
-      meter_.move(sequence.measured, SessionMeter::Place::waiting);
+      move(sequence, SessionMeter::Place::waiting);
       submit.works.push_back(work(sequence));
     }
     std::vector<Work> lease_only(1);
@@ -380,8 +352,8 @@ class Session : public caf::event_based_actor {
   /// A prompt counts once, however many choices it has: it is computed once.
   [[nodiscard]] Quotas::Claim claim() const {
     Quotas::Claim claim{number_, tenant_, request_.priority_class, usage_.prompt_tokens};
-    for (const SequenceState& sequence : sequences_)
-      claim.tokens += sequence.plan->max_tokens;
+    for (const RequestSequence& sequence : sequences_)
+      claim.tokens += sequence.plan()->max_tokens;
     return claim;
   }
 
@@ -391,27 +363,26 @@ class Session : public caf::event_based_actor {
 
   [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
 
-  [[nodiscard]] Work work(SequenceState& sequence) {
+  [[nodiscard]] Work work(RequestSequence& sequence) {
     Work work;
-    work.granted = sequence.told = sequence.granted;
-    work.id = sequence.id;
-    work.epoch = sequence.epoch;
-    work.fence = sequence.fence;
+    work.granted = sequence.tell_grant();
+    work.id = sequence.id();
+    work.epoch = sequence.epoch();
+    work.fence = sequence.fence();
     work.session = caf::actor_cast<caf::actor>(this);
-    work.plan = sequence.plan;
-    if (!sequence.choice.emitted().empty()) {
-      work.emitted = std::make_shared<const std::vector<TokenId>>(sequence.choice.emitted());
+    work.plan = sequence.plan();
+    if (!sequence.emitted().empty())
+      work.emitted = std::make_shared<const std::vector<TokenId>>(sequence.emitted());
+    work.prompt_logprobs_from = sequence.prompt_logprobs_known();
+    work.weights = sequence.weights();
+    work.resumed = sequence.resumed();
+    work.avoid = sequence.avoid();
+    if (sequence.on_trial()) {
+      work.suspicion = sequence.suspicion().count();
+      work.trial_until = sequence.suspicion().trial_until();
+      work.cohort_max = sequence.suspicion().cohort_max();
     }
-    work.prompt_logprobs_from = sequence.choice.prompt_logprobs_known();
-    work.weights = weights_;
-    work.resumed = sequence.resumed;
-    work.avoid = sequence.avoid;
-    if (sequence.suspicion.on_trial(emitted_by(sequence))) {
-      work.suspicion = sequence.suspicion.count();
-      work.trial_until = sequence.suspicion.trial_until();
-      work.cohort_max = sequence.suspicion.cohort_max();
-    }
-    work.kind = kind_of(*sequence.plan);
+    work.kind = kind_of(*sequence.plan());
     work.tries_kind = tries_kind_;
     work.class_index = static_cast<std::uint8_t>(request_.priority_class);
     work.priority = request_.priority;
@@ -423,29 +394,43 @@ class Session : public caf::event_based_actor {
       work.tenant_weight = tenant_->policy.weight;
       work.core = tenant_->policy.core;
     }
-    work.preempted = sequence.preempted;
+    work.preempted = sequence.preempted();
     work.may_be_shed =
-        sequences_.size() == 1 && !request_.partial_ok && !sequence.resumed && !work.emitted;
-    work.expected = front_->lengths.expected(kind(), sequence.plan->max_tokens);
+        sequences_.size() == 1 && !request_.partial_ok && !sequence.resumed() && !work.emitted;
+    work.expected = front_->lengths.expected(kind(), sequence.plan()->max_tokens);
     return work;
   }
 
   // --- what the holders say
   // ------------------------------------------------------------------------------------------
 
-  SequenceState* find(SequenceId id) {
+  RequestSequence* find(SequenceId id) {
     std::uint64_t index = id.value - number_.value;
     return index < sequences_.size() ? &sequences_[index] : nullptr;
   }
 
+  [[nodiscard]] std::size_t index_of(const RequestSequence& sequence) const {
+    return sequence.id().value - number_.value;
+  }
+
+  void move(const RequestSequence& sequence, SessionMeter::Place place) {
+    meter_.move(index_of(sequence), place);
+  }
+
+  /// Null: it has ended, or has another epoch.
+  RequestSequence* find(SequenceId id, Epoch epoch) {
+    RequestSequence* sequence = find(id);
+    return sequence && sequence->is_current(epoch) ? sequence : nullptr;
+  }
+
   void on_running(const Running& running) {
-    SequenceState* sequence = find(running.id);
-    if (!sequence || sequence->choice.finished() || running.epoch != sequence->epoch) {
+    RequestSequence* sequence = find(running.id, running.epoch);
+    if (!sequence) {
       drop_on(running.lane, running.id, running.epoch);
       return;
     }
-    sequence->lane = running.lane;
-    meter_.move(sequence->measured, SessionMeter::Place::running);
+    sequence->run_on(running.lane);
+    move(*sequence, SessionMeter::Place::running);
     entered_ = true;
     tell_grant(*sequence);
     watch_pause(*sequence);
@@ -454,56 +439,51 @@ class Session : public caf::event_based_actor {
   void on_tokens(const TokensArrived& arrived) {
     FAULT_POINT("session.tokens");
     const SequenceOutput& output = arrived.output;
-    SequenceState* sequence = find(output.id);
-    if (!sequence || sequence->choice.finished()) return;
-    if (output.epoch != sequence->epoch) {
-      // An old holder that has not heard it yet. What it sends changes nothing.
-      drop_on(arrived.lane, output.id, output.epoch);
-      return;
-    }
-    if (weights_ != 0 && arrived.weights != weights_) {
-      begin_elsewhere(*sequence, arrived);
-      return;
-    }
+    RequestSequence* sequence = find(output.id);
+    if (!sequence) return;
     bool has_delta = false;
-    switch (sequence->choice.accept(output, delta_, has_delta)) {
-      case Choice::Verdict::duplicate:
-        if (output.finish != Finish::none) on_wrong_index(*sequence, arrived);
+    switch (sequence->take(output, arrived.weights, delta_, has_delta)) {
+      case RequestSequence::Taken::nothing:
         return;
-      case Choice::Verdict::gap:
-        on_wrong_index(*sequence, arrived);
+      case RequestSequence::Taken::old_epoch:
+        drop_on(arrived.lane, output.id, output.epoch);
         return;
-      case Choice::Verdict::accepted:
+      case RequestSequence::Taken::other_weights:
+        begin_elsewhere(*sequence, arrived);
+        return;
+      case RequestSequence::Taken::impossible:
+        on_impossible(*sequence, arrived);
+        return;
+      case RequestSequence::Taken::news:
         break;
     }
-    if (weights_ == 0) bind(arrived.weights);
+    if (weights() == 0) bind(arrived.weights);
     // Tokens behind a stop string are not taken and do not count.
-    const std::vector<TokenId>& emitted = sequence->choice.emitted();
+    const std::vector<TokenId>& emitted = sequence->emitted();
     if (usage_.completion_tokens == 0 && !emitted.empty()) note_first_token();
     usage_.completion_tokens += emitted.size() - output.first_index;
-    meter_.take(sequence->measured, emitted.size() - output.first_index);
+    meter_.take(index_of(*sequence), emitted.size() - output.first_index);
     if (front_->trace) {
       front_->record(trace::Emitted{
-          sequence->id,
+          sequence->id(),
           output.epoch,
           output.first_index,
           {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
-          sequence->choice.finished()});
+          sequence->finished()});
     }
     if (tries_kind_ && are_all_cleared()) tell_kinds_passed();
     end_retry(*sequence);
-    if (sequence->choice.finished()) {
-      sequence->fence->close();
-      meter_.move(sequence->measured, SessionMeter::Place::nowhere);
+    if (sequence->finished()) {
+      move(*sequence, SessionMeter::Place::nowhere);
       if (has_delta && delta_.finish_reason == "length") meter_.reach_length();
     }
-    if (sequence->choice.ended_early()) drop(*sequence, sequence->epoch);
+    if (sequence->ended_early()) drop(*sequence);
     if (has_delta) answer_->delta(delta_, usage_, all_finished());
     if (all_finished()) {
       complete();
     } else {
       grant_more(*sequence);
-      if (is_paused(*sequence)) meter_.paused();
+      if (sequence->is_paused()) meter_.paused();
       watch_pause(*sequence);
     }
   }
@@ -524,107 +504,82 @@ class Session : public caf::event_based_actor {
   // --- how far it may run ahead of its reader
   // ----------------------------------------------------------------------
 
-  static std::uint32_t reported(const SequenceState& sequence) {
-    auto prompt =
-        sequence.plan->prompt_logprobs ? std::max(1U, sequence.choice.prompt_logprobs_known()) : 0U;
-    return prompt + emitted_by(sequence);
-  }
-
   /// As long as the client reads, its sequences may go on; whoever is not granted more pauses.
-  void grant_more(SequenceState& sequence) {
-    if (!credit_ || sequence.choice.finished() || !answer_->keeps_up()) return;
-    std::uint32_t granted = credit_->next(reported(sequence), sequence.granted);
-    if (granted == sequence.granted) return;
-    sequence.granted = granted;
+  void grant_more(RequestSequence& sequence) {
+    if (!sequence.may_be_granted_more() || !answer_->keeps_up()) return;
+    if (!sequence.grant_more()) return;
     record_grant(sequence);
     tell_grant(sequence);
-    if (std::exchange(sequence.parked, false))
-      offer_again(sequence, {number_, sequence.id, 0, trace::Why::reader_back});
-  }
-
-  /// It has given what it was granted.
-  [[nodiscard]] bool is_paused(const SequenceState& sequence) const {
-    return credit_ && !sequence.choice.finished() && reported(sequence) >= sequence.granted;
+    follow(sequence, sequence.unpark());
   }
 
   /// Its place on the lane is not for ever.
-  void watch_pause(const SequenceState& sequence) {
-    if (!is_paused(sequence)) return;
+  void watch_pause(const RequestSequence& sequence) {
+    if (!sequence.is_paused()) return;
     delayed_send(this,
                  front_->options.pause_patience,
-                 StillPaused{sequence.id, sequence.epoch, sequence.granted});
+                 StillPaused{sequence.id(), sequence.epoch(), sequence.granted()});
   }
 
   /// Its reader has not come back. If somebody waits for its place it goes, and is offered again
   /// when there is something to do: else a few readers who read nothing would hold a whole model.
   void on_still_paused(const StillPaused& paused) {
-    SequenceState* sequence = find(paused.id);
-    if (!sequence || sequence->choice.finished() || !sequence->lane ||
-        paused.epoch != sequence->epoch || paused.granted != sequence->granted)
-      return;
+    RequestSequence* sequence = find(paused.id);
+    if (!sequence || !sequence->is_still_paused(paused.epoch, paused.granted)) return;
     if (!model_->is_waited_for()) {
       watch_pause(*sequence);
       return;
     }
-    drop_on(*sequence->lane, sequence->id, sequence->epoch);
-    sequence->fence->advance(++sequence->epoch);
-    sequence->lane.reset();
-    meter_.move(sequence->measured, SessionMeter::Place::nowhere);
-    sequence->resumed = sequence->parked = true;
+    drop(*sequence);
+    sequence->park();
+    move(*sequence, SessionMeter::Place::nowhere);
   }
 
-  /// While nobody runs it the grant waits for whoever will.
-  void tell_grant(SequenceState& sequence) {
-    if (!sequence.lane || sequence.told == sequence.granted) return;
-    sequence.told = sequence.granted;
-    tell_executor(*sequence.lane, Grant{sequence.id, sequence.epoch, sequence.granted});
+  void tell_grant(RequestSequence& sequence) {
+    if (!sequence.owes_grant()) return;
+    Grant grant{sequence.id(), sequence.epoch(), sequence.tell_grant()};
+    tell_executor(*sequence.lane(), grant);
   }
 
-  void record_grant(const SequenceState& sequence) const {
-    if (!credit_) return;
-    auto prompt = sequence.plan->prompt_logprobs
-                      ? static_cast<std::uint32_t>(sequence.plan->prompt.size())
-                      : 0U;
-    std::uint32_t tokens = sequence.granted - std::min(sequence.granted, prompt);
-    front_->record(trace::Granted{sequence.id, sequence.epoch, tokens});
+  void record_grant(const RequestSequence& sequence) const {
+    if (auto tokens = sequence.granted_tokens())
+      front_->record(trace::Granted{sequence.id(), sequence.epoch(), *tokens});
   }
 
   void on_client_writable() {
     answer_->flush();
-    for (SequenceState& sequence : sequences_)
+    for (RequestSequence& sequence : sequences_)
       grant_more(sequence);
   }
 
   /// From here on the whole answer comes from these weights.
   void bind(std::uint64_t weights) {
-    weights_ = weights;
+    for (RequestSequence& sequence : sequences_)
+      sequence.bind(weights);
     model_->weights.bind(weights);
     name_author();
   }
 
   /// The choices of a request began at the same time on lanes with different weights, and another
   /// one was the first to get tokens.
-  void begin_elsewhere(SequenceState& sequence, const TokensArrived& arrived) {
-    drop_on(arrived.lane, sequence.id, sequence.epoch);
-    sequence.lane = arrived.lane;
-    resume(sequence, trace::Why::lane_lost, sequence.epoch);
+  void begin_elsewhere(RequestSequence& sequence, const TokensArrived& arrived) {
+    drop_on(arrived.lane, sequence.id(), sequence.epoch());
+    follow(sequence, sequence.lose_lane(sequence.epoch(), arrived.lane));
   }
 
-  /// Tokens are missing, or the end of the sequence comes with tokens that are known already: no
-  /// sound worker sends that.
-  void on_wrong_index(SequenceState& sequence, const TokensArrived& arrived) {
+  /// Tokens are missing, or the end of the sequence comes with tokens that are known already.
+  void on_impossible(RequestSequence& sequence, const TokensArrived& arrived) {
     spdlog::error(
         "session {}: lane {} sent token {} of sequence {}, {} are known; its worker is restarted",
         request_.request_id,
         arrived.lane.value,
         arrived.output.first_index,
-        sequence.id.value,
-        sequence.choice.emitted().size());
+        sequence.id().value,
+        sequence.emitted().size());
     tell_executor(arrived.lane, RestartWorker{arrived.worker});
     // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
     if (arrived.output.finish == Finish::none) return;
-    sequence.lane = arrived.lane;
-    resume(sequence, trace::Why::lane_lost, sequence.epoch);
+    follow(sequence, sequence.lose_lane(sequence.epoch(), arrived.lane));
   }
 
   void on_holder_lost(const HolderLost& lost) {
@@ -632,88 +587,85 @@ class Session : public caf::event_based_actor {
       on_admission_lost(lost.accepted);
       return;
     }
-    SequenceState* sequence = find(lost.id);
-    if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
-    // While a lane runs it, only that lane's loss counts.
-    if (sequence->lane && lost.role != front_->executors.at(*sequence->lane).role) return;
-    // Its queue has given it to a lane, and charged its tenant. That is not to be paid twice.
-    if (lost.role != model_->queue.role) sequence->resumed = true;
-    resume(*sequence, sequence->lane ? trace::Why::lane_lost : trace::Why::holder_lost, lost.epoch);
+    if (RequestSequence* sequence = find(lost.id))
+      follow(*sequence, sequence->lose_holder(lost.epoch, holder(*sequence, lost.role)));
   }
 
-  ///   lost  the epoch under which nobody holds it any more
-  void resume(SequenceState& sequence, trace::Why why, Epoch lost) {
-    if (++sequence.resumptions > front_->options.resumptions_max) {
-      fail(errors::backend_lost());
-    } else {
-      offer_again(sequence, {number_, sequence.id, 0, why, lost});
+  [[nodiscard]] RequestSequence::Holder holder(const RequestSequence& sequence,
+                                               const std::string& role) const {
+    using Holder = RequestSequence::Holder;
+    if (role == model_->queue.role) return Holder::queue;
+    bool is_its_lane = sequence.lane() && role == front_->executors.at(*sequence.lane()).role;
+    return is_its_lane ? Holder::its_lane : Holder::other;
+  }
+
+  void follow(RequestSequence& sequence, RequestSequence::Next next) {
+    switch (next) {
+      case RequestSequence::Next::nothing:
+        return;
+      case RequestSequence::Next::offer:
+        offer_again(sequence, offered(sequence));
+        return;
+      case RequestSequence::Next::give_up:
+        fail(errors::backend_lost());
+        return;
     }
   }
 
-  /// More urgent work has its place now. Nothing was lost, so it counts as no resumption.
   void on_preempted(const Preempted& preempted) {
-    SequenceState* sequence = find(preempted.id);
-    if (!sequence || sequence->choice.finished() || preempted.epoch != sequence->epoch) return;
-    sequence->lane = preempted.lane;  // `Running` may still be on its way
-    sequence->preempted += 1;
-    offer_again(*sequence, {number_, sequence->id, 0, trace::Why::preempted, preempted.epoch});
+    if (RequestSequence* sequence = find(preempted.id))
+      follow(*sequence, sequence->give_way(preempted.epoch, preempted.lane));
   }
 
   void on_shed(const Shed& shed) {
-    SequenceState* sequence = find(shed.id);
-    if (!sequence || sequence->choice.finished() || shed.epoch != sequence->epoch) return;
-    fail(errors::shed_after_accept(shed.why), trace::Outcome::shed);
+    if (find(shed.id, shed.epoch)) fail(errors::shed_after_accept(shed.why), trace::Outcome::shed);
   }
 
   /// The worker that ran the sequence is gone. If it ended from inside, the sequence may be why.
   void on_lane_lost(const LaneLost& lost) {
-    SequenceState* sequence = find(lost.id);
-    if (!sequence || sequence->choice.finished() || lost.epoch != sequence->epoch) return;
-    sequence->lane = lost.lane;  // `Running` may still be on its way
+    RequestSequence* sequence = find(lost.id, lost.epoch);
+    if (!sequence) return;
     if (lost.blamed) {
       if (blame(*sequence, lost)) return convict(*sequence);
       if (refuse_for_its_kind(*sequence)) return;
     }
-    resume(*sequence, trace::Why::lane_lost, lost.epoch);
+    follow(*sequence, sequence->lose_lane(lost.epoch, lost.lane));
   }
 
   /// True: it is guilty. Choices of one prompt are equal to a worker, so they are suspected
   /// together: else each of them would have to end as many workers as the first.
-  bool blame(SequenceState& sequence, const LaneLost& lost) {
-    bool guilty = sequence.suspicion.blame(
-        front_->clock->now(), emitted_by(sequence), lost.together, lost.alone);
-    record_suspicion(sequence, sequence.id, lost.alone);
+  bool blame(RequestSequence& sequence, const LaneLost& lost) {
+    bool guilty =
+        sequence.blame(front_->clock->now(), {lost.lane, lost.worker}, lost.together, lost.alone);
+    record_suspicion(sequence, sequence.id(), lost.alone);
     if (guilty) return true;
-    sequence.blamed_on.emplace_back(lost.lane, lost.worker);
-    for (SequenceState* equal : equals_of(sequence)) {
+    for (RequestSequence* equal : equals_of(sequence)) {
       if (equal == &sequence) continue;
-      equal->suspicion.follow(sequence.suspicion, emitted_by(*equal));
-      record_suspicion(*equal, sequence.id, lost.alone);
+      equal->follow(sequence);
+      record_suspicion(*equal, sequence.id(), lost.alone);
       // Whoever holds or runs it does not know that it is on trial now.
-      if (equal->waits || equal->parked) continue;
-      drop(*equal, equal->epoch);
-      offer_again(*equal, {number_, equal->id, 0, trace::Why::lane_lost, equal->epoch});
+      if (equal->is_given_out()) take_back(*equal, trace::Why::lane_lost);
     }
     return false;
   }
 
   void on_kind_refused(const KindRefused& refused) {
-    SequenceState* sequence = find(refused.id);
-    if (!sequence || sequence->choice.finished() || refused.epoch != sequence->epoch) return;
+    RequestSequence* sequence = find(refused.id, refused.epoch);
     // The refusals may have ended in the meantime.
-    if (!refuse_for_its_kind(*sequence)) resume(*sequence, trace::Why::holder_lost, refused.epoch);
+    if (sequence && !refuse_for_its_kind(*sequence))
+      follow(*sequence, sequence->lose_trial(refused.epoch));
   }
 
   /// A suspect like which others were convicted is not tried: its trial would probably cost a
   /// worker. True: it has ended.
-  bool refuse_for_its_kind(const SequenceState& suspect) {
+  bool refuse_for_its_kind(const RequestSequence& suspect) {
     if (tries_kind_) return false;
-    PoisonKinds::Kind kind = kind_of(*suspect.plan);
+    PoisonKinds::Kind kind = kind_of(*suspect.plan());
     PoisonKinds::Answer answer = model_->kinds.look(kind, front_->clock->now());
     if (answer.verdict == PoisonKinds::Verdict::free) return false;
-    for (const SequenceState& sequence : sequences_) {
-      for (const auto& [lane, worker] : sequence.blamed_on)
-        front_->record(trace::Forgiven{lane, worker});
+    for (const RequestSequence& sequence : sequences_) {
+      for (const RequestSequence::Worker& worker : sequence.blamed_on())
+        front_->record(trace::Forgiven{worker.lane, worker.number});
       forgive_lanes(sequence);
     }
     front_->counters.poisoned += 1;
@@ -722,44 +674,41 @@ class Session : public caf::event_based_actor {
   }
 
   /// The lanes are not charged for what they could not help.
-  void forgive_lanes(const SequenceState& sequence) {
-    for (const auto& [lane, worker] : sequence.blamed_on)
-      tell_executor(lane, Forgive{worker});
+  void forgive_lanes(const RequestSequence& sequence) {
+    for (const RequestSequence::Worker& worker : sequence.blamed_on())
+      tell_executor(worker.lane, Forgive{worker.number});
   }
 
   /// Itself, and the choices that go on and ask a worker for the same.
-  std::vector<SequenceState*> equals_of(const SequenceState& sequence) {
-    std::vector<SequenceState*> equals;
-    std::uint64_t print = fingerprint(*sequence.plan);
-    for (SequenceState& other : sequences_)
-      if (!other.choice.finished() && fingerprint(*other.plan) == print) equals.push_back(&other);
+  std::vector<RequestSequence*> equals_of(const RequestSequence& sequence) {
+    std::vector<RequestSequence*> equals;
+    std::uint64_t print = fingerprint(*sequence.plan());
+    for (RequestSequence& other : sequences_)
+      if (!other.finished() && fingerprint(*other.plan()) == print) equals.push_back(&other);
     return equals;
   }
 
-  static std::uint32_t emitted_by(const SequenceState& sequence) {
-    return static_cast<std::uint32_t>(sequence.choice.emitted().size());
-  }
-
-  void record_suspicion(const SequenceState& sequence, SequenceId culprit, bool alone) const {
+  void record_suspicion(const RequestSequence& sequence, SequenceId culprit, bool alone) const {
+    const Suspicion& suspicion = sequence.suspicion();
     front_->record(trace::Suspected{
-        sequence.id, culprit, sequence.suspicion.count(), alone, sequence.suspicion.trial_until()});
+        sequence.id(), culprit, suspicion.count(), alone, suspicion.trial_until()});
   }
 
   /// The request has ended worker after worker, the last one alone: it ends, equal ones are refused
   /// for a while, and the lanes are not charged for what they could not help.
-  void convict(SequenceState& sequence) {
-    std::uint64_t print = fingerprint(*sequence.plan);
+  void convict(const RequestSequence& sequence) {
+    std::uint64_t print = fingerprint(*sequence.plan());
     spdlog::error(
         "session {}: sequence {} has ended {} of our workers, the last alone; it is refused as "
         "poison",
         request_.request_id,
-        sequence.id.value,
-        sequence.blamed_on.size() + 1);
+        sequence.id().value,
+        sequence.blamed_on().size() + 1);
     front_->poison.convict(print, front_->clock->now());
-    front_->record(trace::Convicted{sequence.id, print});
-    for (const SequenceState* equal : equals_of(sequence))
+    front_->record(trace::Convicted{sequence.id(), print});
+    for (const RequestSequence* equal : equals_of(sequence))
       forgive_lanes(*equal);
-    front_->blame_kind(*model_, kind_of(*sequence.plan), std::exchange(tries_kind_, false));
+    front_->blame_kind(*model_, kind_of(*sequence.plan()), std::exchange(tries_kind_, false));
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
   }
@@ -769,20 +718,29 @@ class Session : public caf::event_based_actor {
     return plan_fingerprint(model_->name, plan);
   }
 
-  /// Gives the sequence out anew under the next epoch.
-  void offer_again(SequenceState& sequence, trace::Offered offered) {
-    sequence.fence->advance(++sequence.epoch);
-    sequence.resumed = sequence.resumed || sequence.lane.has_value();
-    sequence.lane.reset();
+  /// How it is offered, as the trace has it.
+  [[nodiscard]] trace::Offered offered(const RequestSequence& sequence) const {
+    const RequestSequence::Offered& offered = sequence.offered();
+    return {number_, sequence.id(), sequence.epoch(), offered.why, offered.replaces};
+  }
+
+  /// Gives the sequence out anew, under its new epoch.
+  void offer_again(RequestSequence& sequence, const trace::Offered& offered) {
     front_->counters.resumed += 1;
     meter_.offered_again(static_cast<std::size_t>(offered.why));
-    meter_.move(sequence.measured, SessionMeter::Place::waiting);
-    offered.epoch = sequence.epoch;
+    move(sequence, SessionMeter::Place::waiting);
     front_->record(offered);
     hand_over(front_->tree->registry(),
               model_->queue,
               {work(sequence)},
               [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
+  }
+
+  /// Nothing was lost, or nobody knows: whoever holds it lets go, and it is given out anew.
+  void take_back(RequestSequence& sequence, trace::Why why) {
+    drop(sequence);
+    sequence.renew(why);
+    offer_again(sequence, offered(sequence));
   }
 
   /// A request that was let in stays in: it registers again, and what has not been seen to run is
@@ -795,26 +753,22 @@ class Session : public caf::event_based_actor {
         fail(errors::backend_lost());
         return;
       }
-      for (SequenceState& sequence : sequences_)
-        sequence.fence->advance(++sequence.epoch);
+      for (RequestSequence& sequence : sequences_)
+        sequence.renew(trace::Why::holder_lost);
       submit();
       return;
     }
     // If admission is gone for good, there is nobody to register with.
     static_cast<void>(front_->admission.leases->add(
-        {lease(), sequences_.front().epoch, caf::actor_cast<caf::actor>(this), true}));
+        {lease(), sequences_.front().epoch(), caf::actor_cast<caf::actor>(this), true}));
     front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
-    for (SequenceState& sequence : sequences_) {
-      if (sequence.choice.finished() || sequence.lane || sequence.retrying || sequence.parked)
-        continue;
-      drop(sequence, sequence.epoch);
-      offer_again(sequence, {number_, sequence.id, 0, trace::Why::holder_lost, sequence.epoch});
-    }
+    for (RequestSequence& sequence : sequences_)
+      if (sequence.is_on_its_way()) take_back(sequence, trace::Why::holder_lost);
   }
 
   void on_sequence_failed(const SequenceFailed& failed) {
-    SequenceState* sequence = find(failed.id);
-    if (!sequence || sequence->choice.finished() || failed.epoch != sequence->epoch) return;
+    RequestSequence* sequence = find(failed.id, failed.epoch);
+    if (!sequence) return;
     switch (failed.error.code) {
       case ErrorCode::deadline_exceeded:
         on_deadline();
@@ -837,68 +791,57 @@ class Session : public caf::event_based_actor {
 
   /// A sequence that failed by itself runs again, elsewhere if it can, as long as it has attempts
   /// left; otherwise the request ends with `otherwise`.
-  void retry(SequenceState& sequence, const Error& why, const ApiError& otherwise) {
+  void retry(RequestSequence& sequence, const Error& why, const ApiError& otherwise) {
     end_retry(sequence);
-    sequence.failed_at = front_->clock->now();
-    sequence.failure = why.message;
-    if (sequence.retries + 1 >= front_->retries.options().attempts) {
+    if (sequence.fail(front_->clock->now(), why.message))
+      try_again(sequence);
+    else
       give_up(sequence, otherwise);
-      return;
-    }
-    sequence.avoid = sequence.lane;
-    try_again(sequence);
   }
 
   /// Retries of all requests share a small budget. Whoever finds it spent waits for a while: the
   /// client notices a pause, where an error would only make it send everything anew.
-  void try_again(SequenceState& sequence) {
+  void try_again(RequestSequence& sequence) {
     std::uint32_t running = front_->running;
     auto wake = [self = caf::actor_cast<caf::weak_actor_ptr>(this),
-                 again = TryAgain{sequence.id, sequence.epoch}] {
+                 again = TryAgain{sequence.id(), sequence.epoch()}] {
       if (auto session = caf::actor_cast<caf::actor>(self)) caf::anon_send(session, again);
     };
-    meter_.move(sequence.measured, SessionMeter::Place::nowhere);
-    bool waited = std::exchange(sequence.retrying, true);
-    std::uint32_t active = front_->retries.begin(sequence.id, running, std::move(wake));
-    sequence.waits = active == 0;
-    if (sequence.waits) {
-      TimePoint end = sequence.failed_at + front_->options.retry_patience;
+    move(sequence, SessionMeter::Place::nowhere);
+    std::uint32_t active = front_->retries.begin(sequence.id(), running, std::move(wake));
+    if (active == 0) {
+      bool begins_to_wait = sequence.wait_for_retry();
+      TimePoint end = sequence.failed_at() + front_->options.retry_patience;
       Duration left = end - front_->clock->now();
       if (left <= Duration::zero())
         give_up(sequence,
                 errors::overloaded(1, "Too many requests that failed are being tried again."));
-      else if (!waited)
-        delayed_send(this, left, TryAgain{sequence.id, sequence.epoch});
+      else if (begins_to_wait)
+        delayed_send(this, left, TryAgain{sequence.id(), sequence.epoch()});
       return;
     }
-    sequence.retries += 1;
-    offer_again(sequence,
-                {number_,
-                 sequence.id,
-                 0,
-                 trace::Why::retry,
-                 sequence.epoch,
-                 sequence.retries,
-                 active,
-                 running});
+    sequence.retry();
+    trace::Offered again = offered(sequence);
+    again.attempt = sequence.retries();
+    again.retries_active = active;
+    again.running = running;
+    offer_again(sequence, again);
   }
 
-  void give_up(const SequenceState& sequence, const ApiError& error) {
+  void give_up(const RequestSequence& sequence, const ApiError& error) {
     spdlog::error("session {}: sequence {} failed and is not tried again: {}",
                   request_.request_id,
-                  sequence.id.value,
-                  sequence.failure);
+                  sequence.id().value,
+                  sequence.failure());
     fail(error);
   }
 
   void on_try_again(const TryAgain& again) {
-    SequenceState* sequence = find(again.id);
-    if (sequence && !sequence->choice.finished() && again.epoch == sequence->epoch)
-      try_again(*sequence);
+    if (RequestSequence* sequence = find(again.id, again.epoch)) try_again(*sequence);
   }
 
-  void end_retry(SequenceState& sequence) {
-    if (std::exchange(sequence.retrying, false)) front_->retries.end(sequence.id, front_->running);
+  void end_retry(RequestSequence& sequence) {
+    if (sequence.end_retry()) front_->retries.end(sequence.id(), front_->running);
   }
 
   // --- what the client gets
@@ -910,15 +853,20 @@ class Session : public caf::event_based_actor {
   }
 
   [[nodiscard]] bool all_finished() const {
-    return std::all_of(sequences_.begin(), sequences_.end(), [](const SequenceState& sequence) {
-      return sequence.choice.finished();
+    return std::all_of(sequences_.begin(), sequences_.end(), [](const RequestSequence& sequence) {
+      return sequence.finished();
     });
+  }
+
+  /// That compute the answer; 0: nothing has come yet.
+  [[nodiscard]] std::uint64_t weights() const {
+    return sequences_.empty() ? 0 : sequences_.front().weights();
   }
 
   /// Who computes the answer; without a token, whoever would have.
   void name_author() {
-    std::uint64_t weights = weights_ != 0 ? weights_ : model_->weights.last();
-    answer_->head(model_->name, fingerprint_text(weights));
+    answer_->head(model_->name,
+                  fingerprint_text(weights() != 0 ? weights() : model_->weights.last()));
   }
 
   void complete(trace::Outcome outcome = trace::Outcome::completed) {
@@ -936,12 +884,11 @@ class Session : public caf::event_based_actor {
   void on_deadline() {
     front_->counters.deadline += 1;
     if (request_.partial_ok && !request_.stream && entered_) {
-      if (weights_ == 0) name_author();
-      for (SequenceState& sequence : sequences_) {
-        if (sequence.choice.finished()) continue;
-        sequence.fence->close();
-        drop(sequence, sequence.epoch);
-        sequence.choice.cut("deadline", delta_);
+      if (weights() == 0) name_author();
+      for (RequestSequence& sequence : sequences_) {
+        if (sequence.finished()) continue;
+        sequence.cut("deadline", delta_);
+        drop(sequence);
         answer_->delta(delta_, usage_, all_finished());
       }
       complete(trace::Outcome::deadline);
@@ -990,12 +937,12 @@ class Session : public caf::event_based_actor {
 
   /// Tells whoever holds the sequence. While it waits that is the queue, or who the queue gave it
   /// to.
-  void drop(const SequenceState& sequence, Epoch epoch) {
+  void drop(const RequestSequence& sequence) {
     if (submissions_ == 0) return;
-    if (sequence.lane) {
-      drop_on(*sequence.lane, sequence.id, epoch);
+    if (sequence.lane()) {
+      drop_on(*sequence.lane(), sequence.id(), sequence.epoch());
     } else {
-      front_->tell(model_->queue.role, Drop{sequence.id, epoch});
+      front_->tell(model_->queue.role, Drop{sequence.id(), sequence.epoch()});
     }
   }
 
@@ -1012,15 +959,13 @@ class Session : public caf::event_based_actor {
   TimePoint deadline_;
   RequestNumber number_;
   AdmissionController::Demand demand_;
-  std::vector<SequenceState> sequences_;
-  std::optional<StreamCredit> credit_;  ///< of a stream
+  std::vector<RequestSequence> sequences_;
   Usage usage_;
   ChoiceDelta delta_;                               ///< of the output at hand
   trace::Outcome outcome_ = trace::Outcome::error;  ///< until it is known better
   std::uint32_t submissions_ = 0;
-  bool refused_ = false;       ///< never accepted
-  bool entered_ = false;       ///< some sequence has been seen to run
-  std::uint64_t weights_ = 0;  ///< that have computed what there is; 0: nothing yet
+  bool refused_ = false;  ///< never accepted
+  bool entered_ = false;  ///< some sequence has been seen to run
   SessionMeter meter_;
   std::vector<PoisonKinds::Kind> kinds_;  ///< of its prompts
   bool tries_kind_ = false;               ///< it runs to show whether its kind still ends workers

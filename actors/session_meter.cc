@@ -35,14 +35,14 @@ SessionMeter::SessionMeter(FrontMetrics& metrics,
 void SessionMeter::begin(std::size_t choices,
                          std::uint32_t max_tokens,
                          std::uint64_t prompt_tokens) {
-  choices_ = choices;
+  choices_.resize(choices);
   max_tokens_ = max_tokens;
   prompt_tokens_ = prompt_tokens;
   offered_ = now();
 }
 
-void SessionMeter::move(OfChoice& choice, Place place) {
-  Place before = std::exchange(choice.place, place);
+void SessionMeter::move(std::size_t choice, Place place) {
+  Place before = std::exchange(choices_[choice].place, place);
   if (before == place) return;
   if (before == Place::waiting) class_.waiting->dec();
   if (before == Place::running) model_.running.dec();
@@ -56,10 +56,10 @@ void SessionMeter::move(OfChoice& choice, Place place) {
   if (tenant_) tenant_->count_prompts(prompt_tokens_);
 }
 
-void SessionMeter::take(OfChoice& choice, std::uint64_t tokens) {
+void SessionMeter::take(std::size_t choice, std::uint64_t tokens) {
   if (tokens == 0) return;
   TimePoint time = now();
-  TimePoint before = std::exchange(choice.last_output, time);
+  TimePoint before = std::exchange(choices_[choice].last_output, time);
   tokens_ += tokens;
   model_.generation_tokens.inc(static_cast<std::int64_t>(tokens));
   if (tenant_) tenant_->count_generated(tokens);
@@ -92,13 +92,14 @@ void SessionMeter::finish(const RequestEnd& end) {
   model_.request_prompt_tokens.observe(static_cast<double>(prompt_tokens_));
   model_.request_generation_tokens.observe(static_cast<double>(tokens_));
   model_.request_max_tokens.observe(max_tokens_);
-  model_.request_choices.observe(static_cast<double>(choices_));
+  model_.request_choices.observe(static_cast<double>(choices_.size()));
   if (!complete || !has_happened(first_token_)) return;
   class_.decode->observe(seconds(time - first_token_));
   // Choices run beside each other, so each token of one stands for a token of all.
-  if (tokens_ > choices_)
-    model_.per_output_token.observe(seconds(time - first_token_) * static_cast<double>(choices_) /
-                                    static_cast<double>(tokens_ - choices_));
+  std::size_t choices = choices_.size();
+  if (tokens_ > choices)
+    model_.per_output_token.observe(seconds(time - first_token_) * static_cast<double>(choices) /
+                                    static_cast<double>(tokens_ - choices));
 }
 
 void SessionMeter::waste(EndReason reason) {

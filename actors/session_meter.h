@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace sluice {
 
@@ -15,11 +16,6 @@ namespace sluice {
 class SessionMeter {
  public:
   enum class Place : std::uint8_t { nowhere, waiting, running };
-  /// What is kept of each choice.
-  struct OfChoice {
-    Place place = Place::nowhere;
-    TimePoint last_output = {};
-  };
 
   ///   metrics  outlive it, as `model`
   ///   arrival  of the request
@@ -37,9 +33,9 @@ class SessionMeter {
   ///   max_tokens  of each choice
   void begin(std::size_t choices, std::uint32_t max_tokens, std::uint64_t prompt_tokens);
   /// The choice has come to another place.
-  void move(OfChoice& choice, Place place);
+  void move(std::size_t choice, Place place);
   /// The choice has new tokens.
-  void take(OfChoice& choice, std::uint64_t tokens);
+  void take(std::size_t choice, std::uint64_t tokens);
   /// The choice ended because it may be no longer.
   void reach_length() { end_ = {200, EndReason::length}; }
   void offered_again(std::size_t why) { model_.resumed[why]->inc(); }
@@ -52,6 +48,11 @@ class SessionMeter {
   void finish(const RequestEnd& end);
 
  private:
+  struct Choice {
+    Place place = Place::nowhere;
+    TimePoint last_output = {};
+  };
+
   [[nodiscard]] TimePoint now() const { return metrics_.clock().now(); }
   void waste(EndReason reason);
 
@@ -63,7 +64,7 @@ class SessionMeter {
   RequestMeter request_;
   TenantFigures* const tenant_;
   RequestEnd end_;  ///< if it completes
-  std::size_t choices_ = 0;
+  std::vector<Choice> choices_;
   std::uint32_t max_tokens_ = 0;
   std::uint64_t prompt_tokens_ = 0;
   std::uint64_t tokens_ = 0;  ///< of all choices
