@@ -7,6 +7,7 @@
 #include "actors/request_sequence.h"
 #include "actors/session_meter.h"
 #include "actors/work_messages.h"
+#include "admission/request_kinds.h"
 #include "api/answer_writer.h"
 #include "api/choice.h"
 #include "api/errors.h"
@@ -46,7 +47,8 @@ class Session : public caf::event_based_actor {
                request_.stream,
                arrival_,
                std::move(start.meter),
-               tenant_ ? tenant_->figures.get() : nullptr) {
+               tenant_ ? tenant_->figures.get() : nullptr),
+        kinds_(model_->kinds, tenant_.get()) {
     front_->counters.sessions += 1;
     // A handler that throws ends this session, and on_exit gives the client its one answer.
     set_exception_handler([this](std::exception_ptr& thrown) -> caf::error {
@@ -110,10 +112,9 @@ class Session : public caf::event_based_actor {
       }
     }
     if (outcome_ == trace::Outcome::completed) {
-      tell_kinds_passed();
-    } else if (tries_kind_) {
-      for (PoisonKinds::Kind kind : kinds_)
-        model_->kinds.left(kind, front_->clock->now());
+      kinds_.passed(front_->clock->now());
+    } else {
+      kinds_.left(front_->clock->now());
     }
     if (weights() != 0) model_->weights.release(weights());
     if (submissions_ > 0) {
@@ -165,7 +166,11 @@ class Session : public caf::event_based_actor {
       tell_error(errors::poison_request());
       return false;
     }
-    if (!asks_for_its_kinds(plan)) return false;
+    if (auto refusal = kinds_.ask(plan.plans, arrival_)) {
+      front_->counters.poisoned += 1;
+      tell_error(errors::poison_kind(refusal->which, refusal->wait));
+      return false;
+    }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
     number_ = RequestNumber{first};
     usage_.prompt_tokens = plan.prompt_tokens;
@@ -195,7 +200,7 @@ class Session : public caf::event_based_actor {
                               Choice(std::move(options), plan.plans[i], model_->card.tokenizer),
                               limits,
                               credit);
-      if (tries_kind_) sequences_.back().presume(arrival_);
+      if (kinds_.is_trial()) sequences_.back().presume(arrival_);
     }
     // The exchange holds the session weakly: a client that stays must not keep a session that
     // ended.
@@ -280,43 +285,11 @@ class Session : public caf::event_based_actor {
     });
   }
 
-  /// False: requests like it end workers, and it was refused for that. Its prompts may be of
-  /// several kinds.
-  bool asks_for_its_kinds(const GenerationPlan& plan) {
-    for (const auto& one : plan.plans) {
-      PoisonKinds::Kind kind = kind_of(*one);
-      if (std::find(kinds_.begin(), kinds_.end(), kind) != kinds_.end()) continue;
-      PoisonKinds::Answer answer = model_->kinds.ask(kind, arrival_);
-      if (answer.verdict == PoisonKinds::Verdict::refused && !tries_kind_) {
-        front_->counters.poisoned += 1;
-        tell_error(
-            errors::poison_kind(PoisonKinds::describe(answer.cause, kind.shape), answer.wait));
-        return false;
-      }
-      tries_kind_ = tries_kind_ || answer.verdict == PoisonKinds::Verdict::trial;
-      kinds_.push_back(kind);
-    }
-    return true;
-  }
-
-  [[nodiscard]] PoisonKinds::Kind kind_of(const Plan& plan) const {
-    return {tenant_ ? tenant_->number : UINT32_MAX,
-            PoisonKinds::shape_of(plan),
-            !tenant_ || tenant_->policy.is_of_anybody()};
-  }
-
   /// Of several prompts one may be harmless and the next one poison.
   [[nodiscard]] bool are_all_cleared() const {
     return std::none_of(sequences_.begin(), sequences_.end(), [](const RequestSequence& sequence) {
       return !sequence.finished() && sequence.on_trial();
     });
-  }
-
-  /// It has ended well, or has got through its trial.
-  void tell_kinds_passed() {
-    bool tried = std::exchange(tries_kind_, false);
-    for (PoisonKinds::Kind kind : kinds_)
-      model_->kinds.passed(kind, front_->clock->now(), tried);
   }
 
   /// Offers the whole request to admission, which holds one lease for it, named like its first
@@ -333,7 +306,7 @@ class Session : public caf::event_based_actor {
     for (RequestSequence& sequence : sequences_) {
       if (sequence.finished()) continue;
       front_->record(offered(sequence));
-      if (tries_kind_ && sequence.offered().why == trace::Why::first)
+      if (kinds_.is_trial() && sequence.offered().why == trace::Why::first)
         front_->record(trace::Presumed{sequence.id(), sequence.suspicion().trial_until()});
       record_grant(sequence);
       move(sequence, SessionMeter::Place::waiting);
@@ -382,8 +355,8 @@ class Session : public caf::event_based_actor {
       work.trial_until = sequence.suspicion().trial_until();
       work.cohort_max = sequence.suspicion().cohort_max();
     }
-    work.kind = kind_of(*sequence.plan());
-    work.tries_kind = tries_kind_;
+    work.kind = kinds_.of(*sequence.plan());
+    work.tries_kind = kinds_.is_trial();
     work.class_index = static_cast<std::uint8_t>(request_.priority_class);
     work.priority = request_.priority;
     work.arrival = arrival_;
@@ -471,7 +444,7 @@ class Session : public caf::event_based_actor {
           {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
           sequence->finished()});
     }
-    if (tries_kind_ && are_all_cleared()) tell_kinds_passed();
+    if (kinds_.is_trial() && are_all_cleared()) kinds_.passed(front_->clock->now());
     end_retry(*sequence);
     if (sequence->finished()) {
       move(*sequence, SessionMeter::Place::nowhere);
@@ -659,17 +632,15 @@ class Session : public caf::event_based_actor {
   /// A suspect like which others were convicted is not tried: its trial would probably cost a
   /// worker. True: it has ended.
   bool refuse_for_its_kind(const RequestSequence& suspect) {
-    if (tries_kind_) return false;
-    PoisonKinds::Kind kind = kind_of(*suspect.plan());
-    PoisonKinds::Answer answer = model_->kinds.look(kind, front_->clock->now());
-    if (answer.verdict == PoisonKinds::Verdict::free) return false;
+    auto refusal = kinds_.look(*suspect.plan(), front_->clock->now());
+    if (!refusal) return false;
     for (const RequestSequence& sequence : sequences_) {
       for (const RequestSequence::Worker& worker : sequence.blamed_on())
         front_->record(trace::Forgiven{worker.lane, worker.number});
       forgive_lanes(sequence);
     }
     front_->counters.poisoned += 1;
-    fail(errors::poison_kind(PoisonKinds::describe(answer.cause, kind.shape), answer.wait));
+    fail(errors::poison_kind(refusal->which, refusal->wait));
     return true;
   }
 
@@ -708,7 +679,7 @@ class Session : public caf::event_based_actor {
     front_->record(trace::Convicted{sequence.id(), print});
     for (const RequestSequence* equal : equals_of(sequence))
       forgive_lanes(*equal);
-    front_->blame_kind(*model_, kind_of(*sequence.plan()), std::exchange(tries_kind_, false));
+    front_->blame_kind(*model_, kinds_.of(*sequence.plan()), kinds_.end_trial());
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
   }
@@ -967,8 +938,7 @@ class Session : public caf::event_based_actor {
   bool refused_ = false;  ///< never accepted
   bool entered_ = false;  ///< some sequence has been seen to run
   SessionMeter meter_;
-  std::vector<PoisonKinds::Kind> kinds_;  ///< of its prompts
-  bool tries_kind_ = false;               ///< it runs to show whether its kind still ends workers
+  RequestKinds kinds_;
 };
 
 }  // namespace
