@@ -1,10 +1,9 @@
 #include "actors/session.h"
 
 #include "actors/degrade.h"
-#include "actors/hand_over.h"
-#include "actors/lane_messages.h"
 #include "actors/request_messages.h"
 #include "actors/request_sequence.h"
+#include "actors/sequence_holders.h"
 #include "actors/session_meter.h"
 #include "actors/work_messages.h"
 #include "admission/request_kinds.h"
@@ -95,9 +94,9 @@ class Session : public caf::event_based_actor {
     for (RequestSequence& sequence : sequences_)
       sequence.close();
     YIELD_POINT("session.closed");
-    if (submissions_ > 0) {
+    if (was_submitted()) {
       // In this order: admission, if it takes the claim only now, sees that the lease is gone.
-      front_->admission.leases->remove(lease());
+      holders_->drop_lease();
       front_->record(trace::Settled{number_, used_tokens()});
       front_->quotas->settle(number_, used_tokens());
     }
@@ -106,7 +105,7 @@ class Session : public caf::event_based_actor {
       YIELD_POINT("session.drop");
       end_retry(sequence);
       if (!sequence.finished()) {
-        drop(sequence);
+        holders_->drop(sequence);
       } else if (outcome_ == trace::Outcome::completed) {
         front_->lengths.add(kind(), static_cast<std::uint32_t>(sequence.emitted().size()));
       }
@@ -117,7 +116,7 @@ class Session : public caf::event_based_actor {
       kinds_.left(front_->clock->now());
     }
     if (weights() != 0) model_->weights.release(weights());
-    if (submissions_ > 0) {
+    if (was_submitted()) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
       YIELD_POINT("session.ended");
       front_->tell(front_->admission.role, Ended{number_});
@@ -175,11 +174,6 @@ class Session : public caf::event_based_actor {
     number_ = RequestNumber{first};
     usage_.prompt_tokens = plan.prompt_tokens;
     deadline_ = arrival_ + request_.timeout.value_or(front_->options.request_timeout);
-    demand_ = {number_,
-               static_cast<std::uint32_t>(plan.plans.size()),
-               plan.total_tokens_max,
-               deadline_,
-               request_.priority_class};
     std::optional<StreamCredit> credit;
     if (request_.stream)
       credit.emplace(front_->options.stream_buffer, plan.plans.size(), request_.logprobs);
@@ -214,10 +208,53 @@ class Session : public caf::event_based_actor {
           caf::anon_send(session, ClientWritable{});
       });
     }
+    holders_.emplace(*this, front_, model_, kinds_, in_common(plan));
     meter_.begin(sequences_.size(), plan.plans.front()->max_tokens, plan.prompt_tokens);
     if (dependency_) return wait_for_others();
     submit();
     return true;
+  }
+
+  /// What all of its sequences have in common.
+  [[nodiscard]] SequenceHolders::Request in_common(const GenerationPlan& plan) const {
+    auto sequences = static_cast<std::uint32_t>(sequences_.size());
+    // A prompt counts once, however many choices it has: it is computed once.
+    Quotas::Claim claim{number_, tenant_, request_.priority_class, plan.prompt_tokens};
+    for (const auto& one : plan.plans)
+      claim.tokens += one->max_tokens;
+    Work work;
+    work.class_index = static_cast<std::uint8_t>(request_.priority_class);
+    work.priority = request_.priority;
+    work.arrival = arrival_;
+    work.deadline = deadline_;
+    if (tenant_) {
+      work.tenant = tenant_->number;
+      work.tenant_weight = tenant_->policy.weight;
+      work.core = tenant_->policy.core;
+    }
+    work.may_be_shed = sequences == 1 && !request_.partial_ok;
+    return {{{number_, sequences, plan.total_tokens_max, deadline_, request_.priority_class},
+             std::move(claim),
+             model_->name,
+             {},
+             request_.request_id,
+             asked_model(*front_, request_, *model_),
+             usage_.degraded.value_or(Degradation{})},
+            std::move(work),
+            kind(),
+            dependency_};
+  }
+
+  [[nodiscard]] OutputLengths::Kind kind() const {
+    return {tenant_ ? tenant_->number : UINT32_MAX, model_->name, request_.fills_context};
+  }
+
+  [[nodiscard]] bool was_submitted() const { return holders_ && holders_->submissions() > 0; }
+
+  void submit() {
+    for (const RequestSequence& sequence : sequences_)
+      if (!sequence.finished()) move(sequence, SessionMeter::Place::waiting);
+    holders_->submit(sequences_);
   }
 
   // --- requests that wait for others
@@ -257,8 +294,7 @@ class Session : public caf::event_based_actor {
 
   void on_behind_changed(Duration behind) {
     for (const RequestSequence& sequence : sequences_)
-      if (!sequence.finished() && !sequence.lane())
-        front_->tell(model_->queue.role, Rank{sequence.id(), behind});
+      if (!sequence.finished() && !sequence.lane()) holders_->rank(sequence, behind);
   }
 
   /// Its answer would be less than what it asks for, and it wants none then.
@@ -292,88 +328,6 @@ class Session : public caf::event_based_actor {
     });
   }
 
-  /// Offers the whole request to admission, which holds one lease for it, named like its first
-  /// sequence.
-  void submit() {
-    submissions_ += 1;
-    Submit submit{demand_,
-                  claim(),
-                  model_->name,
-                  {},
-                  request_.request_id,
-                  asked_model(*front_, request_, *model_),
-                  usage_.degraded.value_or(Degradation{})};
-    for (RequestSequence& sequence : sequences_) {
-      if (sequence.finished()) continue;
-      front_->record(offered(sequence));
-      if (kinds_.is_trial() && sequence.offered().why == trace::Why::first)
-        front_->record(trace::Presumed{sequence.id(), sequence.suspicion().trial_until()});
-      record_grant(sequence);
-      move(sequence, SessionMeter::Place::waiting);
-      submit.works.push_back(work(sequence));
-    }
-    std::vector<Work> lease_only(1);
-    lease_only[0].id = lease();
-    lease_only[0].epoch = submit.works.front().epoch;
-    lease_only[0].session = caf::actor_cast<caf::actor>(this);
-    hand_over(front_->tree->registry(),
-              front_->admission,
-              std::move(lease_only),
-              [&submit](const std::vector<Work>&) { return submit; });
-  }
-
-  /// A prompt counts once, however many choices it has: it is computed once.
-  [[nodiscard]] Quotas::Claim claim() const {
-    Quotas::Claim claim{number_, tenant_, request_.priority_class, usage_.prompt_tokens};
-    for (const RequestSequence& sequence : sequences_)
-      claim.tokens += sequence.plan()->max_tokens;
-    return claim;
-  }
-
-  [[nodiscard]] OutputLengths::Kind kind() const {
-    return {tenant_ ? tenant_->number : UINT32_MAX, model_->name, request_.fills_context};
-  }
-
-  [[nodiscard]] SequenceId lease() const { return SequenceId{number_.value}; }
-
-  [[nodiscard]] Work work(RequestSequence& sequence) {
-    Work work;
-    work.granted = sequence.tell_grant();
-    work.id = sequence.id();
-    work.epoch = sequence.epoch();
-    work.fence = sequence.fence();
-    work.session = caf::actor_cast<caf::actor>(this);
-    work.plan = sequence.plan();
-    if (!sequence.emitted().empty())
-      work.emitted = std::make_shared<const std::vector<TokenId>>(sequence.emitted());
-    work.prompt_logprobs_from = sequence.prompt_logprobs_known();
-    work.weights = sequence.weights();
-    work.resumed = sequence.resumed();
-    work.avoid = sequence.avoid();
-    if (sequence.on_trial()) {
-      work.suspicion = sequence.suspicion().count();
-      work.trial_until = sequence.suspicion().trial_until();
-      work.cohort_max = sequence.suspicion().cohort_max();
-    }
-    work.kind = kinds_.of(*sequence.plan());
-    work.tries_kind = kinds_.is_trial();
-    work.class_index = static_cast<std::uint8_t>(request_.priority_class);
-    work.priority = request_.priority;
-    work.arrival = arrival_;
-    if (dependency_) work.behind = dependency_->behind();
-    work.deadline = deadline_;
-    if (tenant_) {
-      work.tenant = tenant_->number;
-      work.tenant_weight = tenant_->policy.weight;
-      work.core = tenant_->policy.core;
-    }
-    work.preempted = sequence.preempted();
-    work.may_be_shed =
-        sequences_.size() == 1 && !request_.partial_ok && !sequence.resumed() && !work.emitted;
-    work.expected = front_->lengths.expected(kind(), sequence.plan()->max_tokens);
-    return work;
-  }
-
   // --- what the holders say
   // ------------------------------------------------------------------------------------------
 
@@ -399,13 +353,13 @@ class Session : public caf::event_based_actor {
   void on_running(const Running& running) {
     RequestSequence* sequence = find(running.id, running.epoch);
     if (!sequence) {
-      drop_on(running.lane, running.id, running.epoch);
+      holders_->drop(running.lane, running.id, running.epoch);
       return;
     }
     sequence->run_on(running.lane);
     move(*sequence, SessionMeter::Place::running);
     entered_ = true;
-    tell_grant(*sequence);
+    holders_->tell_grant(*sequence);
     watch_pause(*sequence);
   }
 
@@ -419,7 +373,7 @@ class Session : public caf::event_based_actor {
       case RequestSequence::Taken::nothing:
         return;
       case RequestSequence::Taken::old_epoch:
-        drop_on(arrived.lane, output.id, output.epoch);
+        holders_->drop(arrived.lane, output.id, output.epoch);
         return;
       case RequestSequence::Taken::other_weights:
         begin_elsewhere(*sequence, arrived);
@@ -450,7 +404,7 @@ class Session : public caf::event_based_actor {
       move(*sequence, SessionMeter::Place::nowhere);
       if (has_delta && delta_.finish_reason == "length") meter_.reach_length();
     }
-    if (sequence->ended_early()) drop(*sequence);
+    if (sequence->ended_early()) holders_->drop(*sequence);
     if (has_delta) answer_->delta(delta_, usage_, all_finished());
     if (all_finished()) {
       complete();
@@ -481,8 +435,7 @@ class Session : public caf::event_based_actor {
   void grant_more(RequestSequence& sequence) {
     if (!sequence.may_be_granted_more() || !answer_->keeps_up()) return;
     if (!sequence.grant_more()) return;
-    record_grant(sequence);
-    tell_grant(sequence);
+    holders_->grant(sequence);
     follow(sequence, sequence.unpark());
   }
 
@@ -503,20 +456,9 @@ class Session : public caf::event_based_actor {
       watch_pause(*sequence);
       return;
     }
-    drop(*sequence);
+    holders_->drop(*sequence);
     sequence->park();
     move(*sequence, SessionMeter::Place::nowhere);
-  }
-
-  void tell_grant(RequestSequence& sequence) {
-    if (!sequence.owes_grant()) return;
-    Grant grant{sequence.id(), sequence.epoch(), sequence.tell_grant()};
-    tell_executor(*sequence.lane(), grant);
-  }
-
-  void record_grant(const RequestSequence& sequence) const {
-    if (auto tokens = sequence.granted_tokens())
-      front_->record(trace::Granted{sequence.id(), sequence.epoch(), *tokens});
   }
 
   void on_client_writable() {
@@ -536,7 +478,7 @@ class Session : public caf::event_based_actor {
   /// The choices of a request began at the same time on lanes with different weights, and another
   /// one was the first to get tokens.
   void begin_elsewhere(RequestSequence& sequence, const TokensArrived& arrived) {
-    drop_on(arrived.lane, sequence.id(), sequence.epoch());
+    holders_->drop(arrived.lane, sequence.id(), sequence.epoch());
     follow(sequence, sequence.lose_lane(sequence.epoch(), arrived.lane));
   }
 
@@ -549,7 +491,7 @@ class Session : public caf::event_based_actor {
         arrived.output.first_index,
         sequence.id().value,
         sequence.emitted().size());
-    tell_executor(arrived.lane, RestartWorker{arrived.worker});
+    holders_->restart(arrived.lane, arrived.worker);
     // With its last frame a sequence leaves the lane: nobody else would tell of the loss.
     if (arrived.output.finish == Finish::none) return;
     follow(sequence, sequence.lose_lane(sequence.epoch(), arrived.lane));
@@ -577,7 +519,7 @@ class Session : public caf::event_based_actor {
       case RequestSequence::Next::nothing:
         return;
       case RequestSequence::Next::offer:
-        offer_again(sequence, offered(sequence));
+        offer_again(sequence, holders_->offered(sequence));
         return;
       case RequestSequence::Next::give_up:
         fail(errors::backend_lost());
@@ -637,17 +579,11 @@ class Session : public caf::event_based_actor {
     for (const RequestSequence& sequence : sequences_) {
       for (const RequestSequence::Worker& worker : sequence.blamed_on())
         front_->record(trace::Forgiven{worker.lane, worker.number});
-      forgive_lanes(sequence);
+      holders_->forgive(sequence);
     }
     front_->counters.poisoned += 1;
     fail(errors::poison_kind(refusal->which, refusal->wait));
     return true;
-  }
-
-  /// The lanes are not charged for what they could not help.
-  void forgive_lanes(const RequestSequence& sequence) {
-    for (const RequestSequence::Worker& worker : sequence.blamed_on())
-      tell_executor(worker.lane, Forgive{worker.number});
   }
 
   /// Itself, and the choices that go on and ask a worker for the same.
@@ -678,7 +614,7 @@ class Session : public caf::event_based_actor {
     front_->poison.convict(print, front_->clock->now());
     front_->record(trace::Convicted{sequence.id(), print});
     for (const RequestSequence* equal : equals_of(sequence))
-      forgive_lanes(*equal);
+      holders_->forgive(*equal);
     front_->blame_kind(*model_, kinds_.of(*sequence.plan()), kinds_.end_trial());
     front_->counters.poisoned += 1;
     fail(errors::poison_request(), trace::Outcome::poison);
@@ -689,29 +625,19 @@ class Session : public caf::event_based_actor {
     return plan_fingerprint(model_->name, plan);
   }
 
-  /// How it is offered, as the trace has it.
-  [[nodiscard]] trace::Offered offered(const RequestSequence& sequence) const {
-    const RequestSequence::Offered& offered = sequence.offered();
-    return {number_, sequence.id(), sequence.epoch(), offered.why, offered.replaces};
-  }
-
   /// Gives the sequence out anew, under its new epoch.
   void offer_again(RequestSequence& sequence, const trace::Offered& offered) {
     front_->counters.resumed += 1;
     meter_.offered_again(static_cast<std::size_t>(offered.why));
     move(sequence, SessionMeter::Place::waiting);
-    front_->record(offered);
-    hand_over(front_->tree->registry(),
-              model_->queue,
-              {work(sequence)},
-              [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
+    holders_->offer(sequence, offered);
   }
 
   /// Nothing was lost, or nobody knows: whoever holds it lets go, and it is given out anew.
   void take_back(RequestSequence& sequence, trace::Why why) {
-    drop(sequence);
+    holders_->drop(sequence);
     sequence.renew(why);
-    offer_again(sequence, offered(sequence));
+    offer_again(sequence, holders_->offered(sequence));
   }
 
   /// A request that was let in stays in: it registers again, and what has not been seen to run is
@@ -720,7 +646,7 @@ class Session : public caf::event_based_actor {
   ///   accepted  as the lease says
   void on_admission_lost(bool accepted) {
     if (!accepted && !entered_) {
-      if (submissions_ > front_->options.resumptions_max) {
+      if (holders_->submissions() > front_->options.resumptions_max) {
         fail(errors::backend_lost());
         return;
       }
@@ -729,10 +655,7 @@ class Session : public caf::event_based_actor {
       submit();
       return;
     }
-    // If admission is gone for good, there is nobody to register with.
-    static_cast<void>(front_->admission.leases->add(
-        {lease(), sequences_.front().epoch(), caf::actor_cast<caf::actor>(this), true}));
-    front_->tell(front_->admission.role, Register{demand_, caf::actor_cast<caf::actor>(this)});
+    holders_->register_again(sequences_.front().epoch());
     for (RequestSequence& sequence : sequences_)
       if (sequence.is_on_its_way()) take_back(sequence, trace::Why::holder_lost);
   }
@@ -792,7 +715,7 @@ class Session : public caf::event_based_actor {
       return;
     }
     sequence.retry();
-    trace::Offered again = offered(sequence);
+    trace::Offered again = holders_->offered(sequence);
     again.attempt = sequence.retries();
     again.retries_active = active;
     again.running = running;
@@ -859,7 +782,7 @@ class Session : public caf::event_based_actor {
       for (RequestSequence& sequence : sequences_) {
         if (sequence.finished()) continue;
         sequence.cut("deadline", delta_);
-        drop(sequence);
+        holders_->drop(sequence);
         answer_->delta(delta_, usage_, all_finished());
       }
       complete(trace::Outcome::deadline);
@@ -896,27 +819,6 @@ class Session : public caf::event_based_actor {
     answer_->error(error);
   }
 
-  // --- letting go
-  // ----------------------------------------------------------------------------------------------------
-
-  template <class Message>
-  void tell_executor(LaneId lane, Message message) {
-    front_->tell(front_->executors.at(lane).role, std::move(message));
-  }
-
-  void drop_on(LaneId lane, SequenceId id, Epoch epoch) { tell_executor(lane, Drop{id, epoch}); }
-
-  /// Tells whoever holds the sequence. While it waits that is the queue, or who the queue gave it
-  /// to.
-  void drop(const RequestSequence& sequence) {
-    if (submissions_ == 0) return;
-    if (sequence.lane()) {
-      drop_on(*sequence.lane(), sequence.id(), sequence.epoch());
-    } else {
-      front_->tell(model_->queue.role, Drop{sequence.id(), sequence.epoch()});
-    }
-  }
-
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
   GenerationRequest request_;  ///< without its prompts, once they are tokens
@@ -929,16 +831,15 @@ class Session : public caf::event_based_actor {
   TimePoint arrival_;
   TimePoint deadline_;
   RequestNumber number_;
-  AdmissionController::Demand demand_;
   std::vector<RequestSequence> sequences_;
   Usage usage_;
   ChoiceDelta delta_;                               ///< of the output at hand
   trace::Outcome outcome_ = trace::Outcome::error;  ///< until it is known better
-  std::uint32_t submissions_ = 0;
-  bool refused_ = false;  ///< never accepted
-  bool entered_ = false;  ///< some sequence has been seen to run
+  bool refused_ = false;                            ///< never accepted
+  bool entered_ = false;                            ///< some sequence has been seen to run
   SessionMeter meter_;
   RequestKinds kinds_;
+  std::optional<SequenceHolders> holders_;  ///< once there are sequences
 };
 
 }  // namespace
