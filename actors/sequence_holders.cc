@@ -13,11 +13,13 @@ namespace sluice {
 SequenceHolders::SequenceHolders(caf::event_based_actor& session,
                                  std::shared_ptr<Front> front,
                                  std::shared_ptr<ServedModel> model,
+                                 SessionMeter& meter,
                                  const RequestKinds& kinds,
                                  Request request)
     : session_(session),
       front_(std::move(front)),
       model_(std::move(model)),
+      meter_(meter),
       kinds_(kinds),
       request_(std::move(request)) {}
 
@@ -32,6 +34,7 @@ void SequenceHolders::submit(std::vector<RequestSequence>& sequences) {
     if (kinds_.is_trial() && sequence.offered().why == trace::Why::first)
       front_->record(trace::Presumed{sequence.id(), sequence.suspicion().trial_until()});
     record_grant(sequence);
+    count_waiting(sequence);
     submit.works.push_back(work(sequence));
   }
   std::vector<Work> lease_only(1);
@@ -99,11 +102,24 @@ trace::Offered SequenceHolders::offered(const RequestSequence& sequence) const {
 }
 
 void SequenceHolders::offer(RequestSequence& sequence, const trace::Offered& offered) {
+  front_->counters.resumed += 1;
+  meter_.offered_again(static_cast<std::size_t>(offered.why));
+  count_waiting(sequence);
   front_->record(offered);
   hand_over(front_->tree->registry(),
             model_->queue,
             {work(sequence)},
             [](const std::vector<Work>& works) { return Enqueue{works.front()}; });
+}
+
+void SequenceHolders::count_waiting(const RequestSequence& sequence) {
+  meter_.move(sequence.id().value - lease().value, SessionMeter::Place::waiting);
+}
+
+void SequenceHolders::take_back(RequestSequence& sequence, trace::Why why) {
+  drop(sequence);
+  sequence.renew(why);
+  offer(sequence);
 }
 
 template <class Message>

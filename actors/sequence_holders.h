@@ -4,6 +4,7 @@
 #include "actors/front.h"
 #include "actors/request_messages.h"
 #include "actors/request_sequence.h"
+#include "actors/session_meter.h"
 #include "actors/work.h"
 #include "admission/output_lengths.h"
 #include "admission/request_kinds.h"
@@ -19,8 +20,8 @@
 namespace sluice {
 
 /// Carries out what the truth of sequences asks for: gives them out as `Work` with a lease, takes
-/// them back, grants, forgives. The trace is told of each offer and each grant. It decides nothing.
-/// Owner: the session.
+/// them back, grants, forgives. The trace is told of each offer and each grant, and the meter where
+/// the sequence waits. It decides nothing. Owner: the session.
 class SequenceHolders {
  public:
   /// What all sequences of a request have in common.
@@ -31,10 +32,11 @@ class SequenceHolders {
     Dependency::Ptr dependency;  ///< null: nobody waits for it
   };
 
-  ///   session  outlives it, as `kinds`
+  ///   session  outlives it, as `meter` and `kinds`
   SequenceHolders(caf::event_based_actor& session,
                   std::shared_ptr<Front> front,
                   std::shared_ptr<ServedModel> model,
+                  SessionMeter& meter,
                   const RequestKinds& kinds,
                   Request request);
 
@@ -48,11 +50,14 @@ class SequenceHolders {
   /// Admission holds the request no longer.
   void drop_lease();
 
-  /// How it is offered now, as the trace has it.
+  /// How it is offered again, as the trace has it.
   [[nodiscard]] trace::Offered offered(const RequestSequence& sequence) const;
-  /// Gives the sequence to the queue.
-  ///   offered  of this sequence
+  /// Gives the sequence to the queue, anew and under its new epoch.
+  ///   offered  as `offered` says, and of a retry what the budget said
   void offer(RequestSequence& sequence, const trace::Offered& offered);
+  void offer(RequestSequence& sequence) { offer(sequence, offered(sequence)); }
+  /// Nothing was lost, or nobody knows: whoever holds it lets go, and it is given out anew.
+  void take_back(RequestSequence& sequence, trace::Why why);
   /// Tells whoever holds the sequence that it is not wanted any more. While it waits that is the
   /// queue, or who the queue gave it to.
   void drop(const RequestSequence& sequence) const;
@@ -73,6 +78,7 @@ class SequenceHolders {
 
  private:
   [[nodiscard]] SequenceId lease() const;
+  void count_waiting(const RequestSequence& sequence);
   [[nodiscard]] Work work(RequestSequence& sequence) const;
   void record_grant(const RequestSequence& sequence) const;
   template <class Message>
@@ -81,6 +87,7 @@ class SequenceHolders {
   caf::event_based_actor& session_;
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
+  SessionMeter& meter_;
   const RequestKinds& kinds_;
   Request request_;
   std::uint32_t submissions_ = 0;

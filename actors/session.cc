@@ -1,12 +1,12 @@
 #include "actors/session.h"
 
 #include "actors/degrade.h"
+#include "actors/poison_case.h"
 #include "actors/request_messages.h"
 #include "actors/request_sequence.h"
 #include "actors/sequence_holders.h"
 #include "actors/session_meter.h"
 #include "actors/work_messages.h"
-#include "admission/request_kinds.h"
 #include "api/answer_writer.h"
 #include "api/choice.h"
 #include "api/errors.h"
@@ -47,7 +47,7 @@ class Session : public caf::event_based_actor {
                arrival_,
                std::move(start.meter),
                tenant_ ? tenant_->figures.get() : nullptr),
-        kinds_(model_->kinds, tenant_.get()) {
+        poison_(front_, model_, tenant_.get()) {
     front_->counters.sessions += 1;
     // A handler that throws ends this session, and on_exit gives the client its one answer.
     set_exception_handler([this](std::exception_ptr& thrown) -> caf::error {
@@ -110,11 +110,7 @@ class Session : public caf::event_based_actor {
         front_->lengths.add(kind(), static_cast<std::uint32_t>(sequence.emitted().size()));
       }
     }
-    if (outcome_ == trace::Outcome::completed) {
-      kinds_.passed(front_->clock->now());
-    } else {
-      kinds_.left(front_->clock->now());
-    }
+    poison_.close(outcome_ == trace::Outcome::completed);
     if (weights() != 0) model_->weights.release(weights());
     if (was_submitted()) {
       if (!refused_) front_->record(trace::Ended{number_, outcome_});
@@ -160,14 +156,8 @@ class Session : public caf::event_based_actor {
       usage_.degraded->localizes = plan.localized;
       answer_->degraded(*usage_.degraded);
     }
-    if (is_refused_as_poison(plan)) {
-      front_->counters.poisoned += 1;
-      tell_error(errors::poison_request());
-      return false;
-    }
-    if (auto refusal = kinds_.ask(plan.plans, arrival_)) {
-      front_->counters.poisoned += 1;
-      tell_error(errors::poison_kind(refusal->which, refusal->wait));
+    if (auto error = poison_.refuse(plan, arrival_)) {
+      tell_error(*error);
       return false;
     }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
@@ -194,7 +184,7 @@ class Session : public caf::event_based_actor {
                               Choice(std::move(options), plan.plans[i], model_->card.tokenizer),
                               limits,
                               credit);
-      if (kinds_.is_trial()) sequences_.back().presume(arrival_);
+      if (poison_.kinds().is_trial()) sequences_.back().presume(arrival_);
     }
     // The exchange holds the session weakly: a client that stays must not keep a session that
     // ended.
@@ -208,7 +198,7 @@ class Session : public caf::event_based_actor {
           caf::anon_send(session, ClientWritable{});
       });
     }
-    holders_.emplace(*this, front_, model_, kinds_, in_common(plan));
+    holders_.emplace(*this, front_, model_, meter_, poison_.kinds(), in_common(plan));
     meter_.begin(sequences_.size(), plan.plans.front()->max_tokens, plan.prompt_tokens);
     if (dependency_) return wait_for_others();
     submit();
@@ -251,11 +241,7 @@ class Session : public caf::event_based_actor {
 
   [[nodiscard]] bool was_submitted() const { return holders_ && holders_->submissions() > 0; }
 
-  void submit() {
-    for (const RequestSequence& sequence : sequences_)
-      if (!sequence.finished()) move(sequence, SessionMeter::Place::waiting);
-    holders_->submit(sequences_);
-  }
+  void submit() { holders_->submit(sequences_); }
 
   // --- requests that wait for others
   // ---------------------------------------------------------------------------------
@@ -312,20 +298,6 @@ class Session : public caf::event_based_actor {
                      .decision = std::move(decision)});
     tell_error(error);
     return true;
-  }
-
-  [[nodiscard]] bool is_refused_as_poison(const GenerationPlan& plan) const {
-    if (front_->poison.empty()) return false;
-    return std::any_of(plan.plans.begin(), plan.plans.end(), [this](const auto& one) {
-      return front_->poison.refuses(fingerprint(*one), arrival_);
-    });
-  }
-
-  /// Of several prompts one may be harmless and the next one poison.
-  [[nodiscard]] bool are_all_cleared() const {
-    return std::none_of(sequences_.begin(), sequences_.end(), [](const RequestSequence& sequence) {
-      return !sequence.finished() && sequence.on_trial();
-    });
   }
 
   // --- what the holders say
@@ -398,7 +370,7 @@ class Session : public caf::event_based_actor {
           {emitted.begin() + static_cast<std::ptrdiff_t>(output.first_index), emitted.end()},
           sequence->finished()});
     }
-    if (kinds_.is_trial() && are_all_cleared()) kinds_.passed(front_->clock->now());
+    poison_.progress(sequences_);
     end_retry(*sequence);
     if (sequence->finished()) {
       move(*sequence, SessionMeter::Place::nowhere);
@@ -519,7 +491,7 @@ class Session : public caf::event_based_actor {
       case RequestSequence::Next::nothing:
         return;
       case RequestSequence::Next::offer:
-        offer_again(sequence, holders_->offered(sequence));
+        holders_->offer(sequence);
         return;
       case RequestSequence::Next::give_up:
         fail(errors::backend_lost());
@@ -541,103 +513,19 @@ class Session : public caf::event_based_actor {
     RequestSequence* sequence = find(lost.id, lost.epoch);
     if (!sequence) return;
     if (lost.blamed) {
-      if (blame(*sequence, lost)) return convict(*sequence);
-      if (refuse_for_its_kind(*sequence)) return;
+      if (auto end = poison_.blame(*sequence, lost, sequences_, *holders_, request_.request_id))
+        return fail(end->error, end->outcome);
     }
     follow(*sequence, sequence->lose_lane(lost.epoch, lost.lane));
   }
 
-  /// True: it is guilty. Choices of one prompt are equal to a worker, so they are suspected
-  /// together: else each of them would have to end as many workers as the first.
-  bool blame(RequestSequence& sequence, const LaneLost& lost) {
-    bool guilty =
-        sequence.blame(front_->clock->now(), {lost.lane, lost.worker}, lost.together, lost.alone);
-    record_suspicion(sequence, sequence.id(), lost.alone);
-    if (guilty) return true;
-    for (RequestSequence* equal : equals_of(sequence)) {
-      if (equal == &sequence) continue;
-      equal->follow(sequence);
-      record_suspicion(*equal, sequence.id(), lost.alone);
-      // Whoever holds or runs it does not know that it is on trial now.
-      if (equal->is_given_out()) take_back(*equal, trace::Why::lane_lost);
-    }
-    return false;
-  }
-
   void on_kind_refused(const KindRefused& refused) {
     RequestSequence* sequence = find(refused.id, refused.epoch);
-    // The refusals may have ended in the meantime.
-    if (sequence && !refuse_for_its_kind(*sequence))
-      follow(*sequence, sequence->lose_trial(refused.epoch));
-  }
-
-  /// A suspect like which others were convicted is not tried: its trial would probably cost a
-  /// worker. True: it has ended.
-  bool refuse_for_its_kind(const RequestSequence& suspect) {
-    auto refusal = kinds_.look(*suspect.plan(), front_->clock->now());
-    if (!refusal) return false;
-    for (const RequestSequence& sequence : sequences_) {
-      for (const RequestSequence::Worker& worker : sequence.blamed_on())
-        front_->record(trace::Forgiven{worker.lane, worker.number});
-      holders_->forgive(sequence);
-    }
-    front_->counters.poisoned += 1;
-    fail(errors::poison_kind(refusal->which, refusal->wait));
-    return true;
-  }
-
-  /// Itself, and the choices that go on and ask a worker for the same.
-  std::vector<RequestSequence*> equals_of(const RequestSequence& sequence) {
-    std::vector<RequestSequence*> equals;
-    std::uint64_t print = fingerprint(*sequence.plan());
-    for (RequestSequence& other : sequences_)
-      if (!other.finished() && fingerprint(*other.plan()) == print) equals.push_back(&other);
-    return equals;
-  }
-
-  void record_suspicion(const RequestSequence& sequence, SequenceId culprit, bool alone) const {
-    const Suspicion& suspicion = sequence.suspicion();
-    front_->record(trace::Suspected{
-        sequence.id(), culprit, suspicion.count(), alone, suspicion.trial_until()});
-  }
-
-  /// The request has ended worker after worker, the last one alone: it ends, equal ones are refused
-  /// for a while, and the lanes are not charged for what they could not help.
-  void convict(const RequestSequence& sequence) {
-    std::uint64_t print = fingerprint(*sequence.plan());
-    spdlog::error(
-        "session {}: sequence {} has ended {} of our workers, the last alone; it is refused as "
-        "poison",
-        request_.request_id,
-        sequence.id().value,
-        sequence.blamed_on().size() + 1);
-    front_->poison.convict(print, front_->clock->now());
-    front_->record(trace::Convicted{sequence.id(), print});
-    for (const RequestSequence* equal : equals_of(sequence))
-      holders_->forgive(*equal);
-    front_->blame_kind(*model_, kinds_.of(*sequence.plan()), kinds_.end_trial());
-    front_->counters.poisoned += 1;
-    fail(errors::poison_request(), trace::Outcome::poison);
-  }
-
-  /// Names what a plan asks a worker to do, without the seed, which a client need not give.
-  [[nodiscard]] std::uint64_t fingerprint(const Plan& plan) const {
-    return plan_fingerprint(model_->name, plan);
-  }
-
-  /// Gives the sequence out anew, under its new epoch.
-  void offer_again(RequestSequence& sequence, const trace::Offered& offered) {
-    front_->counters.resumed += 1;
-    meter_.offered_again(static_cast<std::size_t>(offered.why));
-    move(sequence, SessionMeter::Place::waiting);
-    holders_->offer(sequence, offered);
-  }
-
-  /// Nothing was lost, or nobody knows: whoever holds it lets go, and it is given out anew.
-  void take_back(RequestSequence& sequence, trace::Why why) {
-    holders_->drop(sequence);
-    sequence.renew(why);
-    offer_again(sequence, holders_->offered(sequence));
+    if (!sequence) return;
+    if (auto end = poison_.refuse_trial(*sequence, sequences_, *holders_))
+      return fail(end->error, end->outcome);
+    // The refusals have ended in the meantime.
+    follow(*sequence, sequence->lose_trial(refused.epoch));
   }
 
   /// A request that was let in stays in: it registers again, and what has not been seen to run is
@@ -657,7 +545,7 @@ class Session : public caf::event_based_actor {
     }
     holders_->register_again(sequences_.front().epoch());
     for (RequestSequence& sequence : sequences_)
-      if (sequence.is_on_its_way()) take_back(sequence, trace::Why::holder_lost);
+      if (sequence.is_on_its_way()) holders_->take_back(sequence, trace::Why::holder_lost);
   }
 
   void on_sequence_failed(const SequenceFailed& failed) {
@@ -719,7 +607,7 @@ class Session : public caf::event_based_actor {
     again.attempt = sequence.retries();
     again.retries_active = active;
     again.running = running;
-    offer_again(sequence, again);
+    holders_->offer(sequence, again);
   }
 
   void give_up(const RequestSequence& sequence, const ApiError& error) {
@@ -838,7 +726,7 @@ class Session : public caf::event_based_actor {
   bool refused_ = false;                            ///< never accepted
   bool entered_ = false;                            ///< some sequence has been seen to run
   SessionMeter meter_;
-  RequestKinds kinds_;
+  PoisonCase poison_;
   std::optional<SequenceHolders> holders_;  ///< once there are sequences
 };
 
