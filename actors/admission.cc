@@ -122,7 +122,7 @@ class Admission : public caf::event_based_actor {
   static Forecast forecast(Submit& submit, const ServedModel& model, TimePoint now) {
     Forecast forecast;
     for (Work& work : submit.works) {
-      work.cost = model.waits.cost(work.known_tokens(), work.expected);
+      work.cost = model.waits.cost(work.rows(), work.expected);
       forecast.cost = std::max(forecast.cost, work.cost);
     }
     const Work& first = submit.works.front();

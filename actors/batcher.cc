@@ -137,7 +137,7 @@ class Batcher : public caf::event_based_actor {
     if (auto lane = lanes_.lane_of(place)) return lane;
     if (!work.lane || ward_.aside().contains(*work.lane)) return std::nullopt;
     work.ends = front_->clock->now() +
-                lanes_.rooms().time_of(*work.lane, work.known_tokens(), work.expected_left());
+                lanes_.rooms().time_of(*work.lane, work.rows(), work.expected_left());
     LaneRooms::Need need = need_of(work, lanes_.rooms(), newest());
     need.blocks = work.blocks;
     need.weights = work.weights;

@@ -25,7 +25,7 @@ void LaneWork::take(const Work& work) {
                 Held{work.epoch,
                      work.session,
                      work.fence,
-                     {work.blocks, work.owner(), paused ? 0 : work.known_tokens()},
+                     {work.blocks, work.owner(), paused ? 0 : work.rows()},
                      work.ends,
                      work.preempted,
                      static_cast<std::uint32_t>(work.plan->prompt.size()),

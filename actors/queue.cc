@@ -134,7 +134,7 @@ class Queue : public caf::event_based_actor {
     }
     if (!counted) {
       // It has not come through admission, for it had been let in before.
-      work.cost = model_->waits.cost(work.known_tokens(), work.expected_left());
+      work.cost = model_->waits.cost(work.rows(), work.expected_left());
       model_->waits.enter(
           work.class_index, work.tenant, work.tenant_weight, work.cost, front_->clock->now());
     }
@@ -511,7 +511,7 @@ class Queue : public caf::event_based_actor {
       Work& work = waiting.work;
       before += work.cost;
       forget_latest_start(work);
-      work.cost = model_->waits.cost(work.known_tokens(), work.expected_left());
+      work.cost = model_->waits.cost(work.rows(), work.expected_left());
       after += work.cost;
       note_latest_start(work);
     }

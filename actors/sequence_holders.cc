@@ -71,6 +71,7 @@ Work SequenceHolders::work(RequestSequence& sequence) const {
   work.epoch = sequence.epoch();
   work.fence = sequence.fence();
   work.plan = sequence.plan();
+  work.follows = (work.id.value - lease().value) % request_.choices != 0;
   if (!sequence.emitted().empty())
     work.emitted = std::make_shared<const std::vector<TokenId>>(sequence.emitted());
   work.prompt_logprobs_from = sequence.prompt_logprobs_known();

@@ -29,6 +29,7 @@ class SequenceHolders {
     Submit submit;  ///< without works
     Work work;      ///< without what is of one sequence, or changes
     OutputLengths::Kind lengths;
+    std::uint32_t choices = 1;   ///< of each prompt, one after the other
     Dependency::Ptr dependency;  ///< null: nobody waits for it
   };
 

@@ -232,6 +232,7 @@ class Session : public caf::event_based_actor {
              usage_.degraded.value_or(Degradation{})},
             std::move(work),
             kind(),
+            request_.n,
             dependency_};
   }
 

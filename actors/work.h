@@ -29,6 +29,7 @@ struct Work {
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const std::vector<TokenId>> emitted;  ///< null: it has not run yet
   std::uint32_t prompt_logprobs_from = 0;
+  bool follows = false;       ///< another choice of its prompt goes before it, which computes that
   std::uint64_t weights = 0;  ///< its request has begun on these and runs on no others; 0: any
   std::uint32_t granted = kNoLimit;  ///< results its reader has room for, in all
   bool resumed = false;              ///< it has had its turn: goes to the front of its class
@@ -73,6 +74,8 @@ struct Work {
   [[nodiscard]] std::size_t known_tokens() const {
     return plan->prompt.size() + (emitted ? emitted->size() : 0);
   }
+  /// Of those, whose rows are computed for it.
+  [[nodiscard]] std::size_t rows() const { return follows ? 0 : known_tokens(); }
   /// Tokens it will probably still generate.
   [[nodiscard]] std::size_t expected_left() const {
     std::size_t has = emitted ? emitted->size() : 0;

@@ -39,7 +39,7 @@ inline LaneRooms::Need need_of(const Work& work, const LaneRooms& rooms, std::ui
   // What has not begun runs on the newest weights; lanes with older ones finish what they have.
   std::uint64_t weights = work.weights != 0 ? work.weights : newest;
   return {static_cast<std::uint32_t>(blocks),
-          known,
+          work.rows(),
           left,
           work.avoid,
           weights,

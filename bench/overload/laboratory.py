@@ -70,9 +70,30 @@ class Workload:
         """What the model could answer if nothing else took time."""
         return 1000 * self.sequences / (self.step_ms * self.tokens)
 
+    def ramp_from(self):
+        """Requests a second that are less than it can do."""
+        return self.requests_per_second() / 2
+
     def client(self, **further):
         fields = {"max_tokens": self.tokens, "objective_ms": self.objective_ms, "patience_ms": self.patience_ms}
         return ",".join(f"{name}={value}" for name, value in (fields | further).items())
+
+
+@dataclasses.dataclass(frozen=True)
+class ShippedWorkload(Workload):
+    """The shipped model: it computes on the cores that front and generator need, too, and its steps take longer the more it has to do."""
+
+    tokens: int = 16
+    objective_ms: int = 1000  # half a second until its turn, and as much for the work in a full batch
+
+    def server_options(self):
+        return ()
+
+    def ramp_from(self):
+        return 100
+
+
+WORKLOADS = {"hash": Workload(), "shipped": ShippedWorkload()}
 
 
 class Laboratory:

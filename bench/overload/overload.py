@@ -2,7 +2,8 @@
 
     build/venv/bin/python bench/overload/overload.py [curve] [step] [storm] [square] [--rounds 3] [--seconds 10]
 
-Without a name, all. The model is `hash` with slow steps, so its device is what is scarce. `curve` finds the peak of the
+Without a name, all. The model is `hash` with slow steps, so its device is what is scarce; with --model shipped it is one that computes
+on the cores that front and generator share. `curve` finds the peak of the
 goodput by a ramp and then offers multiples of it; the others change the load while they run:
 
     step     from the peak to ten times of it: how long until the p99 of what is answered is within the objective again
@@ -18,7 +19,7 @@ import pathlib
 import sys
 
 import draw
-from laboratory import CONFIGURATIONS, ROOT, Laboratory, Workload, in_turns, median, medians, p99, shown
+from laboratory import CONFIGURATIONS, ROOT, WORKLOADS, Laboratory, in_turns, median, medians, p99, shown
 
 SCENARIOS = ("curve", "step", "storm", "square")
 SKIP_SECONDS = 3  # until queues and buckets are as they stay
@@ -27,7 +28,7 @@ SKIP_SECONDS = 3  # until queues and buckets are as they stay
 def find_peak(laboratory, seconds):
     """The most goodput of a ramp, in requests a second: each load a fifth above the last, until two in a row bring less."""
     best, worse = 0, 0
-    rate = laboratory.workload.requests_per_second() / 2
+    rate = laboratory.workload.ramp_from()
     with laboratory.server(CONFIGURATIONS["admission"]) as server:
         while worse < 2:
             options = ("--rate", rate, "--duration", seconds, "--skip", 1)
@@ -164,6 +165,7 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "sluice")
     parser.add_argument("--generator", type=pathlib.Path, default=ROOT / "build/release/bench/overload/load_generator")
     parser.add_argument("--configurations", default=",".join(CONFIGURATIONS), help="default: %(default)s")
+    parser.add_argument("--model", choices=WORKLOADS, default="hash", help="hash with slow steps, or the shipped one")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10, help="of a point of the curve; other runs take longer")
     parser.add_argument("--loads", default="0.8,1,2,4,6,10", help="of the curve, by the peak; default: %(default)s")
@@ -183,7 +185,7 @@ def main():
     if arguments.seconds <= SKIP_SECONDS:
         sys.exit(f"overload: --seconds: expected more than {SKIP_SECONDS}")
 
-    laboratory = Laboratory(arguments.binary, arguments.generator, Workload(), arguments.seed)
+    laboratory = Laboratory(arguments.binary, arguments.generator, WORKLOADS[arguments.model], arguments.seed)
     peak = arguments.peak or find_peak(laboratory, 5)
     print(f"peak goodput: {peak:.0f}/s\n")
     figures = {"peak": peak, "titles": {name: CONFIGURATIONS[name].title for name in configurations}}

@@ -87,6 +87,18 @@ TEST_F(SmallSteps, LetPromptsWaitInTheQueueBeyondWhatTheLaneComputesSoon) {
   expect_idle();
 }
 
+TEST_F(SmallSteps, CountThePromptOfAllItsChoicesOnce) {
+  OpenAiRequest request = completion(std::string(400, 'n'), 4);
+  request.n = 5;
+  request.priority_class = PriorityClass::batch;
+  ask(std::move(request));
+  ask_for_rows(400, 'a');
+  EXPECT_EQ(running('n'), 5U) << "the worker computes it once";
+  EXPECT_EQ(running('a'), 1U);
+  run_to_end();
+  expect_idle();
+}
+
 TEST_F(SmallSteps, StartPromptsAnewWhereALaneIsLost) {
   for (char letter : {'a', 'b', 'c'})
     ask_for_rows(400, letter);
