@@ -1,6 +1,5 @@
 #include "actors/executor.h"
 
-#include "actors/lane_end.h"
 #include "actors/lane_load.h"
 #include "actors/lane_messages.h"
 #include "actors/lane_work.h"
@@ -11,12 +10,10 @@
 #include "base/fault_point.h"
 #include "base/yield_point.h"
 #include "supervision/command_watch.h"
-#include "supervision/lane_restarts.h"
 #include "supervision/leak_budget.h"
-#include "supervision/phase_clock.h"
-#include "supervision/restart_intensity.h"
 #include "supervision/step_times.h"
 #include "supervision/watchdog.h"
+#include "supervision/worker_life.h"
 #include "worker/worker_loop.h"
 
 #include <caf/event_based_actor.hpp>
@@ -31,8 +28,6 @@
 namespace sluice {
 namespace {
 
-/// So long may what runs take to end before an operator's restart.
-constexpr Duration kDrain = std::chrono::seconds(10);
 constexpr Duration kPaceEvery = std::chrono::seconds(1);
 /// Two sequences with impossible numbers within this time, and the lane is probed.
 constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
@@ -43,18 +38,18 @@ class Executor : public caf::event_based_actor {
            std::shared_ptr<Front> front,
            std::shared_ptr<ServedModel> model,
            LaneId lane,
-           Incarnation life)
+           Incarnation incarnation)
       : caf::event_based_actor(config),
         front_(std::move(front)),
         model_(std::move(model)),
         holder_(front_->executors.at(lane)),
-        life_(std::move(life)),
-        restarts_({front_->options.lane_backoff,
-                   front_->options.lane_restarts_max,
-                   front_->options.lane_restarts_period,
-                   front_->options.quarantine}),
+        incarnation_(std::move(incarnation)),
+        life_({front_->options.lane_backoff,
+               front_->options.lane_restarts_max,
+               front_->options.lane_restarts_period,
+               front_->options.quarantine}),
         load_(front_->options.stream_pace),
-        work_(front_, lane, life_.leases) {
+        work_(front_, lane, incarnation_.leases) {
     status_.lane = lane;
     status_.model = model_->name;
   }
@@ -63,17 +58,17 @@ class Executor : public caf::event_based_actor {
 
   caf::behavior make_behavior() override {
     set_exception_handler(ends_by_throw);
-    tell_holder_lost(*life_.leases, holder_.role);
+    tell_holder_lost(*incarnation_.leases, holder_.role);
     auto self = caf::actor_cast<caf::actor>(this);
     Registry& registry = front_->tree->registry();
     registry.subscribe(holder_.role, self);
     registry.subscribe(model_->batcher.role, self);
     registry.subscribe(Front::breaker_role(status_.lane), self);
     restore_quarantine();
-    if (restarts_.quarantine().rests())
+    if (life_.quarantine().rests())
       quarantine("it was quarantined before its executor ended");
     else
-      caf::anon_send(self, StartWorker{worker_life_});
+      caf::anon_send(self, StartWorker{life_.plan()});
     return {
         [this](Assign& assign) { on_assign(assign.works); },
         [this](const Drop& drop) { on_drop(drop); },
@@ -81,25 +76,25 @@ class Executor : public caf::event_based_actor {
         [this](const MakeRoom& make) { on_make_room(make); },
         [this](const ClearLane& clear) { on_clear_lane(clear); },
         [this](FromWorker& from) {
-          if (from.life != worker_life_) return;
+          if (!life_.is_current(from.worker)) return;
           watchdog_.heard(front_->clock->now());
           std::visit([this](auto& message) { on_worker(message); }, from.message);
         },
         [this](const WorkerGone& gone) { on_exit_of_worker(gone); },
         [this](StartWorker start) {
-          if (start.life == worker_life_ && !link_ && !corpse_) start_worker();
+          if (life_.may_start(start.plan)) start_worker();
         },
         [this](PhaseTimeout timeout) {
-          if (timeout.life == worker_life_ && timeout.phase == phase_) on_phase_timeout();
+          if (life_.is_in_phase(timeout.phase)) on_phase_timeout();
         },
         [this](WatchTick tick) {
-          if (tick.life == worker_life_ && tick.number == watch_) on_watch_tick();
+          if (tick.number == watch_) on_watch_tick();
         },
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
-          restarts_.quarantine(front_->clock->now());
+          life_.distrust(front_->clock->now());
           record_quarantine(quarantine.why);  // whatever becomes of the rest
-          if (link_)
+          if (life_.has_worker())
             lose_worker(quarantine.why, EndCause::planned);
           else
             rest(quarantine.why);
@@ -107,11 +102,11 @@ class Executor : public caf::event_based_actor {
         // Once for each end, whoever is convicted of it, and not for one that an incarnation before
         // this one was charged for.
         [this](Forgive forgive) {
-          if (restarts_.forgive(forgive.worker)) revive();
+          if (life_.forgive(forgive.worker)) revive();
         },
         [this](RestartWorker restart) {
           // Several may ask for it, the last of them when the next worker is there.
-          if (link_ && restart.worker == worker_)
+          if (life_.is_current(restart.worker))
             lose_worker("restart was asked for", EndCause::planned);
         },
         [this](const RestartGently& restart) { restart_gently(restart.reason); },
@@ -124,15 +119,14 @@ class Executor : public caf::event_based_actor {
 
   void on_exit() override {
     release_start();
-    if (is_recorded_) {
-      front_->record(trace::WorkerLost{status_.lane, worker_, false, false, "its executor ended"});
+    if (life_.has_worker()) {
+      front_->record(
+          trace::WorkerLost{status_.lane, life_.worker(), false, false, "its executor ended"});
     }
     YIELD_POINT("executor.exit");
     work_.forget();
     link_.reset();
-    corpse_.reset();
-    // Of a quarantine the next incarnation has to know: it finds it on the board.
-    if (status_.state != LaneStatus::State::quarantined) status_.state = LaneStatus::State::down;
+    life_.end();
     publish();
   }
 
@@ -142,88 +136,73 @@ class Executor : public caf::event_based_actor {
   void start_worker() {
     Duration wait = front_->start_bucket.take(front_->clock->now());
     if (wait > Duration::zero()) {
-      delayed_send(this, wait, StartWorker{worker_life_});
+      delayed_send(this, wait, StartWorker{life_.plan()});
       return;
     }
-    starting_ = true;
-    if (restarts_.quarantine().rests()) restarts_.quarantine().begin_trial();
-    ++worker_life_;
+    std::uint64_t worker = front_->tree->next_incarnation(incarnation_.path + "/worker");
+    life_.start(worker);
     status_.incarnation += 1;
-    worker_ = front_->tree->next_incarnation(life_.path + "/worker");
-    front_->record(trace::WorkerStarted{status_.lane, worker_});
-    is_recorded_ = true;
+    front_->record(trace::WorkerStarted{status_.lane, worker});
     commands_.begin();
-    auto listener = std::make_shared<LinkMailbox>(caf::actor_cast<caf::actor>(this), worker_life_);
+    auto listener = std::make_shared<LinkMailbox>(caf::actor_cast<caf::actor>(this), worker);
     WorkerSpec spec = front_->worker_specs.at(status_.lane);
-    spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker_)});
+    spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker)});
     for (const FileDigest& file : model_->weights.known_files())
       spec.arguments.insert(spec.arguments.end(), {"--known-file", to_string(file)});
     started_at_ = front_->clock->wall();
     status_.started = front_->clock->now();
     auto link = front_->launcher->launch(spec, std::move(listener));
     if (!link) {
-      on_worker_gone(link.error().message, EndCause::link);
+      on_loss(link.error().message, EndCause::link);
       return;
     }
     link_ = std::move(*link);
     status_.pid = link_->pid();
-    status_.state = LaneStatus::State::starting;
     enter_phase("hello", front_->options.hello_timeout);
   }
 
-  void enter_phase(const char* phase, Duration timeout) {
-    status_.phase = phase;
-    ++phase_;
-    phase_clock_.begin(timeout, front_->clock->now());
+  void enter_phase(const char* name, Duration timeout) {
+    life_.enter_phase(name, timeout, front_->clock->now());
     publish();
-    delayed_send(this, timeout, PhaseTimeout{worker_life_, phase_});
+    delayed_send(this, timeout, PhaseTimeout{life_.phase_number()});
   }
 
   void on_phase_timeout() {
     TimePoint now = front_->clock->now();
-    if (Duration left = phase_clock_.look(now); left > Duration::zero()) {
-      delayed_send(this, left, PhaseTimeout{worker_life_, phase_});
-      return;
-    }
-    auto still = phase_clock_.still(now);
-    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(still).count();
-    lose_worker("has made no progress in its start-up phase '" + status_.phase + "' for " +
-                    std::to_string(ms) + " ms",
-                EndCause::link);
+    if (Duration left = life_.look_at_phase(now); left > Duration::zero())
+      delayed_send(this, left, PhaseTimeout{life_.phase_number()});
+    else
+      lose_worker(life_.stalled(now), EndCause::link);
   }
 
   /// Kills the worker and goes on as if it had died by itself. Its successor waits until the
   /// process is really gone, for it may still hold the device.
   void lose_worker(const std::string& why, EndCause cause) {
-    if (link_) {
-      link_->kill();
-      corpse_ = std::move(link_);
-      corpse_life_ = worker_life_;
-    }
-    on_worker_gone(why, cause);
-    if (!corpse_) return;
+    life_.kill();
+    link_->kill();
+    on_loss(why, cause);
     watchdog_.killed(front_->clock->now());
     watch_later();
   }
 
   void on_exit_of_worker(const WorkerGone& gone) {
-    if (corpse_ && gone.life == corpse_life_) {
-      corpse_.reset();
-      watchdog_.gone();
+    if (life_.is_exiting(gone.worker)) {
+      link_.reset();
+      life_.exited();
+      unwatch();
       start_later();
-    } else if (gone.life == worker_life_) {
+    } else if (life_.is_current(gone.worker)) {
       // What the launcher itself ended had a broken link.
       EndCause cause = gone.exit.outside        ? EndCause::outside
                        : gone.exit.killed_by_us ? EndCause::link
                                                 : EndCause::inside;
       if (gone.exit.status != static_cast<int>(WorkerEnd::weights_changed)) {
-        on_worker_gone(gone.exit.why, cause);
+        on_loss(gone.exit.why, cause);
         return;
       }
       // Not the lane's fault. But while a file is being written nothing can load it, so it waits.
-      bool served = status_.state == LaneStatus::State::ready;
-      on_worker_gone("found that somebody had written to its weights",
-                     served ? EndCause::recycled : EndCause::link);
+      on_loss("found that somebody had written to its weights",
+              life_.is_ready() ? EndCause::recycled : EndCause::link);
     }
   }
 
@@ -232,56 +211,51 @@ class Executor : public caf::event_based_actor {
     spdlog::critical("lane {} of model {}: worker process {} {}; the lane is quarantined",
                      status_.lane.value,
                      model_->name,
-                     corpse_->pid(),
+                     link_->pid(),
                      why);
-    corpse_.reset();
-    watchdog_.gone();
-    restarts_.quarantine().enter_for_good();  // its device is not free
+    link_.reset();
+    unwatch();
+    life_.wedged();
     quarantine("its killed worker does not end");
   }
 
-  void on_worker_gone(const std::string& why, EndCause cause) {
+  /// The worker is lost, whether we kill it or it has ended: the next one is planned, and everybody
+  /// hears what that means to him.
+  void on_loss(const std::string& why, EndCause cause) {
     FAULT_POINT("executor.worker_gone");
     release_start();
-    link_.reset();
+    if (!life_.is_exiting()) link_.reset();
     held_back_.clear();
-    drain_until_.reset();
-    ++worker_life_;
-    ++phase_;
-    watchdog_.gone();
-    bool served = status_.state == LaneStatus::State::ready;
-    EndVerdict verdict = judge_end(cause, served, work_.is_last_trial());
-    TimePoint now = front_->clock->now();
-    auto delay = restarts_.next(worker_, verdict.charged, now, *front_->random);
-    bool again = delay.has_value();
-    is_recorded_ = false;
+    unwatch();
+    std::uint64_t worker = life_.worker();
+    auto [served, verdict, restart] =
+        life_.lose(cause, work_.is_last_trial(), front_->clock->now(), *front_->random);
     front_->record(trace::WorkerLost{
-        status_.lane, worker_, verdict.blames && work_.users() > 0, verdict.charged, why});
-    if (!again) record_quarantine(why);  // at the time from which it rests
+        status_.lane, worker, verdict.blames && work_.users() > 0, verdict.charged, why});
+    if (!restart) record_quarantine(why);  // at the time from which it rests
     status_.lose_worker(why);
-    status_.state = again ? LaneStatus::State::waiting : LaneStatus::State::quarantined;
     close_gate();
-    status_.restarts += again ? 1 : 0;
-    status_.restarts_by_cause[static_cast<std::size_t>(cause)] += again ? 1 : 0;
+    status_.restarts += restart ? 1 : 0;
+    status_.restarts_by_cause[static_cast<std::size_t>(cause)] += restart ? 1 : 0;
     publish();  // before anybody hears of it and asks
-    tell_breaker(LaneDied{status_.lane, worker_, why, verdict.kind});
+    tell_breaker(LaneDied{status_.lane, worker, why, verdict.kind});
     YIELD_POINT("executor.worker_gone");
-    if (served || !again) tell_batcher(LaneDown{status_.lane, is_final()});
+    if (served || !restart) tell_batcher(LaneDown{status_.lane, life_.is_final()});
     if (verdict.blames) tell_kinds(verdict.kind == LaneDied::Kind::poison);
-    work_.lose(worker_, verdict.blames, holder_.role);
+    work_.lose(worker, verdict.blames, holder_.role);
     YIELD_POINT("executor.lost");
-    tell_holder_lost(*life_.leases, holder_.role);  // those that had not reached this actor yet
-    if (!again) {
+    // Those that had not reached this actor yet.
+    tell_holder_lost(*incarnation_.leases, holder_.role);
+    if (!restart) {
       rest(why);
       return;
     }
-    start_at_ = now + *delay;
     spdlog::warn("lane {} of model {}: worker {}; next start in {} ms",
                  status_.lane.value,
                  model_->name,
                  why,
-                 std::chrono::duration_cast<std::chrono::milliseconds>(*delay).count());
-    if (!corpse_) start_later();
+                 std::chrono::duration_cast<std::chrono::milliseconds>(*restart).count());
+    if (!life_.is_exiting()) start_later();
   }
 
   /// Of whoever is convicted its session says so.
@@ -295,22 +269,17 @@ class Executor : public caf::event_based_actor {
   }
 
   void start_later() {
-    auto trial = restarts_.quarantine().trial_at();
-    if (status_.state != LaneStatus::State::waiting && !trial) return;
-    Duration wait = trial.value_or(start_at_) - front_->clock->now();
-    delayed_send(this, std::max(Duration::zero(), wait), StartWorker{worker_life_});
+    if (auto wait = life_.next_start(front_->clock->now()))
+      delayed_send(this, *wait, StartWorker{life_.plan()});
   }
 
   void restore_quarantine() {
     for (const LaneStatus& lane : front_->lanes.snapshot())
-      if (lane.lane == status_.lane) restarts_.quarantine() = lane.quarantine;
+      if (lane.lane == status_.lane) life_.restore(lane.quarantine);
   }
 
-  /// The lane serves nobody, and nobody waits for it: it rests, or has not passed its trial yet.
-  [[nodiscard]] bool is_final() const { return restarts_.quarantine().holds(); }
-
   void record_quarantine(const std::string& why) {
-    auto trial = restarts_.quarantine().trial_at();
+    auto trial = life_.quarantine().trial_at();
     front_->record(trace::Quarantined{status_.lane, why, trial.value_or(TimePoint::max())});
   }
 
@@ -321,15 +290,11 @@ class Executor : public caf::event_based_actor {
 
   /// The lane rests until its trial, in which one worker has to pass the golden probes.
   void rest(const std::string& why) {
-    auto trial = restarts_.quarantine().trial_at();
-    ++worker_life_;  // a start that is on its way is void
-    if (status_.state != LaneStatus::State::quarantined) tell_batcher(LaneDown{status_.lane, true});
-    status_.state = LaneStatus::State::quarantined;
+    if (life_.rest()) tell_batcher(LaneDown{status_.lane, true});
     status_.pid = 0;
     std::string until = "an operator revives it";
-    if (trial) {
-      Duration wait = std::max(Duration::zero(), *trial - front_->clock->now());
-      until = std::to_string(std::chrono::ceil<std::chrono::seconds>(wait).count()) +
+    if (auto wait = life_.next_start(front_->clock->now())) {
+      until = std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count()) +
               " s have passed, then one worker is tried";
     }
     start_later();
@@ -346,35 +311,33 @@ class Executor : public caf::event_based_actor {
   /// Where others take what is new, what runs here may end; what is left after a while goes on
   /// elsewhere, like all of it where there is no other lane: a pause is shorter than that wait.
   void restart_gently(const std::string& reason) {
-    if (!link_ || drain_until_) return;
-    restart_reason_ = "was restarted by an operator: " + reason;
+    if (!life_.has_worker() || life_.is_draining()) return;
+    std::string why = "was restarted by an operator: " + reason;
     bool others = front_->lanes.ready(model_->name) > (gate_.weight > 0 ? 1U : 0U);
-    if (status_.state != LaneStatus::State::ready || work_.users() == 0 || !others) {
-      lose_worker(restart_reason_, EndCause::recycled);
+    if (!life_.is_ready() || work_.users() == 0 || !others) {
+      lose_worker(why, EndCause::recycled);
       return;
     }
-    drain_until_ = front_->clock->now() + kDrain;
-    tell_breaker(LaneDraining{status_.lane, worker_});
+    life_.drain(std::move(why), front_->clock->now());
+    tell_breaker(LaneDraining{status_.lane, life_.worker()});
     watch_later();
   }
 
   void end_drain() {
-    if (!drain_until_ || (work_.users() > 0 && front_->clock->now() < *drain_until_)) return;
-    lose_worker(restart_reason_, EndCause::recycled);
+    if (auto why = life_.drained(work_.users(), front_->clock->now()))
+      lose_worker(*why, EndCause::recycled);
   }
 
   void revive() {
-    if (!restarts_.quarantine().rests()) return;
+    if (!life_.revive(front_->clock->now())) return;
     front_->record(trace::Revived{status_.lane});
-    restarts_.quarantine().revive(front_->clock->now());
-    ++worker_life_;  // the trial that was planned for later is void
     publish();
     start_later();
   }
 
   /// The golden probes have opened the gate.
   void pass_trial() {
-    restarts_.quarantine().pass(front_->clock->now());
+    life_.pass_trial(front_->clock->now());
     spdlog::warn("lane {} of model {} has passed its trial and leaves its quarantine",
                  status_.lane.value,
                  model_->name);
@@ -382,21 +345,21 @@ class Executor : public caf::event_based_actor {
     announce_lane();
   }
 
+  /// A worker that starts up holds a place in the host's start bucket.
   void release_start() {
-    if (std::exchange(starting_, false)) front_->start_bucket.done();
+    if (life_.is_starting()) front_->start_bucket.done();
   }
 
   // --- the worker's clocks ----------------------------------------------------------------------
 
   void on_watch_tick() {
-    if (!link_ && !corpse_) return;
     for (SequenceId id : work_.unwanted())
       let_go(id);
     TimePoint now = front_->clock->now();
     // A worker in a step reads nothing, and at thousands of commands a second some always wait:
     // only one that neither computes nor reads is stuck.
     bool resting = status_.step_age_ms == 0 && !std::exchange(has_computed_, false);
-    watchdog_.write_blocked(link_ && resting && link_->backlog_bytes() > 0, now);
+    watchdog_.write_blocked(life_.has_worker() && resting && link_->backlog_bytes() > 0, now);
     Watchdog::Verdict verdict = watchdog_.tick(now, step_times_);
     switch (verdict.what) {
       case Watchdog::What::well:
@@ -423,14 +386,20 @@ class Executor : public caf::event_based_actor {
       tell_pace();
     }
     retire_if_outdated();
-    if (link_) end_drain();
-    if (link_ || corpse_) watch_later(work_.size() == 0);
+    if (life_.has_worker()) end_drain();
+    if (life_.has_worker() || life_.is_exiting()) watch_later(work_.size() == 0);
   }
 
   void watch_later(bool idle = false) {
     watched_idle_ = idle;
     Duration wait = watchdog_.next_tick(front_->clock->now(), idle);
-    delayed_send(this, wait, WatchTick{worker_life_, ++watch_});
+    delayed_send(this, wait, WatchTick{++watch_});
+  }
+
+  /// There is nothing to look at, and the look that is due is void.
+  void unwatch() {
+    watchdog_.gone();
+    ++watch_;
   }
 
   void lose_stuck_worker(std::string why) {
@@ -444,7 +413,7 @@ class Executor : public caf::event_based_actor {
   void doubt(const std::string& why) {
     if (why.empty() == status_.doubt.empty()) return;
     status_.doubt = why;
-    tell_breaker(LaneSuspect{status_.lane, worker_, !why.empty()});
+    tell_breaker(LaneSuspect{status_.lane, life_.worker(), !why.empty()});
     publish();
   }
 
@@ -480,11 +449,11 @@ class Executor : public caf::event_based_actor {
 
   /// A gate that was meant for another worker opens nothing.
   void on_gate(const LaneGate& gate) {
-    if (gate.lane != status_.lane || (gate.weight > 0 && gate.worker != worker_)) return;
+    if (gate.lane != status_.lane || (gate.weight > 0 && gate.worker != life_.worker())) return;
     gate_ = gate;
     front_->record(trace::Gate{gate.lane, gate.generation, gate.weight, gate.permits, gate.closed});
     if (gate.weight <= 0) return_held_back();
-    if (gate.weight > 0 && restarts_.quarantine().on_trial()) pass_trial();
+    if (gate.weight > 0 && life_.quarantine().on_trial()) pass_trial();
   }
 
   // --- what the worker says ---------------------------------------------------------------------
@@ -513,19 +482,18 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Ready& ready) {
-    if (status_.state != LaneStatus::State::starting) return;  // said twice
-    release_start();
-    ++phase_;
+    if (!life_.is_starting()) return;  // said twice
     if (std::string why = model_->weights.refuse(ready, model_->card); !why.empty()) {
       lose_worker(why, EndCause::link);
       return;
     }
+    release_start();
     note_weights(ready);
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
     credit_ = {ready.slots, ready.blocks, ready.step_rows};
     TimePoint now = front_->clock->now();
     status_.take(ready, now);
-    restarts_.healthy(now);
+    life_.serve(now);
     vocabulary_ = ready.vocabulary;
     step_times_.begin_worker();
     load_.begin(credit_);
@@ -542,11 +510,11 @@ class Executor : public caf::event_based_actor {
         ready.slots,
         ready.blocks,
         ready.block_tokens);
-    front_->record(
-        trace::LaneReady{status_.lane, worker_, ready.slots, ready.blocks, ready.fingerprint});
+    front_->record(trace::LaneReady{
+        status_.lane, life_.worker(), ready.slots, ready.blocks, ready.fingerprint});
     publish();
     serves_ = {status_.lane,
-               worker_,
+               life_.worker(),
                ready.slots,
                ready.fingerprint,
                ready.golden,
@@ -572,12 +540,10 @@ class Executor : public caf::event_based_actor {
 
   /// A worker with older weights than others is replaced when it has nothing to do.
   void retire_if_outdated() {
-    if (status_.state != LaneStatus::State::ready || work_.users() > 0 || is_final()) return;
+    if (!life_.is_ready() || work_.users() > 0 || life_.is_final()) return;
     bool needed = model_->weights.bound(status_.weights) > 0;
     if (!front_->lanes.may_retire(status_.lane, needed)) return;
-    // Lanes that load different weights each time would replace each other for ever.
-    bool often = !retirements_.allow(front_->clock->now());
-    lose_worker("runs weights that were replaced", often ? EndCause::link : EndCause::recycled);
+    lose_worker("runs weights that were replaced", life_.retire(front_->clock->now()));
   }
 
   void on_worker(wire::Tokens& tokens) {
@@ -615,8 +581,9 @@ class Executor : public caf::event_based_actor {
       bool begins = LaneWork::count(*held, output);
       if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
       Epoch epoch = held->epoch;
-      caf::anon_send(held->session,
-                     TokensArrived{status_.lane, worker_, status_.weights, std::move(output)});
+      caf::anon_send(
+          held->session,
+          TokensArrived{status_.lane, life_.worker(), status_.weights, std::move(output)});
       if (!finished) {
         if (begins && !held->probe) began.emplace_back(id, epoch);
         continue;
@@ -667,7 +634,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Heartbeat& beat) {
-    if (beat.load.bytes > status_.load.bytes) phase_clock_.moved(front_->clock->now());
+    if (beat.load.bytes > status_.load.bytes) life_.progressed(front_->clock->now());
     status_.take(beat);
     watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
@@ -686,7 +653,7 @@ class Executor : public caf::event_based_actor {
 
   /// Less urgent work gives way while KV blocks run short.
   void relieve() {
-    if (status_.state != LaneStatus::State::ready) return;
+    if (!life_.is_ready()) return;
     load_.look(status_.blocks_free, status_.preemptions, work_);
     preempt(load_.relieve(work_, front_->clock->now()));
     if (load_.limits() != told_) tell_pace();
@@ -695,7 +662,7 @@ class Executor : public caf::event_based_actor {
   /// Replaces a worker that leaks while it still serves well. The model's lanes one after the
   /// other, as long as the leak leaves time for that. True: it is done.
   bool end_leak(const wire::Heartbeat& beat) {
-    if (status_.state != LaneStatus::State::ready) return false;
+    if (!life_.is_ready()) return false;
     auto leak = leaks_.told(beat.descriptors, beat.threads, front_->clock->now());
     if (!leak) return false;
     bool alone = model_->lanes.size() == 1;
@@ -707,8 +674,7 @@ class Executor : public caf::event_based_actor {
 
   void on_worker(wire::Bye& bye) {
     // The process ends next; its reason is better than its exit status.
-    status_.load_failed =
-        bye.code != ErrorCode::none && status_.state == LaneStatus::State::starting;
+    status_.load_failed = bye.code != ErrorCode::none && life_.is_starting();
     if (bye.code != ErrorCode::none) lose_worker(bye.message, EndCause::inside);
   }
 
@@ -719,7 +685,7 @@ class Executor : public caf::event_based_actor {
     for (Work& work : works) {
       auto known = work_.epoch_of(work.id);
       if (known == work.epoch) continue;  // given twice, as its giver was not sure
-      bool holds = life_.leases->holds(work.id, work.epoch);
+      bool holds = incarnation_.leases->holds(work.id, work.epoch);
       YIELD_POINT("executor.held");
       if (!holds || !work.is_wanted()) {
         give_back(work);
@@ -727,7 +693,7 @@ class Executor : public caf::event_based_actor {
       }
       if (!takes(work, known.has_value())) {
         // Given before it was known that the lane takes less: back to the session at once.
-        life_.leases->remove(work.id, work.epoch);
+        incarnation_.leases->remove(work.id, work.epoch);
         if (!work.probe) tell_batcher(Released{status_.lane, {{work.id, work.epoch}}, true});
         caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
         continue;
@@ -802,7 +768,7 @@ class Executor : public caf::event_based_actor {
           std::chrono::ceil<std::chrono::milliseconds>(work.deadline - front_->clock->now());
       start.time_left_ms = std::max<std::int64_t>(left.count(), 1);
     }
-    work_.start(work, worker_);
+    work_.start(work, life_.worker());
     send(std::move(start), CommandWatch::Command::work);
   }
 
@@ -810,7 +776,7 @@ class Executor : public caf::event_based_actor {
   /// nothing that has begun on other weights.
   ///   known  an older epoch of it runs here and would make room
   [[nodiscard]] bool takes(const Work& work, bool known) const {
-    if (status_.state != LaneStatus::State::ready) return false;
+    if (!life_.is_ready()) return false;
     if (work.probe) return true;
     if (work.weights != 0 && work.weights != status_.weights) return false;
     std::uint32_t others = work_.users() - (known ? 1 : 0);
@@ -831,7 +797,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void give_back(const Work& work) {
-    life_.leases->remove(work.id, work.epoch);
+    incarnation_.leases->remove(work.id, work.epoch);
     release(work.id, work.epoch, work.probe);
   }
 
@@ -860,20 +826,19 @@ class Executor : public caf::event_based_actor {
   }
 
   void send(wire::ToWorker message, CommandWatch::Command command) {
-    if (!link_) return;
+    if (!life_.has_worker()) return;
     commands_.sent(command);
     link_->send(std::move(message));
   }
 
   void on_make_room(const MakeRoom& make) {
-    if (make.lane == status_.lane && status_.state == LaneStatus::State::ready)
-      preempt(load_.make_room(work_, make.wish));
+    if (make.lane == status_.lane && life_.is_ready()) preempt(load_.make_room(work_, make.wish));
   }
 
   /// Whatever is not on trial goes on elsewhere, or here when the trials are over: it may run for
   /// minutes, and nothing new is given to the lane before.
   void on_clear_lane(const ClearLane& clear) {
-    if (clear.lane != status_.lane || status_.state != LaneStatus::State::ready) return;
+    if (clear.lane != status_.lane || !life_.is_ready()) return;
     for (const auto& [id, epoch, session] : work_.beside_trials()) {
       let_go(id);
       caf::anon_send(session, HolderLost{id, epoch, holder_.role});
@@ -899,15 +864,15 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_peer_up(const PeerUp& peer) {
-    if (peer.role == holder_.role && peer.incarnation == life_.number) {
-      sweep(*life_.leases, holder_.role, [this](SequenceId id) { return work_.contains(id); });
-    } else if (peer.role == model_->batcher.role && is_final()) {
+    if (peer.role == holder_.role && peer.incarnation == incarnation_.number) {
+      sweep(
+          *incarnation_.leases, holder_.role, [this](SequenceId id) { return work_.contains(id); });
+    } else if (peer.role == model_->batcher.role && life_.is_final()) {
       tell_batcher(LaneDown{status_.lane, true});
-    } else if (peer.role == model_->batcher.role && status_.state == LaneStatus::State::ready) {
+    } else if (peer.role == model_->batcher.role && life_.is_ready()) {
       announce_lane();
       tell_pace();
-    } else if (peer.role == Front::breaker_role(status_.lane) &&
-               status_.state == LaneStatus::State::ready) {
+    } else if (peer.role == Front::breaker_role(status_.lane) && life_.is_ready()) {
       tell_breaker(serves_);
     }
   }
@@ -915,10 +880,10 @@ class Executor : public caf::event_based_actor {
   /// Once to each batcher for each worker: a second word could cross work that the first one got.
   /// Not before a trial has been passed, for nobody is to wait for what may come of it.
   void announce_lane() {
-    if (is_final()) return;
+    if (life_.is_final()) return;
     auto batcher = front_->tree->registry().find(model_->batcher.role);
     if (!batcher) return;
-    auto now = std::make_pair(batcher->incarnation, worker_);
+    auto now = std::make_pair(batcher->incarnation, life_.worker());
     if (std::exchange(announced_, now) == now) return;
     caf::anon_send(
         batcher->handle,
@@ -936,39 +901,29 @@ class Executor : public caf::event_based_actor {
   }
 
   void publish() {
+    status_.state = life_.state();
+    status_.phase = life_.phase();
+    status_.quarantine = life_.quarantine();
     status_.leases = work_.size();
-    status_.quarantine = restarts_.quarantine();
     front_->lanes.update(status_);
   }
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
   Holder holder_;
-  Incarnation life_;
-  LaneRestarts restarts_;
+  Incarnation incarnation_;  ///< of this executor
+  WorkerLife life_;
   LaneStatus status_;
   BatchAssembly::Credit credit_;
-  std::unique_ptr<WorkerLink> link_;
-  std::unique_ptr<WorkerLink> corpse_;  ///< killed, not gone yet
-  std::uint64_t corpse_life_ = 0;
-  TimePoint start_at_{};           ///< not before this the next worker
-  std::uint64_t worker_ = 0;       ///< its number in the life of the lane, as others know it
-  std::uint64_t worker_life_ = 1;  ///< changes whenever a worker is started or lost
-  std::uint32_t phase_ = 0;        ///< changes whenever a start-up phase ends
-  PhaseClock phase_clock_;
-  bool starting_ = false;      ///< holds a place in the host's start bucket
-  bool has_computed_ = false;  ///< since the last look at its clocks
+  std::unique_ptr<WorkerLink> link_;  ///< to the worker that lives, or was killed and exits
+  bool has_computed_ = false;         ///< since the last look at its clocks
   CommandWatch commands_;
   std::vector<Work> held_back_;  ///< has its place, and waits until the worker has heard everything
-  bool is_recorded_ = false;     ///< the trace knows of a worker that lives
   std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   /// The batcher's incarnation and the worker it was last told of.
   std::pair<std::uint64_t, std::uint64_t> announced_{};
   std::chrono::system_clock::time_point started_at_;  ///< when the worker was started
-  RestartIntensity retirements_{3, std::chrono::minutes(10)};
-  std::optional<TimePoint> drain_until_;  ///< an operator wants another worker, by then
-  std::string restart_reason_;
   LaneGate gate_;
   LaneEvidence evidence_;                   ///< since the last tick
   std::optional<TimePoint> wrong_numbers_;  ///< when a sequence last had impossible ones
@@ -989,8 +944,8 @@ caf::actor spawn_executor(caf::actor_system& system,
                           std::shared_ptr<Front> front,
                           std::shared_ptr<ServedModel> model,
                           LaneId lane,
-                          const Incarnation& life) {
-  return system.spawn<Executor>(std::move(front), std::move(model), lane, life);
+                          const Incarnation& incarnation) {
+  return system.spawn<Executor>(std::move(front), std::move(model), lane, incarnation);
 }
 
 }  // namespace sluice

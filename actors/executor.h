@@ -22,6 +22,6 @@ caf::actor spawn_executor(caf::actor_system& system,
                           std::shared_ptr<Front> front,
                           std::shared_ptr<ServedModel> model,
                           LaneId lane,
-                          const Incarnation& life);
+                          const Incarnation& incarnation);
 
 }  // namespace sluice

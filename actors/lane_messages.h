@@ -4,6 +4,7 @@
 #include "actors/message_ids.h"
 #include "base/clock.h"
 #include "base/ids.h"
+#include "supervision/end_cause.h"
 #include "worker/link.h"
 
 #include <cstdint>
@@ -27,7 +28,8 @@ struct LaneServes {
 };
 /// Executor to breaker: it serves no longer.
 struct LaneDied {
-  enum class Kind : std::uint8_t { fatal, poison, planned, outside };
+  using Kind = EndVerdict::Kind;
+
   LaneId lane;
   std::uint64_t worker = 0;
   std::string why;
@@ -129,30 +131,28 @@ struct Forgive {
 
 // --- link → executor ---------------------------------------------------------------------------
 
-/// `life` counts the workers of this executor; a message of an earlier one is stale.
+/// `worker` is the number of the one that says so; an earlier one's message is out of date.
 struct FromWorker {
-  std::uint64_t life = 0;
+  std::uint64_t worker = 0;
   wire::ToFront message;
 };
 struct WorkerGone {
-  std::uint64_t life = 0;
+  std::uint64_t worker = 0;
   WorkerExit exit;
 };
 
 // --- executor → itself -------------------------------------------------------------------------
 
-/// The executor to itself: start the next worker. `life` as above.
+/// The executor to itself: start the next worker, unless that plan is void.
 struct StartWorker {
-  std::uint64_t life = 0;
+  std::uint64_t plan = 0;
 };
 /// The executor to itself: the start-up phase has run out of time.
 struct PhaseTimeout {
-  std::uint64_t life = 0;
-  std::uint32_t phase = 0;
+  std::uint32_t phase = 0;  ///< the number of it
 };
 /// The executor to itself: look at the worker's clocks, or at whether the one it killed is gone.
 struct WatchTick {
-  std::uint64_t life = 0;
   std::uint64_t number = 0;  ///< only the last look that was planned happens
 };
 

@@ -23,11 +23,9 @@ std::string_view to_string(LaneStatus::State state) {
 }
 
 void LaneStatus::take(const wire::Ready& ready, TimePoint now) {
-  state = State::ready;
   ready_since = now;
   load_time = now - started;
   load_failed = false;
-  phase.clear();
   level = ready.level;
   weights = ready.fingerprint;
   slots = ready.slots;
@@ -53,7 +51,6 @@ void LaneStatus::take(const wire::Heartbeat& beat) {
 void LaneStatus::lose_worker(const std::string& why) {
   last_exit = why;
   pid = 0;
-  phase.clear();
   doubt.clear();
   running = waiting = paused = 0;
   step_age_ms = 0;

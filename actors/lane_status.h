@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "supervision/circuit_breaker.h"
+#include "supervision/end_cause.h"
 #include "supervision/quarantine.h"
+#include "supervision/worker_life.h"
 #include "worker/protocol.h"
 
 #include <array>
@@ -18,17 +20,6 @@ namespace sluice {
 
 /// The supervisor's path of a lane's actors.
 std::string lane_path(LaneId lane);
-
-/// Why a worker ends.
-enum class EndCause : std::uint8_t {
-  inside,    ///< maybe by something that ran in it: a crash, a hang
-  link,      ///< what it said was damaged, or it did not start: no request can cause that
-  outside,   ///< somebody's signal, to end it or to stop it
-  planned,   ///< we were asked to replace it, by somebody whom the lane failed
-  recycled,  ///< we replace it, and the lane has not failed anybody
-};
-inline constexpr std::array<std::string_view, 5> kEndCauseNames{
-    "inside", "link", "outside", "planned", "recycled"};
 
 /// What an operator has told a breaker: nothing passes.
 struct BreakerHold {
@@ -53,7 +44,7 @@ struct BreakerStatus {
 
 /// How one lane is.
 struct LaneStatus {
-  enum class State : std::uint8_t { down, starting, ready, waiting, quarantined };
+  using State = WorkerLife::State;
 
   LaneId lane;
   std::string model;

@@ -15,12 +15,12 @@ namespace sluice {
 /// alive that its supervisor has given up.
 class LinkMailbox final : public WorkerListener {
  public:
-  ///   life  goes with every message; the executor ignores those of an earlier worker
-  LinkMailbox(const caf::actor& executor, std::uint64_t life)
-      : executor_(caf::actor_cast<caf::weak_actor_ptr>(executor)), life_(life) {}
+  ///   worker  its number; the executor ignores messages of an earlier one
+  LinkMailbox(const caf::actor& executor, std::uint64_t worker)
+      : executor_(caf::actor_cast<caf::weak_actor_ptr>(executor)), worker_(worker) {}
 
-  void on_message(wire::ToFront message) override { send(FromWorker{life_, std::move(message)}); }
-  void on_exit(WorkerExit exit) override { send(WorkerGone{life_, std::move(exit)}); }
+  void on_message(wire::ToFront message) override { send(FromWorker{worker_, std::move(message)}); }
+  void on_exit(WorkerExit exit) override { send(WorkerGone{worker_, std::move(exit)}); }
 
  private:
   template <class Message>
@@ -30,7 +30,7 @@ class LinkMailbox final : public WorkerListener {
   }
 
   caf::weak_actor_ptr executor_;
-  std::uint64_t life_;
+  std::uint64_t worker_;
 };
 
 }  // namespace sluice
