@@ -57,9 +57,7 @@ class Breaker : public caf::event_based_actor {
         [this](const LaneServes& serves) { on_serves(serves); },
         [this](const LaneDied& died) { on_died(died); },
         [this](const LaneEvidence& evidence) {
-          breaker_.evidence(evidence.generation,
-                            {evidence.ok, evidence.failed, evidence.slow, evidence.steps},
-                            now());
+          breaker_.evidence(evidence.generation, evidence.counts, now());
           if (evidence.doubtful) breaker_.want_probe();
           act();
         },

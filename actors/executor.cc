@@ -9,10 +9,7 @@
 #include "actors/work_messages.h"
 #include "base/fault_point.h"
 #include "base/yield_point.h"
-#include "supervision/command_watch.h"
-#include "supervision/leak_budget.h"
-#include "supervision/step_times.h"
-#include "supervision/watchdog.h"
+#include "supervision/lane_health.h"
 #include "supervision/worker_life.h"
 #include "worker/worker_loop.h"
 
@@ -27,10 +24,6 @@
 
 namespace sluice {
 namespace {
-
-constexpr Duration kPaceEvery = std::chrono::seconds(1);
-/// Two sequences with impossible numbers within this time, and the lane is probed.
-constexpr Duration kNumbersTrusted = std::chrono::seconds(60);
 
 class Executor : public caf::event_based_actor {
  public:
@@ -77,7 +70,7 @@ class Executor : public caf::event_based_actor {
         [this](const ClearLane& clear) { on_clear_lane(clear); },
         [this](FromWorker& from) {
           if (!life_.is_current(from.worker)) return;
-          watchdog_.heard(front_->clock->now());
+          health_.heard(front_->clock->now());
           std::visit([this](auto& message) { on_worker(message); }, from.message);
         },
         [this](const WorkerGone& gone) { on_exit_of_worker(gone); },
@@ -88,7 +81,7 @@ class Executor : public caf::event_based_actor {
           if (life_.is_in_phase(timeout.phase)) on_phase_timeout();
         },
         [this](WatchTick tick) {
-          if (tick.number == watch_) on_watch_tick();
+          if (health_.is_planned(tick.look)) on_watch_tick();
         },
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
@@ -143,7 +136,7 @@ class Executor : public caf::event_based_actor {
     life_.start(worker);
     status_.incarnation += 1;
     front_->record(trace::WorkerStarted{status_.lane, worker});
-    commands_.begin();
+    health_.start();
     auto listener = std::make_shared<LinkMailbox>(caf::actor_cast<caf::actor>(this), worker);
     WorkerSpec spec = front_->worker_specs.at(status_.lane);
     spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker)});
@@ -181,15 +174,15 @@ class Executor : public caf::event_based_actor {
     life_.kill();
     link_->kill();
     on_loss(why, cause);
-    watchdog_.killed(front_->clock->now());
-    watch_later();
+    health_.killed(front_->clock->now());
+    look_later();
   }
 
   void on_exit_of_worker(const WorkerGone& gone) {
     if (life_.is_exiting(gone.worker)) {
       link_.reset();
       life_.exited();
-      unwatch();
+      health_.gone();
       start_later();
     } else if (life_.is_current(gone.worker)) {
       // What the launcher itself ended had a broken link.
@@ -214,7 +207,7 @@ class Executor : public caf::event_based_actor {
                      link_->pid(),
                      why);
     link_.reset();
-    unwatch();
+    health_.gone();
     life_.wedged();
     quarantine("its killed worker does not end");
   }
@@ -226,7 +219,7 @@ class Executor : public caf::event_based_actor {
     release_start();
     if (!life_.is_exiting()) link_.reset();
     held_back_.clear();
-    unwatch();
+    health_.gone();
     std::uint64_t worker = life_.worker();
     auto [served, verdict, restart] =
         life_.lose(cause, work_.is_last_trial(), front_->clock->now(), *front_->random);
@@ -320,7 +313,7 @@ class Executor : public caf::event_based_actor {
     }
     life_.drain(std::move(why), front_->clock->now());
     tell_breaker(LaneDraining{status_.lane, life_.worker()});
-    watch_later();
+    look_later();
   }
 
   void end_drain() {
@@ -350,56 +343,43 @@ class Executor : public caf::event_based_actor {
     if (life_.is_starting()) front_->start_bucket.done();
   }
 
-  // --- the worker's clocks ----------------------------------------------------------------------
+  // --- the worker's health ----------------------------------------------------------------------
 
   void on_watch_tick() {
     for (SequenceId id : work_.unwanted())
       let_go(id);
     TimePoint now = front_->clock->now();
-    // A worker in a step reads nothing, and at thousands of commands a second some always wait:
-    // only one that neither computes nor reads is stuck.
-    bool resting = status_.step_age_ms == 0 && !std::exchange(has_computed_, false);
-    watchdog_.write_blocked(life_.has_worker() && resting && link_->backlog_bytes() > 0, now);
-    Watchdog::Verdict verdict = watchdog_.tick(now, step_times_);
+    auto verdict = health_.look(life_.has_worker() ? link_->backlog_bytes() : 0, now);
     switch (verdict.what) {
-      case Watchdog::What::well:
-        doubt("");
+      case LaneHealth::Verdict::What::nothing:
         break;
-      case Watchdog::What::suspect:
-        doubt(verdict.why);
+      case LaneHealth::Verdict::What::doubt:
+      case LaneHealth::Verdict::What::trust:
+        tell_breaker(LaneSuspect{status_.lane, life_.worker(), !health_.doubt().empty()});
+        publish();
         break;
-      case Watchdog::What::kill:
+      case LaneHealth::Verdict::What::stuck:
         lose_stuck_worker(std::move(verdict.why));
         return;
-      case Watchdog::What::wedged:
+      case LaneHealth::Verdict::What::not_gone:
         on_wedged(verdict.why);
         return;
     }
-    if (evidence_.ok + evidence_.failed + evidence_.steps > 0) {
-      evidence_.lane = status_.lane;
-      evidence_.generation = gate_.generation;
-      tell_breaker(std::exchange(evidence_, {}));
-    }
-    if (now - paced_ >= kPaceEvery) {
-      paced_ = now;
-      if (auto alone = step_times_.predicted(1)) load_.update(work_, *alone);
+    if (auto evidence = health_.take_evidence())
+      tell_breaker(
+          LaneEvidence{status_.lane, gate_.generation, evidence->counts, evidence->doubtful});
+    if (health_.pace_is_due(now)) {
+      if (auto alone = health_.step_times().predicted(1)) load_.update(work_, *alone);
       tell_pace();
     }
     retire_if_outdated();
     if (life_.has_worker()) end_drain();
-    if (life_.has_worker() || life_.is_exiting()) watch_later(work_.size() == 0);
+    if (life_.has_worker() || life_.is_exiting()) look_later(work_.size() == 0);
   }
 
-  void watch_later(bool idle = false) {
-    watched_idle_ = idle;
-    Duration wait = watchdog_.next_tick(front_->clock->now(), idle);
-    delayed_send(this, wait, WatchTick{++watch_});
-  }
-
-  /// There is nothing to look at, and the look that is due is void.
-  void unwatch() {
-    watchdog_.gone();
-    ++watch_;
+  void look_later(bool idle = false) {
+    LaneHealth::Look look = health_.plan_look(idle, front_->clock->now());
+    delayed_send(this, look.after, WatchTick{look.number});
   }
 
   void lose_stuck_worker(std::string why) {
@@ -409,20 +389,13 @@ class Executor : public caf::event_based_actor {
       lose_worker(why, EndCause::inside);
   }
 
-  /// The watchdog's suspicion, told to the breaker when it begins and when it ends.
-  void doubt(const std::string& why) {
-    if (why.empty() == status_.doubt.empty()) return;
-    status_.doubt = why;
-    tell_breaker(LaneSuspect{status_.lane, life_.worker(), !why.empty()});
-    publish();
-  }
-
   /// For the ladder: what a token takes where the lane is used by half and more. Of fewer sequences
   /// none could be let go to make it faster.
   void note_step(const wire::Tokens& tokens) {
     if (!front_->options.degradation || 2 * tokens.outputs.size() < credit_.slots) return;
     using Seconds = std::chrono::duration<double>;
-    Duration objective = load_.objective(step_times_.predicted(1).value_or(Duration::zero()));
+    Duration objective =
+        load_.objective(health_.step_times().predicted(1).value_or(Duration::zero()));
     if (objective == Duration::zero()) return;
     front_->steps.add(std::chrono::microseconds(tokens.step_us) / Seconds(objective),
                       front_->clock->now());
@@ -430,7 +403,7 @@ class Executor : public caf::event_based_actor {
 
   /// What its steps take, and what it may run.
   void tell_pace() {
-    auto pace = step_times_.pace(credit_.slots).value_or(StepTimes::Pace{});
+    auto pace = health_.step_times().pace(credit_.slots).value_or(StepTimes::Pace{});
     told_ = load_.limits();
     status_.limit = told_.sequences;
     status_.pace = load_.pace();
@@ -494,13 +467,9 @@ class Executor : public caf::event_based_actor {
     TimePoint now = front_->clock->now();
     status_.take(ready, now);
     life_.serve(now);
-    vocabulary_ = ready.vocabulary;
-    step_times_.begin_worker();
     load_.begin(credit_);
     told_ = load_.limits();
-    watchdog_.begin(now);
-    leaks_.begin(now);
-    evidence_ = {};
+    health_.serve(ready.vocabulary, now);
     spdlog::info(
         "lane {} of model {} is ready: worker {}, {} kernels, {} slots, {} blocks of {} tokens",
         status_.lane.value,
@@ -523,7 +492,7 @@ class Executor : public caf::event_based_actor {
                ready.blocks};
     tell_breaker(serves_);
     announce_lane();
-    watch_later();
+    look_later();
   }
 
   void note_weights(const wire::Ready& ready) {
@@ -548,14 +517,8 @@ class Executor : public caf::event_based_actor {
 
   void on_worker(wire::Tokens& tokens) {
     FAULT_POINT("executor.tokens");
-    has_computed_ = true;
-    if (tokens.rows > 0) {
-      bool slow = step_times_.record(
-          tokens.rows, std::chrono::microseconds(tokens.step_us), front_->clock->now());
-      evidence_.steps += 1;
-      evidence_.slow += slow ? 1 : 0;
-      note_step(tokens);
-    }
+    health_.stepped(tokens.rows, std::chrono::microseconds(tokens.step_us), front_->clock->now());
+    if (tokens.rows > 0) note_step(tokens);
     std::uint64_t count = 0;
     for (const SequenceOutput& output : tokens.outputs)
       count += output.tokens.size();
@@ -572,7 +535,7 @@ class Executor : public caf::event_based_actor {
         let_go(id);
         continue;
       }
-      if (std::string why = impossible(output); !why.empty()) {
+      if (std::string why = health_.impossible(output.tokens); !why.empty()) {
         cancel(id, output.epoch);
         sequence_failed(id, *held, {ErrorCode::data_loss, why});
         continue;
@@ -589,7 +552,7 @@ class Executor : public caf::event_based_actor {
         continue;
       }
       if (!held->probe) {
-        evidence_.ok += 1;
+        health_.finished();
         released.emplace_back(id, epoch);
       }
       work_.let_go(id);
@@ -597,16 +560,6 @@ class Executor : public caf::event_based_actor {
     if (!cleared.empty()) tell_batcher(Cleared{status_.lane, std::move(cleared)});
     if (!began.empty()) tell_batcher(Began{status_.lane, std::move(began)});
     if (!released.empty()) tell_batcher(Released{status_.lane, std::move(released)});
-  }
-
-  /// What no sound worker would send.
-  [[nodiscard]] std::string impossible(const SequenceOutput& output) const {
-    for (TokenId token : output.tokens) {
-      if (token >= 0 && token < vocabulary_) continue;
-      return "its worker sent token " + std::to_string(token) + ", the vocabulary has " +
-             std::to_string(vocabulary_) + " tokens";
-    }
-    return {};
   }
 
   void on_worker(wire::Failed& failed) {
@@ -621,13 +574,7 @@ class Executor : public caf::event_based_actor {
 
   /// Only that sequence: the others of its batch are sound.
   void sequence_failed(SequenceId id, const LaneWork::Held& held, Error why) {
-    // A deadline, or more than the lane has, is not its fault.
-    if (why.code == ErrorCode::data_loss || why.code == ErrorCode::internal) evidence_.failed += 1;
-    if (why.code == ErrorCode::data_loss) {
-      TimePoint now = front_->clock->now();
-      evidence_.doubtful = wrong_numbers_ && now - *wrong_numbers_ < kNumbersTrusted;
-      wrong_numbers_ = now;
-    }
+    health_.failed(why.code, front_->clock->now());
     release(id, held.epoch, held.probe);
     caf::anon_send(held.session, SequenceFailed{id, held.epoch, std::move(why)});
     work_.let_go(id);
@@ -636,18 +583,18 @@ class Executor : public caf::event_based_actor {
   void on_worker(wire::Heartbeat& beat) {
     if (beat.load.bytes > status_.load.bytes) life_.progressed(front_->clock->now());
     status_.take(beat);
-    watchdog_.step(beat.step_rows, std::chrono::milliseconds(beat.step_age_ms));
     publish();
     if (end_leak(beat)) return;
-    std::string why = commands_.told(
+    auto fault = health_.beat(
+        {beat.step_rows, std::chrono::milliseconds(beat.step_age_ms)},
         {beat.steps, beat.commands, beat.running + beat.waiting, beat.paused, beat.step_age_ms > 0},
         {work_.started(), work_.may_run()},
         front_->clock->now());
-    if (!why.empty()) {
-      lose_worker(why, EndCause::link);
+    if (fault) {
+      lose_worker(fault->why, fault->cause);
       return;
     }
-    if (commands_.heard_all()) start_held_back();
+    if (health_.heard_all()) start_held_back();
     relieve();
   }
 
@@ -663,12 +610,11 @@ class Executor : public caf::event_based_actor {
   /// other, as long as the leak leaves time for that. True: it is done.
   bool end_leak(const wire::Heartbeat& beat) {
     if (!life_.is_ready()) return false;
-    auto leak = leaks_.told(beat.descriptors, beat.threads, front_->clock->now());
+    auto leak = health_.leak(beat.descriptors, beat.threads, front_->clock->now());
     if (!leak) return false;
     bool alone = model_->lanes.size() == 1;
     if (leak->can_wait && !alone && !front_->lanes.may_eject(status_.lane)) return false;
-    // No request can be blamed, for which of them leaked nobody knows; they go on elsewhere.
-    lose_worker(leak->why, leak->early ? EndCause::link : EndCause::recycled);
+    lose_worker(leak->why, leak->cause);
     return true;
   }
 
@@ -718,12 +664,12 @@ class Executor : public caf::event_based_actor {
         release(work.id, *known, work.probe);  // the worker does the newer one instead
       }
       work_.take(work);
-      if (alone && !commands_.heard_all())
+      if (alone && !health_.heard_all())
         held_back_.push_back(work);
       else
         start(work);
     }
-    if (watched_idle_ && work_.size() > 0) watch_later();
+    if (health_.looks_rarely() && work_.size() > 0) look_later();
   }
 
   void start_held_back() {
@@ -827,7 +773,7 @@ class Executor : public caf::event_based_actor {
 
   void send(wire::ToWorker message, CommandWatch::Command command) {
     if (!life_.has_worker()) return;
-    commands_.sent(command);
+    health_.sent(command);
     link_->send(std::move(message));
   }
 
@@ -903,6 +849,7 @@ class Executor : public caf::event_based_actor {
   void publish() {
     status_.state = life_.state();
     status_.phase = life_.phase();
+    status_.doubt = health_.doubt();
     status_.quarantine = life_.quarantine();
     status_.leases = work_.size();
     front_->lanes.update(status_);
@@ -916,23 +863,13 @@ class Executor : public caf::event_based_actor {
   LaneStatus status_;
   BatchAssembly::Credit credit_;
   std::unique_ptr<WorkerLink> link_;  ///< to the worker that lives, or was killed and exits
-  bool has_computed_ = false;         ///< since the last look at its clocks
-  CommandWatch commands_;
+  LaneHealth health_;
   std::vector<Work> held_back_;  ///< has its place, and waits until the worker has heard everything
-  std::int32_t vocabulary_ = 0;
   LaneServes serves_;
   /// The batcher's incarnation and the worker it was last told of.
   std::pair<std::uint64_t, std::uint64_t> announced_{};
   std::chrono::system_clock::time_point started_at_;  ///< when the worker was started
   LaneGate gate_;
-  LaneEvidence evidence_;                   ///< since the last tick
-  std::optional<TimePoint> wrong_numbers_;  ///< when a sequence last had impossible ones
-  StepTimes step_times_;
-  Watchdog watchdog_;
-  std::uint64_t watch_ = 0;    ///< the number of the look that is due
-  bool watched_idle_ = false;  ///< it is due late, for the worker has nothing to do
-  LeakBudget leaks_;
-  TimePoint paced_{};
   LaneLoad load_;
   LaneLoad::Limits told_;  ///< to the batcher, last
   LaneWork work_;

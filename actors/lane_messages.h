@@ -4,6 +4,7 @@
 #include "actors/message_ids.h"
 #include "base/clock.h"
 #include "base/ids.h"
+#include "supervision/circuit_breaker.h"
 #include "supervision/end_cause.h"
 #include "worker/link.h"
 
@@ -39,10 +40,7 @@ struct LaneDied {
 struct LaneEvidence {
   LaneId lane;
   std::uint64_t generation = 0;
-  std::uint32_t ok = 0;      ///< requests that finished
-  std::uint32_t failed = 0;  ///< requests the lane failed
-  std::uint32_t slow = 0;    ///< of `steps`
-  std::uint32_t steps = 0;
+  CircuitBreaker::Evidence counts;
   bool doubtful = false;  ///< its numbers are not to be trusted unseen: a probe is wanted now
 };
 /// Executor to breaker: the watchdog suspects the worker, or does so no longer.
@@ -151,9 +149,9 @@ struct StartWorker {
 struct PhaseTimeout {
   std::uint32_t phase = 0;  ///< the number of it
 };
-/// The executor to itself: look at the worker's clocks, or at whether the one it killed is gone.
+/// The executor to itself: look at the worker's health, or at whether the one it killed is gone.
 struct WatchTick {
-  std::uint64_t number = 0;  ///< only the last look that was planned happens
+  std::uint64_t look = 0;  ///< the number of it
 };
 
 }  // namespace sluice

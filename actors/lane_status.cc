@@ -51,7 +51,6 @@ void LaneStatus::take(const wire::Heartbeat& beat) {
 void LaneStatus::lose_worker(const std::string& why) {
   last_exit = why;
   pid = 0;
-  doubt.clear();
   running = waiting = paused = 0;
   step_age_ms = 0;
   descriptors = threads = 0;

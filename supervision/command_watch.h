@@ -11,7 +11,7 @@ namespace sluice {
 
 /// Follows the commands to one worker. When the link has lost or keeps one, nobody says so: the
 /// worker's heartbeats do not fit what it was given, one after the other. Not thread-safe; no clock
-/// of its own. Owner: the lane's executor.
+/// of its own. Owner: LaneHealth.
 class CommandWatch {
  public:
   /// Any link may stall for so long; and it takes so many beats, one each 100 ms, for beats may be

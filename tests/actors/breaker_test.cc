@@ -344,7 +344,7 @@ TEST_F(BreakersOfTwoLanes, AreNotBothOpenedByEvidence) {
     LaneEvidence evidence;
     evidence.lane = LaneId{lane};
     evidence.generation = breaker(lane).generation;
-    evidence.failed = 3;
+    evidence.counts.failed = 3;
     caf::anon_send(peer(Front::breaker_role(LaneId{lane})), evidence);
   }
   settle();
@@ -359,7 +359,7 @@ TEST_F(BreakerTest, IgnoresWhatItsLaneTellsOfAnOlderGeneration) {
   bring_up();
   LaneEvidence evidence;
   evidence.generation = breaker().generation - 1;
-  evidence.failed = 100;
+  evidence.counts.failed = 100;
   tell_breaker(evidence);
   EXPECT_EQ(breaker().weight, 1.0);
 
