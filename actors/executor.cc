@@ -1,8 +1,7 @@
 #include "actors/executor.h"
 
-#include "actors/lane_load.h"
+#include "actors/lane_dispatcher.h"
 #include "actors/lane_messages.h"
-#include "actors/lane_work.h"
 #include "actors/link_mailbox.h"
 #include "actors/pulse.h"
 #include "actors/thrown.h"
@@ -16,9 +15,6 @@
 #include <caf/event_based_actor.hpp>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <set>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 
@@ -35,14 +31,13 @@ class Executor : public caf::event_based_actor {
       : caf::event_based_actor(config),
         front_(std::move(front)),
         model_(std::move(model)),
-        holder_(front_->executors.at(lane)),
         incarnation_(std::move(incarnation)),
+        holder_{front_->executors.at(lane).role, incarnation_.leases},
         life_({front_->options.lane_backoff,
                front_->options.lane_restarts_max,
                front_->options.lane_restarts_period,
                front_->options.quarantine}),
-        load_(front_->options.stream_pace),
-        work_(front_, lane, incarnation_.leases) {
+        dispatcher_(front_, model_, lane, holder_, health_) {
     status_.lane = lane;
     status_.model = model_->name;
   }
@@ -51,7 +46,7 @@ class Executor : public caf::event_based_actor {
 
   caf::behavior make_behavior() override {
     set_exception_handler(ends_by_throw);
-    tell_holder_lost(*incarnation_.leases, holder_.role);
+    tell_holder_lost(*holder_.leases, holder_.role);
     auto self = caf::actor_cast<caf::actor>(this);
     Registry& registry = front_->tree->registry();
     registry.subscribe(holder_.role, self);
@@ -63,11 +58,11 @@ class Executor : public caf::event_based_actor {
     else
       caf::anon_send(self, StartWorker{life_.plan()});
     return {
-        [this](Assign& assign) { on_assign(assign.works); },
-        [this](const Drop& drop) { on_drop(drop); },
-        [this](const Grant& grant) { on_grant(grant); },
-        [this](const MakeRoom& make) { on_make_room(make); },
-        [this](const ClearLane& clear) { on_clear_lane(clear); },
+        [this](const Assign& assign) { on_assign(assign); },
+        [this](const Drop& drop) { dispatcher_.drop(drop); },
+        [this](const Grant& grant) { dispatcher_.grant(grant); },
+        [this](const MakeRoom& make) { dispatcher_.make_room(make); },
+        [this](const ClearLane& clear) { dispatcher_.clear(clear); },
         [this](FromWorker& from) {
           if (!life_.is_current(from.worker)) return;
           health_.heard(front_->clock->now());
@@ -117,7 +112,7 @@ class Executor : public caf::event_based_actor {
           trace::WorkerLost{status_.lane, life_.worker(), false, false, "its executor ended"});
     }
     YIELD_POINT("executor.exit");
-    work_.forget();
+    dispatcher_.forget();
     link_.reset();
     life_.end();
     publish();
@@ -217,17 +212,17 @@ class Executor : public caf::event_based_actor {
   void on_loss(const std::string& why, EndCause cause) {
     FAULT_POINT("executor.worker_gone");
     release_start();
+    dispatcher_.stop();
     if (!life_.is_exiting()) link_.reset();
-    held_back_.clear();
     health_.gone();
     std::uint64_t worker = life_.worker();
     auto [served, verdict, restart] =
-        life_.lose(cause, work_.is_last_trial(), front_->clock->now(), *front_->random);
+        life_.lose(cause, work().is_last_trial(), front_->clock->now(), *front_->random);
     front_->record(trace::WorkerLost{
-        status_.lane, worker, verdict.blames && work_.users() > 0, verdict.charged, why});
+        status_.lane, worker, verdict.blames && work().users() > 0, verdict.charged, why});
     if (!restart) record_quarantine(why);  // at the time from which it rests
     status_.lose_worker(why);
-    close_gate();
+    dispatcher_.close_gate();
     status_.restarts += restart ? 1 : 0;
     status_.restarts_by_cause[static_cast<std::size_t>(cause)] += restart ? 1 : 0;
     publish();  // before anybody hears of it and asks
@@ -235,10 +230,10 @@ class Executor : public caf::event_based_actor {
     YIELD_POINT("executor.worker_gone");
     if (served || !restart) tell_batcher(LaneDown{status_.lane, life_.is_final()});
     if (verdict.blames) tell_kinds(verdict.kind == LaneDied::Kind::poison);
-    work_.lose(worker, verdict.blames, holder_.role);
+    dispatcher_.lose(verdict.blames);
     YIELD_POINT("executor.lost");
     // Those that had not reached this actor yet.
-    tell_holder_lost(*incarnation_.leases, holder_.role);
+    tell_holder_lost(*holder_.leases, holder_.role);
     if (!restart) {
       rest(why);
       return;
@@ -253,11 +248,11 @@ class Executor : public caf::event_based_actor {
 
   /// Of whoever is convicted its session says so.
   void tell_kinds(bool convicts) {
-    if (work_.users() == 0) return;
+    if (work().users() == 0) return;
     TimePoint now = front_->clock->now();
     model_->kinds.ended(now);
     if (convicts) return;
-    auto kind = work_.kind_on_trial(model_->kinds.storms(now) ? 1 : 2);
+    auto kind = work().kind_on_trial(model_->kinds.storms(now) ? 1 : 2);
     if (kind) front_->blame_kind(*model_, *kind);
   }
 
@@ -306,8 +301,8 @@ class Executor : public caf::event_based_actor {
   void restart_gently(const std::string& reason) {
     if (!life_.has_worker() || life_.is_draining()) return;
     std::string why = "was restarted by an operator: " + reason;
-    bool others = front_->lanes.ready(model_->name) > (gate_.weight > 0 ? 1U : 0U);
-    if (!life_.is_ready() || work_.users() == 0 || !others) {
+    bool others = front_->lanes.ready(model_->name) > (dispatcher_.gate().weight > 0 ? 1U : 0U);
+    if (!life_.is_ready() || work().users() == 0 || !others) {
       lose_worker(why, EndCause::recycled);
       return;
     }
@@ -317,7 +312,7 @@ class Executor : public caf::event_based_actor {
   }
 
   void end_drain() {
-    if (auto why = life_.drained(work_.users(), front_->clock->now()))
+    if (auto why = life_.drained(work().users(), front_->clock->now()))
       lose_worker(*why, EndCause::recycled);
   }
 
@@ -346,8 +341,7 @@ class Executor : public caf::event_based_actor {
   // --- the worker's health ----------------------------------------------------------------------
 
   void on_watch_tick() {
-    for (SequenceId id : work_.unwanted())
-      let_go(id);
+    dispatcher_.drop_unwanted();
     TimePoint now = front_->clock->now();
     auto verdict = health_.look(life_.has_worker() ? link_->backlog_bytes() : 0, now);
     switch (verdict.what) {
@@ -366,15 +360,12 @@ class Executor : public caf::event_based_actor {
         return;
     }
     if (auto evidence = health_.take_evidence())
-      tell_breaker(
-          LaneEvidence{status_.lane, gate_.generation, evidence->counts, evidence->doubtful});
-    if (health_.pace_is_due(now)) {
-      if (auto alone = health_.step_times().predicted(1)) load_.update(work_, *alone);
-      tell_pace();
-    }
+      tell_breaker(LaneEvidence{
+          status_.lane, dispatcher_.gate().generation, evidence->counts, evidence->doubtful});
+    if (health_.pace_is_due(now)) dispatcher_.update_pace();
     retire_if_outdated();
     if (life_.has_worker()) end_drain();
-    if (life_.has_worker() || life_.is_exiting()) look_later(work_.size() == 0);
+    if (life_.has_worker() || life_.is_exiting()) look_later(work().size() == 0);
   }
 
   void look_later(bool idle = false) {
@@ -389,43 +380,10 @@ class Executor : public caf::event_based_actor {
       lose_worker(why, EndCause::inside);
   }
 
-  /// For the ladder: what a token takes where the lane is used by half and more. Of fewer sequences
-  /// none could be let go to make it faster.
-  void note_step(const wire::Tokens& tokens) {
-    if (!front_->options.degradation || 2 * tokens.outputs.size() < credit_.slots) return;
-    using Seconds = std::chrono::duration<double>;
-    Duration objective =
-        load_.objective(health_.step_times().predicted(1).value_or(Duration::zero()));
-    if (objective == Duration::zero()) return;
-    front_->steps.add(std::chrono::microseconds(tokens.step_us) / Seconds(objective),
-                      front_->clock->now());
-  }
-
-  /// What its steps take, and what it may run.
-  void tell_pace() {
-    auto pace = health_.step_times().pace(credit_.slots).value_or(StepTimes::Pace{});
-    told_ = load_.limits();
-    status_.limit = told_.sequences;
-    status_.pace = load_.pace();
-    tell_batcher(
-        LanePace{status_.lane, pace.base_us, pace.per_row_us, told_.sequences, told_.closed_from});
-  }
-
-  // --- the gate ---------------------------------------------------------------------------------
-
-  void close_gate() {
-    if (gate_.weight <= 0) return;
-    gate_.weight = 0;
-    gate_.closed = false;
-    front_->record(trace::Gate{status_.lane, gate_.generation, 0, 0, false});
-  }
-
   /// A gate that was meant for another worker opens nothing.
   void on_gate(const LaneGate& gate) {
     if (gate.lane != status_.lane || (gate.weight > 0 && gate.worker != life_.worker())) return;
-    gate_ = gate;
-    front_->record(trace::Gate{gate.lane, gate.generation, gate.weight, gate.permits, gate.closed});
-    if (gate.weight <= 0) return_held_back();
+    dispatcher_.open_gate(gate);
     if (gate.weight > 0 && life_.quarantine().on_trial()) pass_trial();
   }
 
@@ -463,12 +421,13 @@ class Executor : public caf::event_based_actor {
     release_start();
     note_weights(ready);
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
-    credit_ = {ready.slots, ready.blocks, ready.step_rows};
     TimePoint now = front_->clock->now();
     status_.take(ready, now);
     life_.serve(now);
-    load_.begin(credit_);
-    told_ = load_.limits();
+    dispatcher_.serve({link_.get(),
+                       life_.worker(),
+                       {ready.slots, ready.blocks, ready.step_rows},
+                       ready.fingerprint});
     health_.serve(ready.vocabulary, now);
     spdlog::info(
         "lane {} of model {} is ready: worker {}, {} kernels, {} slots, {} blocks of {} tokens",
@@ -509,7 +468,7 @@ class Executor : public caf::event_based_actor {
 
   /// A worker with older weights than others is replaced when it has nothing to do.
   void retire_if_outdated() {
-    if (!life_.is_ready() || work_.users() > 0 || life_.is_final()) return;
+    if (!life_.is_ready() || work().users() > 0 || life_.is_final()) return;
     bool needed = model_->weights.bound(status_.weights) > 0;
     if (!front_->lanes.may_retire(status_.lane, needed)) return;
     lose_worker("runs weights that were replaced", life_.retire(front_->clock->now()));
@@ -517,49 +476,7 @@ class Executor : public caf::event_based_actor {
 
   void on_worker(wire::Tokens& tokens) {
     FAULT_POINT("executor.tokens");
-    health_.stepped(tokens.rows, std::chrono::microseconds(tokens.step_us), front_->clock->now());
-    if (tokens.rows > 0) note_step(tokens);
-    std::uint64_t count = 0;
-    for (const SequenceOutput& output : tokens.outputs)
-      count += output.tokens.size();
-    load_.step(std::chrono::microseconds(tokens.step_us), count);
-    std::vector<BatchAssembly::Place> released;
-    std::vector<BatchAssembly::Place> began;
-    std::vector<SequenceId> cleared;
-    for (SequenceOutput& output : tokens.outputs) {
-      SequenceId id = output.id;
-      LaneWork::Held* held = work_.find(id, output.epoch);
-      // Of an older epoch, or dropped while the frame was on its way.
-      if (!held || !held->started) continue;
-      if (!held->is_wanted()) {
-        let_go(id);
-        continue;
-      }
-      if (std::string why = health_.impossible(output.tokens); !why.empty()) {
-        cancel(id, output.epoch);
-        sequence_failed(id, *held, {ErrorCode::data_loss, why});
-        continue;
-      }
-      bool finished = output.finish != Finish::none;
-      bool begins = LaneWork::count(*held, output);
-      if (work_.clear(id, *held, output.first_index + output.tokens.size())) cleared.push_back(id);
-      Epoch epoch = held->epoch;
-      caf::anon_send(
-          held->session,
-          TokensArrived{status_.lane, life_.worker(), status_.weights, std::move(output)});
-      if (!finished) {
-        if (begins && !held->probe) began.emplace_back(id, epoch);
-        continue;
-      }
-      if (!held->probe) {
-        health_.finished();
-        released.emplace_back(id, epoch);
-      }
-      work_.let_go(id);
-    }
-    if (!cleared.empty()) tell_batcher(Cleared{status_.lane, std::move(cleared)});
-    if (!began.empty()) tell_batcher(Began{status_.lane, std::move(began)});
-    if (!released.empty()) tell_batcher(Released{status_.lane, std::move(released)});
+    dispatcher_.tokens(tokens);
   }
 
   void on_worker(wire::Failed& failed) {
@@ -568,16 +485,7 @@ class Executor : public caf::event_based_actor {
       lose_worker("goes on although its device is lost", EndCause::inside);
       return;
     }
-    LaneWork::Held* held = work_.find(failed.id, failed.epoch);
-    if (held && held->started) sequence_failed(failed.id, *held, {failed.code, failed.message});
-  }
-
-  /// Only that sequence: the others of its batch are sound.
-  void sequence_failed(SequenceId id, const LaneWork::Held& held, Error why) {
-    health_.failed(why.code, front_->clock->now());
-    release(id, held.epoch, held.probe);
-    caf::anon_send(held.session, SequenceFailed{id, held.epoch, std::move(why)});
-    work_.let_go(id);
+    dispatcher_.failed(failed);
   }
 
   void on_worker(wire::Heartbeat& beat) {
@@ -588,22 +496,12 @@ class Executor : public caf::event_based_actor {
     auto fault = health_.beat(
         {beat.step_rows, std::chrono::milliseconds(beat.step_age_ms)},
         {beat.steps, beat.commands, beat.running + beat.waiting, beat.paused, beat.step_age_ms > 0},
-        {work_.started(), work_.may_run()},
+        {work().started(), work().may_run()},
         front_->clock->now());
-    if (fault) {
+    if (fault)
       lose_worker(fault->why, fault->cause);
-      return;
-    }
-    if (health_.heard_all()) start_held_back();
-    relieve();
-  }
-
-  /// Less urgent work gives way while KV blocks run short.
-  void relieve() {
-    if (!life_.is_ready()) return;
-    load_.look(status_.blocks_free, status_.preemptions, work_);
-    preempt(load_.relieve(work_, front_->clock->now()));
-    if (load_.limits() != told_) tell_pace();
+    else
+      dispatcher_.beat(beat.blocks_free, beat.preemptions);
   }
 
   /// Replaces a worker that leaks while it still serves well. The model's lanes one after the
@@ -624,217 +522,32 @@ class Executor : public caf::event_based_actor {
     if (bye.code != ErrorCode::none) lose_worker(bye.message, EndCause::inside);
   }
 
-  // --- work -------------------------------------------------------------------------------------
+  // --- the others -------------------------------------------------------------------------------
 
-  void on_assign(std::vector<Work>& works) {
-    FAULT_POINT("executor.assign");
-    for (Work& work : works) {
-      auto known = work_.epoch_of(work.id);
-      if (known == work.epoch) continue;  // given twice, as its giver was not sure
-      bool holds = incarnation_.leases->holds(work.id, work.epoch);
-      YIELD_POINT("executor.held");
-      if (!holds || !work.is_wanted()) {
-        give_back(work);
-        continue;
-      }
-      if (!takes(work, known.has_value())) {
-        // Given before it was known that the lane takes less: back to the session at once.
-        incarnation_.leases->remove(work.id, work.epoch);
-        if (!work.probe) tell_batcher(Released{status_.lane, {{work.id, work.epoch}}, true});
-        caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
-        continue;
-      }
-      TimePoint now = front_->clock->now();
-      if (work.deadline <= now) {
-        // Too late to begin; admission says so to the session, too, at its next tick.
-        give_back(work);
-        caf::anon_send(
-            work.session,
-            SequenceFailed{
-                work.id, work.epoch, {ErrorCode::deadline_exceeded, "its deadline has passed"}});
-        continue;
-      }
-      caf::anon_send(work.session, Running{work.id, work.epoch, status_.lane});
-      if (!work.probe) make_room();
-      // One that is to run alone is convicted by that, so it really has to: nothing that was taken
-      // from the worker may still be there.
-      bool alone = work.suspicion >= 2;
-      if (known) {
-        if (alone || !work_.find(work.id, *known)->started) cancel(work.id, *known);
-        release(work.id, *known, work.probe);  // the worker does the newer one instead
-      }
-      work_.take(work);
-      if (alone && !health_.heard_all())
-        held_back_.push_back(work);
-      else
-        start(work);
-    }
-    if (health_.looks_rarely() && work_.size() > 0) look_later();
-  }
-
-  void start_held_back() {
-    for (const Work& work : std::vector<Work>(held_back_)) {
-      if (!work.is_wanted()) {
-        let_go(work.id);
-      } else if (work.deadline > front_->clock->now()) {  // else its session is about to end it
-        forget_held_back(work.id, work.epoch);
-        start(work);
-      }
-    }
-  }
-
-  /// The gate is shut: what has not begun is not to begin here.
-  void return_held_back() {
-    for (const Work& work : std::exchange(held_back_, {})) {
-      work_.let_go(work.id);
-      release(work.id, work.epoch, false);
-      caf::anon_send(work.session, HolderLost{work.id, work.epoch, holder_.role});
-    }
-  }
-
-  /// False: it is not kept back.
-  bool forget_held_back(SequenceId id, Epoch epoch) {
-    return std::erase_if(held_back_, [&](const Work& work) {
-             return work.id == id && work.epoch == epoch;
-           }) > 0;
-  }
-
-  /// Tells the worker of what it is given.
-  void start(const Work& work) {
-    wire::Start start;
-    start.id = work.id;
-    start.epoch = work.epoch;
-    start.plan = *work.plan;
-    if (work.emitted) start.emitted = *work.emitted;
-    start.prompt_logprobs_from = work.prompt_logprobs_from;
-    start.urgency = work.class_index;
-    start.granted = work_.find(work.id, work.epoch)->granted;
-    if (work.deadline != TimePoint::max()) {
-      auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(work.deadline - front_->clock->now());
-      start.time_left_ms = std::max<std::int64_t>(left.count(), 1);
-    }
-    work_.start(work, life_.worker());
-    send(std::move(start), CommandWatch::Command::work);
-  }
-
-  /// Whether the lane may take this: probes always, users' work as far as the gate is open, and
-  /// nothing that has begun on other weights.
-  ///   known  an older epoch of it runs here and would make room
-  [[nodiscard]] bool takes(const Work& work, bool known) const {
-    if (!life_.is_ready()) return false;
-    if (work.probe) return true;
-    if (work.weights != 0 && work.weights != status_.weights) return false;
-    std::uint32_t others = work_.users() - (known ? 1 : 0);
-    return gate_.weight > 0 && others < gate_.permits;
-  }
-
-  /// A probe stands in no user's way: where all places are taken it gives its own back, and its
-  /// prober sends it again later.
-  void make_room() {
-    auto probe = work_.size() < credit_.slots ? std::nullopt : work_.probe();
-    if (!probe) return;
-    Epoch epoch = *work_.epoch_of(*probe);
-    cancel(*probe, epoch);
-    caf::anon_send(
-        work_.find(*probe, epoch)->session,
-        SequenceFailed{*probe, epoch, {ErrorCode::resource_exhausted, "a user needs its place"}});
-    work_.let_go(*probe);
-  }
-
-  void give_back(const Work& work) {
-    incarnation_.leases->remove(work.id, work.epoch);
-    release(work.id, work.epoch, work.probe);
-  }
-
-  /// The batcher has its place back. Of probes it knows nothing.
-  void release(SequenceId id, Epoch epoch, bool probe) {
-    if (!probe) tell_batcher(Released{status_.lane, {{id, epoch}}});
-  }
-
-  void on_drop(const Drop& drop) {
-    auto epoch = work_.epoch_of(drop.id);
-    if (epoch && *epoch <= drop.epoch) let_go(drop.id);
-  }
-
-  /// Nobody wants it any more: its worker stops with it, its place is free.
-  void let_go(SequenceId id) {
-    Epoch epoch = *work_.epoch_of(id);
-    cancel(id, epoch);
-    bool probe = work_.find(id, epoch)->probe;
-    work_.let_go(id);
-    release(id, epoch, probe);
-  }
-
-  void cancel(SequenceId id, Epoch epoch) {
-    if (forget_held_back(id, epoch)) return;
-    send(wire::Cancel{id, epoch}, CommandWatch::Command::end);
-  }
-
-  void send(wire::ToWorker message, CommandWatch::Command command) {
-    if (!life_.has_worker()) return;
-    health_.sent(command);
-    link_->send(std::move(message));
-  }
-
-  void on_make_room(const MakeRoom& make) {
-    if (make.lane == status_.lane && life_.is_ready()) preempt(load_.make_room(work_, make.wish));
-  }
-
-  /// Whatever is not on trial goes on elsewhere, or here when the trials are over: it may run for
-  /// minutes, and nothing new is given to the lane before.
-  void on_clear_lane(const ClearLane& clear) {
-    if (clear.lane != status_.lane || !life_.is_ready()) return;
-    for (const auto& [id, epoch, session] : work_.beside_trials()) {
-      let_go(id);
-      caf::anon_send(session, HolderLost{id, epoch, holder_.role});
-    }
-  }
-
-  /// Their sessions offer them again; what they had computed is computed again.
-  void preempt(const std::vector<SequenceId>& victims) {
-    for (SequenceId id : victims) {
-      Epoch epoch = *work_.epoch_of(id);
-      caf::actor session = work_.find(id, epoch)->session;
-      let_go(id);
-      caf::anon_send(session, Preempted{id, epoch, status_.lane});
-    }
-  }
-
-  void on_grant(const Grant& grant) {
-    LaneWork::Held* held = work_.find(grant.id, grant.epoch);
-    if (!held || grant.granted <= held->granted) return;
-    held->granted = grant.granted;
-    if (!held->started) return;
-    send(wire::Grant{grant.id, grant.epoch, grant.granted}, CommandWatch::Command::work);
+  void on_assign(const Assign& assign) {
+    dispatcher_.assign(assign.works);
+    if (health_.looks_rarely() && work().size() > 0) look_later();
   }
 
   void on_peer_up(const PeerUp& peer) {
     if (peer.role == holder_.role && peer.incarnation == incarnation_.number) {
-      sweep(
-          *incarnation_.leases, holder_.role, [this](SequenceId id) { return work_.contains(id); });
+      sweep(*holder_.leases, holder_.role, [this](SequenceId id) { return work().contains(id); });
     } else if (peer.role == model_->batcher.role && life_.is_final()) {
       tell_batcher(LaneDown{status_.lane, true});
     } else if (peer.role == model_->batcher.role && life_.is_ready()) {
       announce_lane();
-      tell_pace();
+      dispatcher_.tell_pace();
     } else if (peer.role == Front::breaker_role(status_.lane) && life_.is_ready()) {
       tell_breaker(serves_);
     }
   }
 
-  /// Once to each batcher for each worker: a second word could cross work that the first one got.
   /// Not before a trial has been passed, for nobody is to wait for what may come of it.
   void announce_lane() {
-    if (life_.is_final()) return;
-    auto batcher = front_->tree->registry().find(model_->batcher.role);
-    if (!batcher) return;
-    auto now = std::make_pair(batcher->incarnation, life_.worker());
-    if (std::exchange(announced_, now) == now) return;
-    caf::anon_send(
-        batcher->handle,
-        LaneUp{status_.lane, credit_, work_.of_users(), work_.on_trial(), status_.weights});
+    if (!life_.is_final()) dispatcher_.announce();
   }
+
+  [[nodiscard]] const LaneWork& work() const { return dispatcher_.work(); }
 
   template <class Message>
   void tell_batcher(Message message) {
@@ -851,28 +564,23 @@ class Executor : public caf::event_based_actor {
     status_.phase = life_.phase();
     status_.doubt = health_.doubt();
     status_.quarantine = life_.quarantine();
-    status_.leases = work_.size();
+    status_.leases = work().size();
+    status_.limit = dispatcher_.told().sequences;
+    status_.pace = dispatcher_.pace();
     front_->lanes.update(status_);
   }
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
-  Holder holder_;
   Incarnation incarnation_;  ///< of this executor
-  WorkerLife life_;
+  Holder holder_;
   LaneStatus status_;
-  BatchAssembly::Credit credit_;
-  std::unique_ptr<WorkerLink> link_;  ///< to the worker that lives, or was killed and exits
+  WorkerLife life_;
   LaneHealth health_;
-  std::vector<Work> held_back_;  ///< has its place, and waits until the worker has heard everything
-  LaneServes serves_;
-  /// The batcher's incarnation and the worker it was last told of.
-  std::pair<std::uint64_t, std::uint64_t> announced_{};
+  LaneDispatcher dispatcher_;
+  std::unique_ptr<WorkerLink> link_;  ///< to the worker that lives, or was killed and exits
   std::chrono::system_clock::time_point started_at_;  ///< when the worker was started
-  LaneGate gate_;
-  LaneLoad load_;
-  LaneLoad::Limits told_;  ///< to the batcher, last
-  LaneWork work_;
+  LaneServes serves_;                                 ///< as the breaker was told last
 };
 
 }  // namespace

@@ -14,8 +14,8 @@
 
 namespace sluice {
 
-/// The measures of one lane, fed by what its worker says. It only names who is to go; the executor,
-/// which owns it, lets them go.
+/// The measures of one lane, fed by what its worker says. It only names who is to go; the lane's
+/// dispatcher, which owns it, lets them go.
 class LaneLoad {
  public:
   explicit LaneLoad(StreamPaceLimit::Options options) : limit_(options) {}

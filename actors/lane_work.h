@@ -19,7 +19,7 @@
 namespace sluice {
 
 /// The sequences an executor has given to its worker. Leases, the front's count of what runs and
-/// the trace follow every change. Owner: the executor.
+/// the trace follow every change. Owner: the lane's dispatcher.
 class LaneWork {
  public:
   struct Held {
