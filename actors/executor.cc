@@ -2,6 +2,7 @@
 
 #include "actors/lane_dispatcher.h"
 #include "actors/lane_messages.h"
+#include "actors/lane_report.h"
 #include "actors/link_mailbox.h"
 #include "actors/pulse.h"
 #include "actors/thrown.h"
@@ -13,8 +14,8 @@
 #include "worker/worker_loop.h"
 
 #include <caf/event_based_actor.hpp>
-#include <spdlog/spdlog.h>
 
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -31,16 +32,15 @@ class Executor : public caf::event_based_actor {
       : caf::event_based_actor(config),
         front_(std::move(front)),
         model_(std::move(model)),
+        lane_(lane),
         incarnation_(std::move(incarnation)),
         holder_{front_->executors.at(lane).role, incarnation_.leases},
         life_({front_->options.lane_backoff,
                front_->options.lane_restarts_max,
                front_->options.lane_restarts_period,
                front_->options.quarantine}),
-        dispatcher_(front_, model_, lane, holder_, health_) {
-    status_.lane = lane;
-    status_.model = model_->name;
-  }
+        dispatcher_(front_, model_, lane, holder_, health_),
+        report_(front_, model_->name, lane) {}
 
   const char* name() const override { return "sluice.executor"; }
 
@@ -51,7 +51,7 @@ class Executor : public caf::event_based_actor {
     Registry& registry = front_->tree->registry();
     registry.subscribe(holder_.role, self);
     registry.subscribe(model_->batcher.role, self);
-    registry.subscribe(Front::breaker_role(status_.lane), self);
+    registry.subscribe(Front::breaker_role(lane_), self);
     restore_quarantine();
     if (life_.quarantine().rests())
       quarantine("it was quarantined before its executor ended");
@@ -81,7 +81,7 @@ class Executor : public caf::event_based_actor {
         [this](const LaneGate& gate) { on_gate(gate); },
         [this](const QuarantineLane& quarantine) {
           life_.distrust(front_->clock->now());
-          record_quarantine(quarantine.why);  // whatever becomes of the rest
+          report_.quarantined(life_.quarantine(), quarantine.why);  // whatever becomes of the rest
           if (life_.has_worker())
             lose_worker(quarantine.why, EndCause::planned);
           else
@@ -107,10 +107,7 @@ class Executor : public caf::event_based_actor {
 
   void on_exit() override {
     release_start();
-    if (life_.has_worker()) {
-      front_->record(
-          trace::WorkerLost{status_.lane, life_.worker(), false, false, "its executor ended"});
-    }
+    if (life_.has_worker()) report_.abandoned(life_.worker());
     YIELD_POINT("executor.exit");
     dispatcher_.forget();
     link_.reset();
@@ -129,23 +126,21 @@ class Executor : public caf::event_based_actor {
     }
     std::uint64_t worker = front_->tree->next_incarnation(incarnation_.path + "/worker");
     life_.start(worker);
-    status_.incarnation += 1;
-    front_->record(trace::WorkerStarted{status_.lane, worker});
+    report_.starts(worker);
     health_.start();
     auto listener = std::make_shared<LinkMailbox>(caf::actor_cast<caf::actor>(this), worker);
-    WorkerSpec spec = front_->worker_specs.at(status_.lane);
+    WorkerSpec spec = front_->worker_specs.at(lane_);
     spec.arguments.insert(spec.arguments.end(), {"--incarnation", std::to_string(worker)});
     for (const FileDigest& file : model_->weights.known_files())
       spec.arguments.insert(spec.arguments.end(), {"--known-file", to_string(file)});
     started_at_ = front_->clock->wall();
-    status_.started = front_->clock->now();
     auto link = front_->launcher->launch(spec, std::move(listener));
     if (!link) {
       on_loss(link.error().message, EndCause::link);
       return;
     }
     link_ = std::move(*link);
-    status_.pid = link_->pid();
+    report_.launched(link_->pid());
     enter_phase("hello", front_->options.hello_timeout);
   }
 
@@ -196,11 +191,7 @@ class Executor : public caf::event_based_actor {
 
   /// SIGKILL had no effect: the process sits in the kernel, with its device.
   void on_wedged(const std::string& why) {
-    spdlog::critical("lane {} of model {}: worker process {} {}; the lane is quarantined",
-                     status_.lane.value,
-                     model_->name,
-                     link_->pid(),
-                     why);
+    report_.wedged(link_->pid(), why);
     link_.reset();
     health_.gone();
     life_.wedged();
@@ -215,45 +206,24 @@ class Executor : public caf::event_based_actor {
     dispatcher_.stop();
     if (!life_.is_exiting()) link_.reset();
     health_.gone();
-    std::uint64_t worker = life_.worker();
-    auto [served, verdict, restart] =
-        life_.lose(cause, work().is_last_trial(), front_->clock->now(), *front_->random);
-    front_->record(trace::WorkerLost{
-        status_.lane, worker, verdict.blames && work().users() > 0, verdict.charged, why});
-    if (!restart) record_quarantine(why);  // at the time from which it rests
-    status_.lose_worker(why);
+    TimePoint now = front_->clock->now();
+    WorkerLife::Loss loss = life_.lose(cause, work().is_last_trial(), now, *front_->random);
+    report_.lost(life_, loss, cause, why, work().users());
     dispatcher_.close_gate();
-    status_.restarts += restart ? 1 : 0;
-    status_.restarts_by_cause[static_cast<std::size_t>(cause)] += restart ? 1 : 0;
     publish();  // before anybody hears of it and asks
-    tell_breaker(LaneDied{status_.lane, worker, why, verdict.kind});
+    report_.tell_breaker(LaneDied{lane_, life_.worker(), why, loss.verdict.kind});
     YIELD_POINT("executor.worker_gone");
-    if (served || !restart) tell_batcher(LaneDown{status_.lane, life_.is_final()});
-    if (verdict.blames) tell_kinds(verdict.kind == LaneDied::Kind::poison);
-    dispatcher_.lose(verdict.blames);
+    if (loss.served || !loss.restart) tell_batcher(LaneDown{lane_, life_.is_final()});
+    dispatcher_.lose(loss.verdict);
     YIELD_POINT("executor.lost");
     // Those that had not reached this actor yet.
     tell_holder_lost(*holder_.leases, holder_.role);
-    if (!restart) {
+    if (!loss.restart) {
       rest(why);
       return;
     }
-    spdlog::warn("lane {} of model {}: worker {}; next start in {} ms",
-                 status_.lane.value,
-                 model_->name,
-                 why,
-                 std::chrono::duration_cast<std::chrono::milliseconds>(*restart).count());
+    report_.restarts(why, *loss.restart);
     if (!life_.is_exiting()) start_later();
-  }
-
-  /// Of whoever is convicted its session says so.
-  void tell_kinds(bool convicts) {
-    if (work().users() == 0) return;
-    TimePoint now = front_->clock->now();
-    model_->kinds.ended(now);
-    if (convicts) return;
-    auto kind = work().kind_on_trial(model_->kinds.storms(now) ? 1 : 2);
-    if (kind) front_->blame_kind(*model_, *kind);
   }
 
   void start_later() {
@@ -263,34 +233,19 @@ class Executor : public caf::event_based_actor {
 
   void restore_quarantine() {
     for (const LaneStatus& lane : front_->lanes.snapshot())
-      if (lane.lane == status_.lane) life_.restore(lane.quarantine);
-  }
-
-  void record_quarantine(const std::string& why) {
-    auto trial = life_.quarantine().trial_at();
-    front_->record(trace::Quarantined{status_.lane, why, trial.value_or(TimePoint::max())});
+      if (lane.lane == lane_) life_.restore(lane.quarantine);
   }
 
   void quarantine(const std::string& why) {
-    record_quarantine(why);
+    report_.quarantined(life_.quarantine(), why);
     rest(why);
   }
 
   /// The lane rests until its trial, in which one worker has to pass the golden probes.
   void rest(const std::string& why) {
-    if (life_.rest()) tell_batcher(LaneDown{status_.lane, true});
-    status_.pid = 0;
-    std::string until = "an operator revives it";
-    if (auto wait = life_.next_start(front_->clock->now())) {
-      until = std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count()) +
-              " s have passed, then one worker is tried";
-    }
+    if (life_.rest()) tell_batcher(LaneDown{lane_, true});
     start_later();
-    spdlog::error("lane {} of model {}: {}; the lane is quarantined until {}",
-                  status_.lane.value,
-                  model_->name,
-                  why,
-                  until);
+    report_.rests(why, life_.next_start(front_->clock->now()));
     publish();
   }
 
@@ -307,7 +262,7 @@ class Executor : public caf::event_based_actor {
       return;
     }
     life_.drain(std::move(why), front_->clock->now());
-    tell_breaker(LaneDraining{status_.lane, life_.worker()});
+    report_.tell_breaker(LaneDraining{lane_, life_.worker()});
     look_later();
   }
 
@@ -318,7 +273,7 @@ class Executor : public caf::event_based_actor {
 
   void revive() {
     if (!life_.revive(front_->clock->now())) return;
-    front_->record(trace::Revived{status_.lane});
+    report_.revived();
     publish();
     start_later();
   }
@@ -326,9 +281,7 @@ class Executor : public caf::event_based_actor {
   /// The golden probes have opened the gate.
   void pass_trial() {
     life_.pass_trial(front_->clock->now());
-    spdlog::warn("lane {} of model {} has passed its trial and leaves its quarantine",
-                 status_.lane.value,
-                 model_->name);
+    report_.passed_its_trial();
     publish();
     announce_lane();
   }
@@ -349,7 +302,7 @@ class Executor : public caf::event_based_actor {
         break;
       case LaneHealth::Verdict::What::doubt:
       case LaneHealth::Verdict::What::trust:
-        tell_breaker(LaneSuspect{status_.lane, life_.worker(), !health_.doubt().empty()});
+        report_.tell_breaker(LaneSuspect{lane_, life_.worker(), !health_.doubt().empty()});
         publish();
         break;
       case LaneHealth::Verdict::What::stuck:
@@ -360,8 +313,8 @@ class Executor : public caf::event_based_actor {
         return;
     }
     if (auto evidence = health_.take_evidence())
-      tell_breaker(LaneEvidence{
-          status_.lane, dispatcher_.gate().generation, evidence->counts, evidence->doubtful});
+      report_.tell_breaker(
+          LaneEvidence{lane_, dispatcher_.gate().generation, evidence->counts, evidence->doubtful});
     if (health_.pace_is_due(now)) dispatcher_.update_pace();
     retire_if_outdated();
     if (life_.has_worker()) end_drain();
@@ -382,7 +335,7 @@ class Executor : public caf::event_based_actor {
 
   /// A gate that was meant for another worker opens nothing.
   void on_gate(const LaneGate& gate) {
-    if (gate.lane != status_.lane || (gate.weight > 0 && gate.worker != life_.worker())) return;
+    if (gate.lane != lane_ || (gate.weight > 0 && gate.worker != life_.worker())) return;
     dispatcher_.open_gate(gate);
     if (gate.weight > 0 && life_.quarantine().on_trial()) pass_trial();
   }
@@ -422,34 +375,15 @@ class Executor : public caf::event_based_actor {
     note_weights(ready);
     model_->kv_tokens = std::uint64_t{ready.blocks} * ready.block_tokens;
     TimePoint now = front_->clock->now();
-    status_.take(ready, now);
     life_.serve(now);
     dispatcher_.serve({link_.get(),
                        life_.worker(),
                        {ready.slots, ready.blocks, ready.step_rows},
                        ready.fingerprint});
     health_.serve(ready.vocabulary, now);
-    spdlog::info(
-        "lane {} of model {} is ready: worker {}, {} kernels, {} slots, {} blocks of {} tokens",
-        status_.lane.value,
-        model_->name,
-        status_.pid,
-        ready.level,
-        ready.slots,
-        ready.blocks,
-        ready.block_tokens);
-    front_->record(trace::LaneReady{
-        status_.lane, life_.worker(), ready.slots, ready.blocks, ready.fingerprint});
+    report_.serves(life_.worker(), ready);
     publish();
-    serves_ = {status_.lane,
-               life_.worker(),
-               ready.slots,
-               ready.fingerprint,
-               ready.golden,
-               ready.vocabulary,
-               ready.context,
-               ready.blocks};
-    tell_breaker(serves_);
+    report_.tell_that_it_serves();
     announce_lane();
     look_later();
   }
@@ -459,18 +393,14 @@ class Executor : public caf::event_based_actor {
     model_->weights.remember(ready.files, started_at_);
     if (!model_->weights.serve(ready)) return;
     front_->counters.weights_changed += 1;
-    spdlog::warn("model {}: its weights have changed from {} to {}, as lane {} has loaded them",
-                 model_->name,
-                 fingerprint_text(before),
-                 fingerprint_text(ready.fingerprint),
-                 status_.lane.value);
+    report_.weights_changed(before, ready.fingerprint);
   }
 
   /// A worker with older weights than others is replaced when it has nothing to do.
   void retire_if_outdated() {
     if (!life_.is_ready() || work().users() > 0 || life_.is_final()) return;
-    bool needed = model_->weights.bound(status_.weights) > 0;
-    if (!front_->lanes.may_retire(status_.lane, needed)) return;
+    bool needed = model_->weights.bound(report_.status().weights) > 0;
+    if (!front_->lanes.may_retire(lane_, needed)) return;
     lose_worker("runs weights that were replaced", life_.retire(front_->clock->now()));
   }
 
@@ -489,8 +419,8 @@ class Executor : public caf::event_based_actor {
   }
 
   void on_worker(wire::Heartbeat& beat) {
-    if (beat.load.bytes > status_.load.bytes) life_.progressed(front_->clock->now());
-    status_.take(beat);
+    if (beat.load.bytes > report_.status().load.bytes) life_.progressed(front_->clock->now());
+    report_.beats(beat);
     publish();
     if (end_leak(beat)) return;
     auto fault = health_.beat(
@@ -511,14 +441,14 @@ class Executor : public caf::event_based_actor {
     auto leak = health_.leak(beat.descriptors, beat.threads, front_->clock->now());
     if (!leak) return false;
     bool alone = model_->lanes.size() == 1;
-    if (leak->can_wait && !alone && !front_->lanes.may_eject(status_.lane)) return false;
+    if (leak->can_wait && !alone && !front_->lanes.may_eject(lane_)) return false;
     lose_worker(leak->why, leak->cause);
     return true;
   }
 
   void on_worker(wire::Bye& bye) {
     // The process ends next; its reason is better than its exit status.
-    status_.load_failed = bye.code != ErrorCode::none && life_.is_starting();
+    report_.gives_up(bye.code != ErrorCode::none && life_.is_starting());
     if (bye.code != ErrorCode::none) lose_worker(bye.message, EndCause::inside);
   }
 
@@ -533,12 +463,12 @@ class Executor : public caf::event_based_actor {
     if (peer.role == holder_.role && peer.incarnation == incarnation_.number) {
       sweep(*holder_.leases, holder_.role, [this](SequenceId id) { return work().contains(id); });
     } else if (peer.role == model_->batcher.role && life_.is_final()) {
-      tell_batcher(LaneDown{status_.lane, true});
+      tell_batcher(LaneDown{lane_, true});
     } else if (peer.role == model_->batcher.role && life_.is_ready()) {
       announce_lane();
       dispatcher_.tell_pace();
-    } else if (peer.role == Front::breaker_role(status_.lane) && life_.is_ready()) {
-      tell_breaker(serves_);
+    } else if (peer.role == Front::breaker_role(lane_) && life_.is_ready()) {
+      report_.tell_that_it_serves();
     }
   }
 
@@ -554,33 +484,19 @@ class Executor : public caf::event_based_actor {
     front_->tell(model_->batcher.role, std::move(message));
   }
 
-  template <class Message>
-  void tell_breaker(Message message) {
-    front_->tell(Front::breaker_role(status_.lane), std::move(message));
-  }
-
-  void publish() {
-    status_.state = life_.state();
-    status_.phase = life_.phase();
-    status_.doubt = health_.doubt();
-    status_.quarantine = life_.quarantine();
-    status_.leases = work().size();
-    status_.limit = dispatcher_.told().sequences;
-    status_.pace = dispatcher_.pace();
-    front_->lanes.update(status_);
-  }
+  void publish() { report_.publish(life_, health_, dispatcher_); }
 
   std::shared_ptr<Front> front_;
   std::shared_ptr<ServedModel> model_;
+  LaneId lane_;
   Incarnation incarnation_;  ///< of this executor
   Holder holder_;
-  LaneStatus status_;
   WorkerLife life_;
   LaneHealth health_;
   LaneDispatcher dispatcher_;
+  LaneReport report_;
   std::unique_ptr<WorkerLink> link_;  ///< to the worker that lives, or was killed and exits
   std::chrono::system_clock::time_point started_at_;  ///< when the worker was started
-  LaneServes serves_;                                 ///< as the breaker was told last
 };
 
 }  // namespace

@@ -10,9 +10,12 @@ namespace sluice {
 
 /// Receives Assign and Drop from the batcher, frames and the end of its worker from the link,
 /// LaneGate, RestartWorker and QuarantineLane from its breaker, Forgive from sessions,
-/// RestartGently and ReviveLane from operators. Sends Running, TokensArrived, SequenceFailed,
-/// LaneLost and HolderLost to sessions; LaneUp, LaneDown, LanePace, Released and Cleared to the
-/// batcher; LaneServes, LaneSuspect, LaneDied and LaneEvidence to the breaker.
+/// RestartGently and ReviveLane from operators. Sends LaneDown to the batcher; LaneServes,
+/// LaneSuspect, LaneDraining, LaneDied and LaneEvidence to the breaker; and to sessions and batcher
+/// what comes of the lane's work (actors/lane_dispatcher.h).
+///
+/// It decides nothing by itself: what happens goes to the classes that know what it means
+/// (supervision/worker_life.h, supervision/lane_health.h), and it does what they answer.
 ///
 /// When the worker dies its leases return to their sessions, and after a back-off the next one is
 /// started; more than `lane_restarts_max` in a period, and the lane is quarantined: it rests, the

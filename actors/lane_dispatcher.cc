@@ -36,6 +36,21 @@ void LaneDispatcher::stop() {
   held_back_.clear();
 }
 
+void LaneDispatcher::lose(const EndVerdict& verdict) {
+  if (verdict.blames) blame_kinds(verdict.kind == EndVerdict::Kind::poison);
+  work_.lose(worker_.number, verdict.blames, holder_.role);
+}
+
+/// Of whoever is convicted its session says so.
+void LaneDispatcher::blame_kinds(bool convicts) {
+  if (work_.users() == 0) return;
+  TimePoint now = front_->clock->now();
+  model_->kinds.ended(now);
+  if (convicts) return;
+  auto kind = work_.kind_on_trial(model_->kinds.storms(now) ? 1 : 2);
+  if (kind) front_->blame_kind(*model_, *kind);
+}
+
 void LaneDispatcher::forget() {
   stop();
   work_.forget();

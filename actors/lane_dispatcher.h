@@ -8,6 +8,7 @@
 #include "actors/lane_work.h"
 #include "actors/work_messages.h"
 #include "supervision/command_watch.h"
+#include "supervision/end_cause.h"
 #include "supervision/lane_health.h"
 #include "worker/link.h"
 
@@ -45,9 +46,9 @@ class LaneDispatcher {
   void serve(const Worker& worker);
   /// It does so no longer: nothing is sent any more, and nothing is taken.
   void stop();
-  /// The worker is lost: sessions hear so of what ran there.
-  ///   blames  as `inside` in `LaneWork::lose`
-  void lose(bool blames) { work_.lose(worker_.number, blames, holder_.role); }
+  /// The worker is lost: sessions hear so of what ran there, and what runs on trial speaks against
+  /// its kind.
+  void lose(const EndVerdict& verdict);
   /// Drops everything without a word: leases stay, for the executor's next incarnation.
   void forget();
 
@@ -112,6 +113,7 @@ class LaneDispatcher {
   void release(SequenceId id, Epoch epoch, bool probe);
   void cancel(SequenceId id, Epoch epoch);
   void send(wire::ToWorker message, CommandWatch::Command command);
+  void blame_kinds(bool convicts);
   void note_step(const wire::Tokens& tokens) const;
   template <class Message>
   void tell_batcher(Message message) {
