@@ -267,6 +267,20 @@ TEST_F(BreakersOfTwoLanes, GiveALaneUpWhoseKilledWorkerDoesNotEnd) {
   EXPECT_THAT(client->answer.body, HasSubstr(hash_text("elsewhere", 5)));
 }
 
+TEST_F(BreakersOfTwoLanes, GiveALaneUpWhoseKilledWorkerDoesNotEndWhileItRests) {
+  bring_up();
+  FakeWorker& stuck = *launcher->alive().at(0);
+  stuck.stopped = stuck.unkillable = true;
+  advance(milliseconds(2'200));
+  ASSERT_EQ(lane_state(0), LaneStatus::State::waiting);
+
+  caf::anon_send(peer("executor.0"), QuarantineLane{"the lane was not trusted"});
+  advance(milliseconds(5'200));
+
+  EXPECT_EQ(front->lanes.snapshot().at(0).quarantine.trial_at(), std::nullopt)
+      << "no trial while the device may be in use";
+}
+
 TEST_F(BreakersOfTwoLanes, GiveASuspectedLaneNoWork) {
   bring_up();
   auto suspect = launcher->alive()[0];
