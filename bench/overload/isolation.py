@@ -97,7 +97,7 @@ def shapes(laboratory, arguments, folder):
     others = {"tenant": "others", "key": "sk-others", "prompt_chars": 60, "share": rate}
     lengths = [2**n + 20 for n in range(6, 12)]
     poisons = [
-        {"tenant": f"poison {length}", "key": "sk-poison", "prompt_chars": length, "share": POISONS_PER_SECOND / len(lengths)}
+        {"tenant": f"poison{length}", "key": "sk-poison", "prompt_chars": length, "share": POISONS_PER_SECOND / len(lengths)}
         for length in lengths
     ]
     harmless = {"tenant": "harmless", "key": "sk-poison", "prompt_chars": 60, "share": 5 * POISONS_PER_SECOND}

@@ -67,6 +67,18 @@ TEST(PoisonKinds, RefusesTheTenantWhosePoisonIsOfEveryShape) {
   EXPECT_EQ(answer.verdict, Verdict::refused);
   EXPECT_EQ(answer.cause, Cause::tenant);
   EXPECT_FALSE(poison(8, true)) << "one of them is not to blame for another";
+
+  // Its trial gets through as most do, and says little.
+  TimePoint later = kStart + seconds(1);
+  ASSERT_EQ(kinds.ask({7, 3}, later).verdict, Verdict::trial);
+  kinds.passed({7, 3}, later, true);
+  EXPECT_EQ(kinds.ask({7, 3}, later).verdict, Verdict::free);
+  EXPECT_FALSE(kinds.convicted({7, 200}, later));
+  EXPECT_TRUE(kinds.convicted({7, 201}, later));
+  EXPECT_EQ(kinds.ask({7, 3}, later).wait, seconds(2));
+  EXPECT_EQ(kinds.ask({7, 3}, later + seconds(2)).verdict, Verdict::trial);
+  kinds.passed({7, 3}, later + seconds(2), true);
+  EXPECT_FALSE(kinds.convicted({7, 202}, later + seconds(33))) << "that was long ago";
 }
 
 TEST(PoisonKinds, TakesBackOnlyATrialThatItHasLent) {
