@@ -9,6 +9,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
@@ -28,6 +30,28 @@ def used_cpu(server):
     ended = int(stat[13]) + int(stat[14])
     workers = ended + sum(map(sluice_server.cpu_ticks, server.worker_pids()))
     return {"front": sluice_server.cpu_ticks(server.pid) / TICKS_PER_SECOND, "worker": workers / TICKS_PER_SECOND}
+
+
+@contextlib.contextmanager
+def levels_of(server):
+    """[[second, level], ...]: when the degradation ladder of a server changed, from the first look on. Grows until the block ends."""
+    levels, over, start = [], threading.Event(), time.monotonic()
+
+    def look():
+        while True:
+            level = json.loads(sluice_server.request(server.management, "GET", "/admin/v1/admission")[2])["degradation"]["level"]
+            if not levels or levels[-1][1] != level:
+                levels.append([round(time.monotonic() - start, 1), level])
+            if over.wait(0.2):
+                return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield levels
+    finally:
+        over.set()
+        thread.join()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,15 +136,17 @@ class Laboratory:
             yield server
 
     def offer(self, server, clients, *options, seed=0):
-        """One run of the generator: its figures, with "cpu_percent" of front, worker and generator, of one core each."""
+        """One run of the generator: its figures, with "cpu_percent" of front, worker and generator, of one core each, and the
+        "levels" of the server."""
         before = used_cpu(server)
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             command = [self.generator, f"{server.http[0]}:{server.http[1]}", "--json", file.name]
             command += ["--connections", CONNECTIONS, "--seed", self.seed + seed, *options]
             for client in clients:
                 command += ["--client", client]
-            subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
-            figures = json.load(file)
+            with levels_of(server) as levels:
+                subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+            figures = json.load(file) | {"levels": levels}
         duration = figures["run"]["duration_s"]
         cpu = {name: used - before[name] for name, used in used_cpu(server).items()}
         cpu["generator"] = figures["run"]["cpu_s"]

@@ -100,10 +100,11 @@ def over_time(laboratory, configurations, rounds, clients, options, judge):
     for name in configurations:
         lines = []
         for same in zip(*(figures["seconds"] for figures in runs[name])):
-            line = {key: median([each[key] for each in same]) for key in ("second", "offered", "good", "refused", "retries")}
+            line = {key: median([each[key] for each in same]) for key in ("second", "offered", "good", "answered", "refused", "retries")}
             lines.append(line | {"p99_ms": median([p99(each["latency"]) for each in same])})
         cpu = medians([figures["cpu_percent"] for figures in runs[name]])
         found[name] = {"seconds": lines, "cpu_percent": cpu, "until": [judge(figures["seconds"]) for figures in runs[name]]}
+        found[name]["levels"] = [figures["levels"] for figures in runs[name]]
     return found
 
 
@@ -113,6 +114,8 @@ def print_over_time(title, found, told):
         until = ", ".join("not within the run" if each is None else told(each) for each in figures["until"])
         cpu = ", ".join(f"{part} {used:.0f} %" for part, used in figures["cpu_percent"].items())
         print(f"{name:<10} {until}   ({cpu})")
+        for levels in figures["levels"]:
+            print(f"{'':<10} levels of the ladder: " + ", ".join(f"{level} from {second} s" for second, level in levels))
 
 
 def step(laboratory, configurations, peak, rounds, seconds):
@@ -135,7 +138,7 @@ def storm(laboratory, configurations, peak, rounds, seconds):
     """Below the peak, but for five seconds; every client tries again until its patience ends. With shorter delays or more
     patience some thousand clients ask more often than this machine can say no, and the generator falls behind with the server."""
     at, until = 5, 10
-    options = ("--arrivals", "step", "--rate", 0.8 * peak, "--factor", 3, "--at", at, "--until", until, "--duration", until + 3 * seconds)
+    options = ("--arrivals", "step", "--rate", 0.8 * peak, "--factor", 3, "--at", at, "--until", until, "--duration", until + 5 * seconds)
     workload = laboratory.workload
     clients = [workload.client(retry="storm", retry_delay_ms=250, attempt_ms=workload.objective_ms, patience_ms=5000)]
     found = over_time(
@@ -143,6 +146,9 @@ def storm(laboratory, configurations, peak, rounds, seconds):
         lambda lines: seconds_until(lines, until, lambda line: line["good"] >= 0.9 * line["offered"]),
     )  # fmt: skip
     print_over_time("storm: from the end of the overload until nine tenths are good again", found, lambda s: f"{s} s")
+    for name, figures in found.items():
+        answered = [line["answered"] for line in figures["seconds"] if at <= line["second"] < until]
+        print(f"{name:<10} of those who came in the overload {sum(answered) / len(answered):.0f}/s were answered, the peak is {peak:.0f}/s")
     return found
 
 
