@@ -22,8 +22,7 @@ LaneDispatcher::LaneDispatcher(std::shared_ptr<Front> front,
       work_(front_, lane, holder_.leases),
       load_(front_->options.stream_pace) {}
 
-// --- the worker
-// -----------------------------------------------------------------------------------
+// --- the worker ---------------------------------------------------------------------------------
 
 void LaneDispatcher::serve(const Worker& worker) {
   worker_ = worker;
@@ -69,8 +68,7 @@ void LaneDispatcher::close_gate() {
   front_->record(trace::Gate{lane_, gate_.generation, 0, 0, false});
 }
 
-// --- work comes
-// -----------------------------------------------------------------------------------
+// --- work comes ---------------------------------------------------------------------------------
 
 void LaneDispatcher::assign(const std::vector<Work>& works) {
   FAULT_POINT("executor.assign");
@@ -196,8 +194,7 @@ void LaneDispatcher::grant(const Grant& grant) {
   send(wire::Grant{grant.id, grant.epoch, grant.granted}, CommandWatch::Command::work);
 }
 
-// --- results
-// --------------------------------------------------------------------------------------
+// --- results ------------------------------------------------------------------------------------
 
 void LaneDispatcher::tokens(wire::Tokens& tokens) {
   Duration duration = std::chrono::microseconds(tokens.step_us);
@@ -278,8 +275,7 @@ void LaneDispatcher::beat(std::uint32_t blocks_free, std::uint64_t preemptions) 
   if (load_.limits() != told_) tell_pace();
 }
 
-// --- work goes
-// ------------------------------------------------------------------------------------
+// --- work goes ----------------------------------------------------------------------------------
 
 void LaneDispatcher::drop(const Drop& drop) {
   auto epoch = work_.epoch_of(drop.id);
@@ -344,8 +340,7 @@ void LaneDispatcher::send(wire::ToWorker message, CommandWatch::Command command)
   worker_.link->send(std::move(message));
 }
 
-// --- what the batcher hears
-// -----------------------------------------------------------------------
+// --- what the batcher hears ---------------------------------------------------------------------
 
 void LaneDispatcher::announce() {
   auto batcher = front_->tree->registry().find(model_->batcher.role);

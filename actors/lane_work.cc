@@ -20,12 +20,11 @@ std::uint32_t emitted_of(const Work& work) {
 void LaneWork::take(const Work& work) {
   auto known = held_.find(work.id);
   if (known != held_.end()) remove(known);
-  bool paused = work.reported() >= work.granted;
   held_.emplace(work.id,
                 Held{work.epoch,
                      work.session,
                      work.fence,
-                     {work.blocks, work.owner(), paused ? 0 : work.rows()},
+                     work.taken(),
                      work.ends,
                      work.preempted,
                      static_cast<std::uint32_t>(work.plan->prompt.size()),

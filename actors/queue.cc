@@ -393,12 +393,6 @@ class Queue : public caf::event_based_actor {
     });
   }
 
-  [[nodiscard]] LaneRooms::Taken taken_of(const Work& work) const {
-    LaneRooms::Taken taken = need_of(work, lanes_.rooms, lanes_.newest).taken();
-    taken.blocks = work.blocks;
-    return taken;
-  }
-
   void give(const std::vector<Work>& works) {
     std::uint64_t number = ++batches_;
     for (const Work& work : works)
@@ -408,7 +402,7 @@ class Queue : public caf::event_based_actor {
           return Batch{life_.number, number, given};
         });
     for (const Work& work : works)
-      if (work.lane) given_.push_back({number, work.id, *work.lane, taken_of(work)});
+      if (work.lane) given_.push_back({number, work.id, *work.lane, work.taken()});
     for (const Work& work : kept) {
       // Nobody wants it any more, and nobody will say that its place is free.
       auto given = std::find_if(

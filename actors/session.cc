@@ -128,8 +128,7 @@ class Session : public caf::event_based_actor {
   }
 
  private:
-  // --- the beginning
-  // -------------------------------------------------------------------------------------------------
+  // --- the beginning ----------------------------------------------------------------------------
 
   /// False: the request was answered already.
   bool start() {
@@ -244,8 +243,7 @@ class Session : public caf::event_based_actor {
 
   void submit() { holders_->submit(sequences_); }
 
-  // --- requests that wait for others
-  // ---------------------------------------------------------------------------------
+  // --- requests that wait for others ------------------------------------------------------------
 
   /// False: the request was answered already.
   bool wait_for_others() {
@@ -301,8 +299,7 @@ class Session : public caf::event_based_actor {
     return true;
   }
 
-  // --- what the holders say
-  // ------------------------------------------------------------------------------------------
+  // --- what the holders say ---------------------------------------------------------------------
 
   RequestSequence* find(SequenceId id) {
     std::uint64_t index = id.value - number_.value;
@@ -401,8 +398,7 @@ class Session : public caf::event_based_actor {
     front_->first_tokens.add(Seconds(now - arrival_) / fair, now);
   }
 
-  // --- how far it may run ahead of its reader
-  // ----------------------------------------------------------------------
+  // --- how far it may run ahead of its reader ---------------------------------------------------
 
   /// As long as the client reads, its sequences may go on; whoever is not granted more pauses.
   void grant_more(RequestSequence& sequence) {
@@ -627,8 +623,7 @@ class Session : public caf::event_based_actor {
     if (sequence.end_retry()) front_->retries.end(sequence.id(), front_->running);
   }
 
-  // --- what the client gets
-  // ------------------------------------------------------------------------------------------
+  // --- what the client gets ---------------------------------------------------------------------
 
   /// Prompts count once each, as they were reserved: also those that no worker has seen.
   [[nodiscard]] std::uint64_t used_tokens() const {

@@ -76,6 +76,12 @@ struct Work {
   }
   /// Of those, whose rows are computed for it.
   [[nodiscard]] std::size_t rows() const { return follows ? 0 : known_tokens(); }
+  /// Its reader has no room for more results: nothing of it is computed now.
+  [[nodiscard]] bool is_paused() const { return reported() >= granted; }
+  /// What its place takes of a lane, with the blocks it has there.
+  [[nodiscard]] LaneRooms::Taken taken() const {
+    return {blocks, owner(), is_paused() ? 0 : rows()};
+  }
   /// Tokens it will probably still generate.
   [[nodiscard]] std::size_t expected_left() const {
     std::size_t has = emitted ? emitted->size() : 0;

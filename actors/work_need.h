@@ -45,7 +45,7 @@ inline LaneRooms::Need need_of(const Work& work, const LaneRooms& rooms, std::ui
           weights,
           work.owner(),
           work.preempted >= kLentTwice,
-          work.reported() >= work.granted,
+          work.is_paused(),
           work.ends};
 }
 

@@ -28,8 +28,8 @@ class WaitBoard {
   struct Room {
     std::array<std::uint32_t, kClasses> free{};  ///< places, for those not of the core API
     std::uint32_t free_to_core = 0;              ///< likewise
-    TimePoint next_end =
-        TimePoint::max();  ///< when some of what runs has probably ended; not known
+    /// When some of what runs has probably ended; max: that is not known.
+    TimePoint next_end = TimePoint::max();
     /// After which less urgent work gives way, by class; if there is none, longer than anything.
     std::array<Duration, kClasses> patience{Duration::max(), Duration::max(), Duration::max()};
   };
