@@ -16,6 +16,7 @@
 #include "server/cpu_budget.h"
 #include "server/entrance.h"
 #include "server/front_options.h"
+#include "server/heap.h"
 #include "server/log_sink.h"
 #include "server/model_paths.h"
 #include "server/program.h"
@@ -28,7 +29,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -183,18 +183,6 @@ class Server {
   }
 
   void end_requests() { application_->end_requests(); }
-
-  /// Gives memory back when many requests or large bodies have gone: what was freed between other
-  /// blocks stays with us otherwise.
-  void trim() {
-    constexpr std::uint64_t kMany = std::uint64_t{16} << 20;
-    constexpr std::uint64_t kOfRequest = std::uint64_t{4} << 10;  // beside its body, at the least
-    std::uint64_t held = body_budget_->used() + kOfRequest * static_cast<std::uint64_t>(sessions());
-    held_before_ = std::max(held_before_, held);
-    if (held_before_ < kMany || held > held_before_ / 4) return;
-    ::malloc_trim(0);
-    held_before_ = held;
-  }
 
   /// Ends everything in order: no new requests, no actors, no workers, no loops, then the actor
   /// system. The loops' threads must be gone before it, because CAF keeps a reference in every
@@ -488,7 +476,6 @@ class Server {
   std::unique_ptr<caf::actor_system_config> config_;
   std::unique_ptr<caf::actor_system> system_;
   std::shared_ptr<ByteBudget> body_budget_;
-  std::uint64_t held_before_ = 0;  ///< the most bytes of requests since memory was given back
   std::shared_ptr<trace::FileSink> trace_;  ///< null: nothing is recorded
   std::unique_ptr<WorkPool> pool_;
   std::unique_ptr<HttpHandler> gateway_;
@@ -568,8 +555,6 @@ class LastClient {
   std::uint64_t accepted_ = 0;
 };
 
-/// Blocks of this size and more are mapped by themselves.
-constexpr int kMappedBytes = 32 << 10;
 constexpr Duration kPoll = std::chrono::milliseconds(20);
 constexpr Duration kLastWords = std::chrono::seconds(1);
 
@@ -664,9 +649,6 @@ ExitCode drain(
 
 int serve(const ServeOptions& options) {
   Signals signals;
-  // Bodies and long prompts go back to the system as soon as they are not needed any more. Left to
-  // itself the threshold follows the largest block that was ever freed, and they stay.
-  ::mallopt(M_MMAP_THRESHOLD, kMappedBytes);
   auto sink = std::make_shared<LogSink>(STDERR_FILENO);
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("sluice", sink));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
@@ -704,7 +686,7 @@ int serve(const ServeOptions& options) {
   std::optional<int> signal;
   while (!(signal = signals.wait(std::chrono::seconds(1)))) {
     client.look(server.clients(), clock.now());
-    server.trim();
+    let_go_of_old_memory();
     if (signals.take_reload()) server.reload_keys();
     if (server.failed()) {
       server.stop();

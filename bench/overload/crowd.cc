@@ -5,12 +5,12 @@
 #include "bench/overload/crowd_report.h"
 #include "bench/overload/crowd_server.h"
 #include "metrics/process_figures.h"
+#include "server/heap.h"
 #include "server/options.h"
 #include "server/worker_command.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -225,9 +225,9 @@ CrowdResult crowd(CrowdServer& server, const Arguments& arguments) {
   result.total_s = seconds_since(start);
   result.cpu_s = cpu_seconds() - cpu_s;
   result.after = CrowdMemory::now();
-  // As the server does when most of a crowd is gone.
+  // As the server does in the seconds after a crowd is gone.
   TimePoint ended = SystemClock().now();
-  ::malloc_trim(0);
+  give_memory_back();
   result.giving_back_ms = 1000 * seconds_since(ended);
   result.given_back = CrowdMemory::now();
   result.figures = clients.tell();
@@ -294,8 +294,6 @@ int main(int argc, char** argv) {
   }
   auto options = read_serve_options(argv[0], serve);
   if (!options) return kUsage;
-  // As the server has it: what is large goes back to the system when it is freed.
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 10);
   ::signal(SIGPIPE, SIG_IGN);
   spdlog::set_level(spdlog::level::from_str(options->log_level));
   return run(arguments, *options);

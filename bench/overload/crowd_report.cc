@@ -1,10 +1,10 @@
 #include "bench/overload/crowd_report.h"
 
 #include "metrics/process_figures.h"
+#include "server/heap.h"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <iterator>
 
@@ -49,8 +49,7 @@ json::object memory(const CrowdMemory& memory) {
 CrowdMemory CrowdMemory::now() {
   CrowdMemory memory;
   if (auto read = read_resident_memory()) memory.resident = read->all();
-  struct mallinfo2 heap = ::mallinfo2();
-  memory.in_use = heap.uordblks + heap.hblkhd;
+  memory.in_use = allocated_bytes();
   return memory;
 }
 
