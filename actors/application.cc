@@ -12,6 +12,7 @@
 #include "actors/pulse_messages.h"
 #include "actors/queue.h"
 #include "actors/request_messages.h"
+#include "actors/run_queue.h"
 #include "actors/work_messages.h"
 #include "supervision/supervisor.h"
 
@@ -47,15 +48,12 @@ std::optional<LaneId> lane_of(std::string_view path) {
 
 }  // namespace
 
-std::unique_ptr<caf::actor_system_config> make_actor_config(std::size_t threads) {
+std::unique_ptr<caf::actor_system_config> make_actor_config(std::size_t at_once) {
   caf::init_global_meta_objects<caf::id_block::sluice_supervision>();
   caf::init_global_meta_objects<caf::id_block::sluice>();
   caf::core::init_global_meta_objects();
   auto config = std::make_unique<caf::actor_system_config>();
-  // One queue and one condition variable: wakes at once and costs nothing when idle, where stealing
-  // polls.
-  config->set("caf.scheduler.policy", "sharing");
-  config->set("caf.scheduler.max-threads", threads);
+  use_run_queue(*config, at_once);
   // A flooded actor yields after so many messages.
   config->set("caf.scheduler.max-throughput", 50);
   config->set("caf.logger.console.verbosity", "quiet");

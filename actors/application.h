@@ -13,8 +13,8 @@
 namespace sluice {
 
 /// How CAF runs here.
-///   threads  of the scheduler's pool; >= 1
-std::unique_ptr<caf::actor_system_config> make_actor_config(std::size_t threads);
+///   at_once  actors that run at the same time; >= 1
+std::unique_ptr<caf::actor_system_config> make_actor_config(std::size_t at_once);
 
 /// The tree of the front: lanes, scheduling, then operations. Sessions are temporary actors outside
 /// it, and listeners live on their loops: neither has anything that a restart could bring back.

@@ -82,4 +82,12 @@ std::uint32_t threads_per_lane(std::uint32_t cores, std::uint32_t lanes) {
   return std::max(1U, cores / std::max(1U, lanes));
 }
 
+std::uint32_t network_threads(std::uint32_t cores) {
+  return std::clamp(cores, 1U, 4U);
+}
+
+std::uint32_t actor_threads(std::uint32_t cores) {
+  return std::max({1U, cores / 2, cores - std::min(cores, network_threads(cores))});
+}
+
 }  // namespace sluice

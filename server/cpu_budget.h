@@ -28,4 +28,11 @@ std::uint32_t usable_cores();
 /// Compute threads of each of `lanes` workers that share `cores`, at least 1.
 std::uint32_t threads_per_lane(std::uint32_t cores, std::uint32_t lanes);
 
+/// Network threads of the front.
+std::uint32_t network_threads(std::uint32_t cores);
+
+/// Actors that the front runs at once: on as many cores as network threads leave, and on half of
+/// them at least.
+std::uint32_t actor_threads(std::uint32_t cores);
+
 }  // namespace sluice

@@ -289,7 +289,7 @@ void add_serve(CLI::App& command, ServeOptions& options) {
             options.scheduler_threads,
             0,
             256,
-            "Actor threads; 0: max(2, cores)");
+            "Actors that run at once; 0: half the cores, and those that network threads leave");
   add_count(command,
             "--default-max-tokens",
             options.default_max_tokens,

@@ -39,7 +39,7 @@ struct ServeOptions {
   std::uint32_t workers = 1;                ///< lanes of each model
   std::uint32_t threads = 0;            ///< compute threads of a worker; 0: usable cores / lanes
   std::uint32_t loops = 0;              ///< threads of the data port; 0: min(4, cores)
-  std::uint32_t scheduler_threads = 0;  ///< of the actors; 0: max(2, cores)
+  std::uint32_t scheduler_threads = 0;  ///< actors that run at once; 0: as the cores allow
   std::string device = "cpu";
   std::string kernels = "auto";
   std::string dtype = "auto";

@@ -217,9 +217,9 @@ class Server {
  private:
   /// CAF does not come back from a thread that the system refuses it.
   std::optional<StartError> make_actor_config() {
-    constexpr std::uint32_t kOwnThreads = 4;  // of its own, beside those that run actors
+    constexpr std::uint32_t kOwnThreads = 5;  // of its own, and one that stands by to run actors
     const std::uint32_t threads =
-        options_.scheduler_threads ? options_.scheduler_threads : std::max(2U, usable_cores());
+        options_.scheduler_threads ? options_.scheduler_threads : actor_threads(usable_cores());
     if (!may_start_threads(threads + kOwnThreads))
       return StartError{ExitCode::internal, std::string(kCannotGoOn)};
     config_ = sluice::make_actor_config(threads);
@@ -283,7 +283,7 @@ class Server {
   }
 
   std::optional<StartError> start_loops() {
-    std::uint32_t count = options_.loops ? options_.loops : std::clamp(usable_cores(), 1U, 4U);
+    std::uint32_t count = options_.loops ? options_.loops : network_threads(usable_cores());
     for (std::uint32_t i = 0; i < count; ++i) {
       if (auto error = start_loop("data-" + std::to_string(i), data_loops_.emplace_back()))
         return error;

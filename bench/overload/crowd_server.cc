@@ -57,7 +57,7 @@ Result<void> CrowdServer::start() {
     for (std::string& word : fault_arguments(options_, lane.value))
       spec.arguments.push_back(std::move(word));
   config_ = make_actor_config(options_.scheduler_threads ? options_.scheduler_threads
-                                                         : std::max(2U, usable_cores()));
+                                                         : actor_threads(usable_cores()));
   system_ = std::make_unique<caf::actor_system>(*config_);
   auto gateway = std::make_shared<GatewayOptions>();
   KeysFile nobody;

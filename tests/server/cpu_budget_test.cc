@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <string>
 
@@ -72,6 +73,18 @@ TEST(ThreadsPerLane, ShareTheCoresAmongAllLanes) {
   EXPECT_EQ(threads_per_lane(8, 3), 2U);
   EXPECT_EQ(threads_per_lane(2, 6), 1U);
   EXPECT_EQ(threads_per_lane(2, 0), 2U);
+}
+
+TEST(ActorThreads, LeaveRoomForTheNetwork) {
+  for (auto [cores, network, actors] : {std::array{1U, 1U, 1U},
+                                        {2U, 2U, 1U},
+                                        {3U, 3U, 1U},
+                                        {4U, 4U, 2U},
+                                        {8U, 4U, 4U},
+                                        {16U, 4U, 12U}}) {
+    EXPECT_EQ(network_threads(cores), network) << cores;
+    EXPECT_EQ(actor_threads(cores), actors) << cores;
+  }
 }
 
 }  // namespace
