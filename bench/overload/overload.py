@@ -149,6 +149,8 @@ def storm(laboratory, configurations, peak, rounds, seconds):
     for name, figures in found.items():
         answered = [line["answered"] for line in figures["seconds"] if at <= line["second"] < until]
         print(f"{name:<10} of those who came in the overload {sum(answered) / len(answered):.0f}/s were answered, the peak is {peak:.0f}/s")
+        still = [line["second"] for line in figures["seconds"] if line["retries"] >= 0.1 * line["offered"]]
+        print(f"{name:<10} less than a tenth of what is asked are retries from {max(still, default=0) + 1} s on: there the storm ends")
     return found
 
 
