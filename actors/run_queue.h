@@ -37,7 +37,8 @@ class RunQueue {
     std::size_t at_once = 1;                        ///< threads at work; >= 1
     Duration look = std::chrono::milliseconds(10);  ///< how often one that rests looks
   };
-  /// What the queue knows of one thread, which owns it.
+  /// What the queue knows of one thread. Somebody may still be about to wake it when it has left,
+  /// so it stays until nobody uses the queue any more.
   class Thread {
    private:
     friend class RunQueue;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <latch>
 #include <thread>
@@ -31,9 +32,8 @@ void wait_until_rest(const RunQueue& queue, std::size_t threads) {
 /// A thread that runs everything until it meets the actor `last`.
 class Runner {
  public:
-  Runner(RunQueue& queue, const Actor& last)
+  Runner(RunQueue& queue, RunQueue::Thread& thread, const Actor& last)
       : thread_([&] {
-          RunQueue::Thread thread;
           for (caf::resumable* actor = nullptr; actor != &last;) {
             actor = queue.pop(thread);
             runs += 1;
@@ -62,8 +62,9 @@ TEST(RunQueue, RunsInTheOrderOfTheMail) {
 TEST(RunQueue, WakesWhoRests) {
   RunQueue queue({.at_once = 2, .look = kNever});
   Actor last;
-  Runner first(queue, last);
-  Runner second(queue, last);
+  std::array<RunQueue::Thread, 2> threads;
+  Runner first(queue, threads[0], last);
+  Runner second(queue, threads[1], last);
   wait_until_rest(queue, 2);
   Actor actor;
   for (int i = 0; i < 100; ++i)
@@ -76,10 +77,11 @@ TEST(RunQueue, LeavesOthersAsleepWhileEnoughWork) {
   RunQueue queue({.at_once = 1, .look = kNever});
   Actor last;
   RunQueue::Thread here;
+  RunQueue::Thread there;
   Actor actor;
   queue.push(&actor);
   queue.pop(here);
-  Runner other(queue, last);
+  Runner other(queue, there, last);
   wait_until_rest(queue, 1);
   for (int i = 0; i < 100; ++i)
     queue.push(&actor);
@@ -95,11 +97,12 @@ TEST(RunQueue, StepsInForWhoDoesNotComeBack) {
   RunQueue queue({.at_once = 1});
   Actor last;
   RunQueue::Thread here;
+  RunQueue::Thread there;
   Actor actor;
   queue.push(&actor);
   queue.pop(here);  // and is held up by it until the others are through
   {
-    Runner other(queue, last);
+    Runner other(queue, there, last);
     for (int i = 0; i < 100; ++i)
       queue.push(&actor);
     queue.push(&last);
@@ -114,10 +117,10 @@ TEST(RunQueue, StepsInAgainAndAgain) {
   RunQueue queue({.at_once = 1});
   Actor actor;
   std::latch all_are_held_up(kThreads);
+  std::array<RunQueue::Thread, kThreads> known;
   std::vector<std::thread> threads;
-  for (int i = 0; i < kThreads; ++i) {
+  for (RunQueue::Thread& thread : known) {
     threads.emplace_back([&] {
-      RunQueue::Thread thread;
       queue.pop(thread);
       all_are_held_up.arrive_and_wait();
     });
