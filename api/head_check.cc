@@ -4,12 +4,40 @@
 #include "api/idempotency.h"
 #include "net/ascii.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
 namespace sluice {
 namespace {
+
+/// One value says who asks or what holds. If there were two we would follow the first, and the
+/// proxy before us may have looked at the other.
+constexpr std::array<std::string_view, 7> kGivenOnce{"authorization",
+                                                     "x-api-key",
+                                                     "idempotency-key",
+                                                     "x-request-timeout-ms",
+                                                     "x-envoy-expected-rq-timeout-ms",
+                                                     "x-sluice-strict",
+                                                     "x-sluice-partial-ok"};
+
+std::optional<ApiError> check_given_once(const HttpRequest& request) {
+  std::array<bool, kGivenOnce.size()> seen{};
+  for (const auto& [name, value] : request.headers) {
+    const auto* known =
+        std::find_if(kGivenOnce.begin(), kGivenOnce.end(), [&name = name](std::string_view one) {
+          return ascii::equals(name, one);
+        });
+    if (known == kGivenOnce.end()) continue;
+    bool& is_seen = seen[static_cast<std::size_t>(known - kGivenOnce.begin())];
+    if (is_seen) return errors::invalid_header(*known, "The header " + name + " is given twice.");
+    is_seen = true;
+  }
+  return std::nullopt;
+}
 
 /// Expect, media type, encoding, length.
 std::optional<ApiError> check_form(const HttpRequest& request,
@@ -44,6 +72,7 @@ std::variant<HeadPass, ApiError> check_head(Listener listener,
   if (auto* error = std::get_if<ApiError>(&route)) return std::move(*error);
   HeadPass pass;
   pass.match = std::move(std::get<RouteMatch>(route));
+  if (auto error = check_given_once(request)) return std::move(*error);
   const RouteRule* rule = pass.match.rule;
   if (!rule || rule->scope == Scope::key) {
     auto client = keys.authenticate(request.header("authorization"), request.header("x-api-key"));

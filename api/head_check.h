@@ -20,8 +20,8 @@ struct HeadPass {
   std::optional<std::string> idempotency_key = {};  ///< where text is asked for
 };
 
-/// Checks in this order: route (404, 405), key (401), Expect (417), media type
-/// and encoding (415), length (411, 413), Idempotency-Key (400).
+/// Checks in this order: route (404, 405), fields that may be given once only (400), key (401),
+/// Expect (417), media type and encoding (415), length (411, 413), Idempotency-Key (400).
 ///   listener        where it came in
 ///   keys            of that listener
 ///   body_bytes_max  of a body whose length is announced

@@ -31,13 +31,9 @@ std::string_view host_of(std::string_view peer) {
 
 std::variant<std::optional<std::string>, ApiError> read_idempotency_key(
     const HttpRequest& request) {
-  std::optional<std::string> key;
-  for (const auto& [name, value] : request.headers) {
-    if (!ascii::equals(name, "idempotency-key")) continue;
-    if (key) return errors::invalid_header(kHeader, "The header Idempotency-Key is given twice.");
-    key = value;
-  }
-  if (!key) return key;
+  auto given = request.header("idempotency-key");
+  if (!given) return std::optional<std::string>();
+  std::optional<std::string> key(*given);
   const std::string expected = "The header Idempotency-Key must have 1 to " +
                                std::to_string(kIdempotencyKeyMax) + " printable ASCII characters, ";
   if (key->empty() || key->size() > kIdempotencyKeyMax)

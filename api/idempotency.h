@@ -27,8 +27,7 @@ namespace sluice {
 inline constexpr std::size_t kIdempotencyKeyMax = 128;
 
 /// The key a request was sent under, as it stands there, quotes included; none: it has none.
-/// Errors: 400 `invalid_header` if it has several, or one that is not 1 to 128 printable
-/// characters of ASCII.
+/// Errors: 400 `invalid_header` if it is not 1 to 128 printable characters of ASCII.
 [[nodiscard]] std::variant<std::optional<std::string>, ApiError> read_idempotency_key(
     const HttpRequest& request);
 

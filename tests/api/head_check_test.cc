@@ -62,6 +62,24 @@ TEST(HeadCheck, ReadsAnIdempotencyKeyWhereTextIsAskedFor) {
   EXPECT_EQ(outcome(wrong), "ok") << "nobody looks at it";
 }
 
+TEST(HeadCheck, RefusesTwoValuesWhereOnlyOneCanHold) {
+  for (const char* name : {"Authorization",
+                           "X-Api-Key",
+                           "Idempotency-Key",
+                           "x-request-timeout-ms",
+                           "X-Envoy-Expected-Rq-Timeout-Ms",
+                           "x-sluice-strict",
+                           "x-sluice-partial-ok"}) {
+    auto result = check_head(
+        Listener::data, completion({{name, "1"}, {"Accept", "x"}, {name, "1"}}), {}, kBodyMax);
+    ASSERT_TRUE(std::holds_alternative<ApiError>(result)) << name;
+    const auto& error = std::get<ApiError>(result);
+    EXPECT_EQ(error.code, "invalid_header");
+    EXPECT_EQ(error.message, "The header " + std::string(name) + " is given twice.");
+  }
+  EXPECT_EQ(outcome(completion({{"Accept", "x"}, {"Accept", "y"}})), "ok");
+}
+
 TEST(HeadCheck, TakesJsonInEverySpelling) {
   EXPECT_EQ(outcome(completion()), "ok");
   for (const char* type : {"application/json",

@@ -145,7 +145,7 @@ def test_hostile_keys_are_refused(server, name):
 
 def test_two_keys_are_refused(server):
     answer = exchange(server.http, keyed(QUICK, "a", "idempotency-key: a"))
-    assert_error(answer, 400, "invalid_header", param="Idempotency-Key")
+    assert_error(answer, 400, "invalid_header", param="idempotency-key")
 
 
 def test_long_and_odd_keys_are_taken(server):
