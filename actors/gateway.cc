@@ -51,25 +51,17 @@ class Gateway final : public HttpHandler {
     const auto& pass = std::get<HeadPass>(checked);
     const RouteMatch& match = pass.match;
     if (!match.rule || !match.rule->generates || match.options) return std::nullopt;
-    std::optional<ApiError> refused;
-    std::string id;
-    if (front_->draining) {
-      refused = errors::draining();
-      id = request_id(request);
-    } else if (!is_known(request, pass)) {
-      Decision decision = decide(pass.client);
-      if (decision.admitted()) return std::nullopt;
-      refused = errors::refused(decision);
-      id = request_id(request);
-      front_->decided({.at = front_->clock->now(),
-                       .request_id = id,
-                       .tenant = pass.client.tenant,
-                       .priority_class = best_class(pass.client),
-                       .decision = std::move(decision)});
-    }
-    if (!refused) return std::nullopt;
-    count_refusal(request, match.rule, *refused);
-    HttpResponse response = to_response(*refused, id);
+    Decision decision = decide(request, pass);
+    if (decision.admitted()) return std::nullopt;
+    ApiError refused = errors::refused(decision);
+    std::string id = request_id(request);
+    front_->decided({.at = front_->clock->now(),
+                     .request_id = id,
+                     .tenant = pass.client.tenant,
+                     .priority_class = best_class(pass.client),
+                     .decision = std::move(decision)});
+    count_refusal(request, match.rule, refused);
+    HttpResponse response = to_response(refused, id);
     if (has_rates(pass.client)) tell_allowances(*front_, *pass.client.tenant, response);
     return response;
   }
@@ -141,7 +133,10 @@ class Gateway final : public HttpHandler {
   }
 
   /// What is refused whatever the body says costs nobody a look at it.
-  [[nodiscard]] Decision decide(const Client& client) const {
+  [[nodiscard]] Decision decide(const HttpRequest& request, const HeadPass& pass) const {
+    if (front_->draining) return AdmissionController::draining();
+    if (is_known(request, pass)) return {};
+    const Client& client = pass.client;
     Quotas::Claim least{RequestNumber{0}, client.tenant, best_class(client), 1};
     Decision decision = front_->quotas->check(least, front_->clock->now());
     if (decision.admitted()) decision = check_crowd();

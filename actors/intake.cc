@@ -75,6 +75,19 @@ struct Intake::Pending {
     meter.end(RequestEnd::of(error));
     exchange->respond(to_response(error, id));
   }
+  /// It is not let in, which operators see as they see what admission decides.
+  void turn_away(Decision decision, const ApiError& error) {
+    front.decided({.at = front.clock->now(),
+                   .request_id = id,
+                   .tenant = tenant,
+                   .priority_class = request.priority_class,
+                   .model = model ? asked_model(front, request, *model) : "",
+                   .decision = std::move(decision)});
+    refuse(error);
+  }
+  void turn_away(Refusal why, const ApiError& error) {
+    turn_away({why, error.message, error.retry_after_s.value_or(0)}, error);
+  }
   void answer(std::string body) {
     meter.end({});
     exchange->respond(json_response(200, std::move(body), id));
@@ -173,7 +186,9 @@ void Intake::later(Pending pending, std::size_t bytes, void (Intake::*step)(Pend
   bool taken = pool_.submit(length, [this, kept, step] {
     if (!kept->is_forgotten()) (this->*step)(*kept);
   });
-  if (!taken) kept->refuse(errors::overloaded(1, "Too many long prompts wait to be read."));
+  if (taken) return;
+  Decision decision{Refusal::queue_full, "Too many long prompts wait to be read.", 1};
+  kept->turn_away(decision, errors::refused(decision));
 }
 
 void Intake::read(Pending& pending) const {
@@ -211,12 +226,11 @@ void Intake::read_generation(Pending& pending) const {
   if (is_refused(pending)) return;
   if (pending.tenant && pending.tenant->policy.tokens.is_limited())
     pending.request.tokens_most = pending.tenant->policy.tokens.burst;
-  auto refused = degrade(*front_, pending.model, pending.request, pending.tenant);
-  if (!refused) refused = refuse_wait(pending);
-  if (refused) {
+  if (auto refused = degrade(*front_, pending.model, pending.request, pending.tenant)) {
     pending.refuse(*refused);
     return;
   }
+  if (would_wait_too_long(pending)) return;
   std::size_t bytes = text_bytes(pending.request.prompts);
   if (bytes <= kTokenizedAtOnce) {
     start(pending, std::nullopt);
@@ -229,7 +243,7 @@ void Intake::read_generation(Pending& pending) const {
 
 /// Under overload most requests are refused for the time that they would wait. They are told so
 /// here, before their prompts become tokens; admission has the last word about all others.
-std::optional<ApiError> Intake::refuse_wait(const Pending& pending) const {
+bool Intake::would_wait_too_long(Pending& pending) const {
   const GenerationRequest& request = pending.request;
   ServedModel& model = *pending.model;
   auto class_index = static_cast<std::size_t>(request.priority_class);
@@ -237,27 +251,21 @@ std::optional<ApiError> Intake::refuse_wait(const Pending& pending) const {
   bool core = pending.tenant && pending.tenant->policy.core;
   TimePoint now = front_->clock->now();
   Duration wait = model.waits.wait({class_index, tenant, core}, now);
-  if (wait == Duration::zero()) return std::nullopt;
+  if (wait == Duration::zero()) return false;
   AdmissionController::Demand demand;
   demand.priority_class = request.priority_class;
   demand.deadline = pending.arrival + request.timeout.value_or(front_->options.request_timeout);
   Decision decision =
       AdmissionController::judge(front_->options.admission, demand, now, {wait, Duration::zero()});
-  if (decision.admitted()) return std::nullopt;
+  if (decision.admitted()) return false;
   // What it would have cost is told from its bytes, for the forecast of what is asked.
   std::uint32_t most = request.max_tokens.value_or(model.default_max_tokens);
   std::uint32_t expected =
       front_->lengths.expected({tenant, model.name, request.fills_context}, most);
   Duration cost = model.waits.cost(text_bytes(request.prompts) / kBytesOfToken, expected);
   model.arrivals.arrived(class_index, cost * request.n, now);
-  ApiError error = errors::refused(decision);
-  front_->decided({.at = now,
-                   .request_id = pending.id,
-                   .tenant = pending.tenant,
-                   .priority_class = request.priority_class,
-                   .model = asked_model(*front_, request, model),
-                   .decision = std::move(decision)});
-  return error;
+  pending.turn_away(decision, errors::refused(decision));
+  return true;
 }
 
 /// False: there is none of that name, and the client was told.
@@ -275,11 +283,11 @@ bool Intake::is_refused(Pending& pending) const {
   if (front_->lanes.ready(model.name) > 0) return false;
   if (front_->lanes.all_quarantined(model.name)) {
     Duration wait = front_->lanes.until_trial(model.name, front_->clock->now());
-    pending.refuse(errors::no_replica(model.name, wait));
+    pending.turn_away(Refusal::no_lane, errors::no_replica(model.name, wait));
     return true;
   }
   if (model.weights.last() == 0) {  // no lane has ever been ready
-    pending.refuse(errors::not_ready(model.name));
+    pending.turn_away(Refusal::no_lane, errors::not_ready(model.name));
     return true;
   }
   // A short outage is waited for in the queue; into a long one nobody is let blindly.
@@ -288,7 +296,7 @@ bool Intake::is_refused(Pending& pending) const {
   // As long again as it has lasted so far, for want of a better guess.
   auto seconds = std::chrono::ceil<std::chrono::seconds>(dark).count();
   auto retry = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 60));
-  pending.refuse(errors::breaker_open(model.name, retry));
+  pending.turn_away(Refusal::no_lane, errors::breaker_open(model.name, retry));
   return true;
 }
 

@@ -67,7 +67,7 @@ class Intake {
   void start(Pending& pending, std::optional<GenerationPlan> plan) const;
   [[nodiscard]] bool find_model(Pending& pending, const std::optional<std::string>& name) const;
   [[nodiscard]] bool is_refused(Pending& pending) const;
-  [[nodiscard]] std::optional<ApiError> refuse_wait(const Pending& pending) const;
+  bool would_wait_too_long(Pending& pending) const;
   void read_tokenize(Pending& pending) const;
   void tokenize(Pending& pending) const;
   void detokenize(Pending& pending) const;

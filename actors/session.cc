@@ -145,7 +145,7 @@ class Session : public caf::event_based_actor {
     const GenerationPlan plan = *std::exchange(plan_, std::nullopt);
     std::vector<Prompt>().swap(request_.prompts);
     if (memory_ && !memory_->resize(plan.bytes())) {
-      tell_error(errors::overloaded(1, "The prompts of other requests fill the memory there is."));
+      turn_away({Refusal::memory, "The prompts of other requests fill the memory there is.", 1});
       return false;
     }
     if (is_refused_as_lesser(plan)) return false;
@@ -156,7 +156,7 @@ class Session : public caf::event_based_actor {
       answer_->degraded(*usage_.degraded);
     }
     if (auto error = poison_.refuse(plan, arrival_)) {
-      tell_error(*error);
+      turn_away({Refusal::poison, error->message, error->retry_after_s.value_or(0)}, *error);
       return false;
     }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
@@ -256,7 +256,7 @@ class Session : public caf::event_based_actor {
     auto most = static_cast<std::int64_t>(front_->options.admission.queue_capacity);
     if (front_->counters.dependent.fetch_add(1) >= most) {
       front_->counters.dependent -= 1;
-      tell_error(errors::overloaded(1, "Too many requests wait for others."));
+      turn_away({Refusal::queue_full, "Too many requests wait for others.", 1});
       return false;
     }
     is_dependent_ = true;
@@ -285,10 +285,15 @@ class Session : public caf::event_based_actor {
   /// Its answer would be less than what it asks for, and it wants none then.
   bool is_refused_as_lesser(const GenerationPlan& plan) {
     if (request_.allow_degraded || (!plan.trimmed && !plan.localized)) return false;
-    Decision decision = DegradationEffects::refuse_lesser(
+    turn_away(DegradationEffects::refuse_lesser(
         request_.degradation,
-        plan.localized ? "long prompts are seen through a window" : "answers are trimmed");
-    ApiError error = errors::refused(decision);
+        plan.localized ? "long prompts are seen through a window" : "answers are trimmed"));
+    return true;
+  }
+
+  /// It is not let in, which operators see as they see what admission decides.
+  void turn_away(const Decision& decision) { turn_away(decision, errors::refused(decision)); }
+  void turn_away(Decision decision, const ApiError& error) {
     front_->decided({.at = front_->clock->now(),
                      .request_id = request_.request_id,
                      .tenant = tenant_,
@@ -296,7 +301,6 @@ class Session : public caf::event_based_actor {
                      .model = asked_model(*front_, request_, *model_),
                      .decision = std::move(decision)});
     tell_error(error);
-    return true;
   }
 
   // --- what the holders say ---------------------------------------------------------------------

@@ -20,7 +20,7 @@ Decision AdmissionController::submit(const Demand& demand,
                                      TimePoint now,
                                      const Forecast& forecast) {
   if (inside_.contains(demand.request)) return {};
-  if (draining_) return {Refusal::draining, "The server is shutting down.", 1};
+  if (draining_) return draining();
   std::size_t sequences_max = options_.queue_capacity + slots_;
   if (demand.sequences > sequences_max) {
     return {Refusal::too_large,
@@ -54,6 +54,10 @@ Decision AdmissionController::submit(const Demand& demand,
   if (rate_since_ == TimePoint{}) rate_since_ = now;
   enter(demand);
   return {};
+}
+
+Decision AdmissionController::draining() {
+  return {Refusal::draining, "The server is shutting down and takes no new requests.", 5};
 }
 
 /// Who would wait too long is told so now: time on a lane is for those who still want the answer.

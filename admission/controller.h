@@ -48,6 +48,8 @@ class AdmissionController {
   /// nothing (a session that registers again after a restart of the holder), even over the limits.
   Decision submit(const Demand& demand, TimePoint now, const Forecast& forecast);
   Decision submit(const Demand& demand, TimePoint now) { return submit(demand, now, {}); }
+  /// What everybody hears once the server shuts down.
+  [[nodiscard]] static Decision draining();
   /// Whether a request would wait too long, or come too late. Says the same as `submit` would,
   /// before anybody has looked at what is inside; any thread.
   [[nodiscard]] static Decision judge(const Options& options,

@@ -24,10 +24,13 @@ enum class Refusal : std::uint8_t {
   too_large,             ///< more choices than would fit even if it were alone
   too_many_tokens,       ///< likewise, more tokens
   degraded,              ///< the degradation ladder lets nobody in who is like it
+  memory,                ///< the prompts of others fill the memory there is for them
+  no_lane,               ///< no lane of its model serves, or will soon
+  poison,                ///< it ends workers, or is like others that do
 };
 
 /// Their names in answers, logs and metrics, in order.
-inline constexpr std::array<std::string_view, 12> kRefusalNames{"draining",
+inline constexpr std::array<std::string_view, 15> kRefusalNames{"draining",
                                                                 "rate_limited",
                                                                 "token_bucket",
                                                                 "core_reserve",
@@ -38,7 +41,10 @@ inline constexpr std::array<std::string_view, 12> kRefusalNames{"draining",
                                                                 "deadline_unreachable",
                                                                 "too_large",
                                                                 "too_many_tokens",
-                                                                "degraded"};
+                                                                "degraded",
+                                                                "memory",
+                                                                "no_lane",
+                                                                "poison"};
 inline constexpr std::size_t kRefusals = kRefusalNames.size();
 
 constexpr std::string_view to_string(Refusal refusal) {

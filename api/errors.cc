@@ -344,7 +344,7 @@ ApiError overloaded(std::uint32_t retry_after_s, std::string message) {
 ApiError refused(const Decision& decision) {
   switch (*decision.refused) {
     case Refusal::draining:
-      return draining();
+      return draining(decision.retry_after_s);
     case Refusal::rate_limited:
       return rate_limit_exceeded(decision.message, decision.retry_after_s);
     case Refusal::token_bucket:
@@ -354,6 +354,7 @@ ApiError refused(const Decision& decision) {
     case Refusal::tokens_exhausted:
     case Refusal::wait_too_long:
     case Refusal::degraded:
+    case Refusal::memory:
       return overloaded(decision.retry_after_s, decision.message);
     case Refusal::deadline_unreachable:
       return queue_timeout_predicted(decision.retry_after_s, decision.message);
@@ -361,8 +362,11 @@ ApiError refused(const Decision& decision) {
       return invalid_value("n", decision.message);
     case Refusal::too_many_tokens:
       return invalid_value("max_tokens", decision.message);
+    case Refusal::no_lane:
+    case Refusal::poison:
+      break;  // whoever decides so has an error that says more
   }
-  return draining();
+  return overloaded(decision.retry_after_s, decision.message);
 }
 
 ApiError queue_timeout_predicted(std::uint32_t retry_after_s, std::string message) {

@@ -75,5 +75,18 @@ TEST_F(GatewayTest, KeepsWhatWasRefusedFromItsHeadUnderTheIdThatTheClientIsTold)
   EXPECT_EQ(front->counters.refused, 1U);
 }
 
+TEST_F(GatewayTest, SaysFromTheHeadThatTheServerShutsDown) {
+  bring_up();
+  front->draining = true;
+
+  auto refusal = gateway->on_head(request());
+
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->status, 503);
+  Decision decision = front->decisions.last().at(0).decision;
+  EXPECT_EQ(decision.refused, Refusal::draining);
+  EXPECT_THAT(refusal->body, HasSubstr(decision.message));
+}
+
 }  // namespace
 }  // namespace sluice::testing

@@ -110,6 +110,7 @@ TEST_F(Poison, IsRefusedForAnHourWithoutTouchingAWorker) {
   EXPECT_EQ(again->answer.status, 500);
   EXPECT_THAT(again->answer.body, HasSubstr("\"code\":\"poison_request\""));
   EXPECT_EQ(launcher->workers.size(), workers);
+  EXPECT_EQ(front->decisions.last().at(0).decision.refused, Refusal::poison);
 
   advance(std::chrono::hours(1));
   auto later = ask(completion(kPoison, 40));

@@ -237,7 +237,8 @@ TEST(Errors, SayWhatAdmissionSays) {
                       Refusal::queue_full,
                       Refusal::tokens_exhausted,
                       Refusal::wait_too_long,
-                      Refusal::degraded}) {
+                      Refusal::degraded,
+                      Refusal::memory}) {
     EXPECT_EQ(refused(why).code, "overloaded");
     EXPECT_EQ(refused(why).message, "A sentence.");
     EXPECT_EQ(refused(why).retry_after_s, 7U);
@@ -246,6 +247,7 @@ TEST(Errors, SayWhatAdmissionSays) {
   EXPECT_EQ(refused(Refusal::rate_limited).code, "rate_limit_exceeded");
   EXPECT_EQ(refused(Refusal::rate_limited).retry_after_s, 7U);
   EXPECT_EQ(refused(Refusal::draining).code, "draining");
+  EXPECT_EQ(refused(Refusal::draining).retry_after_s, 7U);
   EXPECT_EQ(refused(Refusal::too_large).param, "n");
   EXPECT_EQ(refused(Refusal::too_many_tokens).param, "max_tokens");
   EXPECT_EQ(refused(Refusal::too_many_tokens).status, 400);
