@@ -247,7 +247,7 @@ bool Intake::would_wait_too_long(Pending& pending) const {
   const GenerationRequest& request = pending.request;
   ServedModel& model = *pending.model;
   auto class_index = static_cast<std::size_t>(request.priority_class);
-  std::uint32_t tenant = pending.tenant ? pending.tenant->number : UINT32_MAX;
+  std::uint32_t tenant = number_of(pending.tenant.get());
   bool core = pending.tenant && pending.tenant->policy.core;
   TimePoint now = front_->clock->now();
   Duration wait = model.waits.wait({class_index, tenant, core}, now);

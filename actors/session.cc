@@ -236,7 +236,7 @@ class Session : public caf::event_based_actor {
   }
 
   [[nodiscard]] OutputLengths::Kind kind() const {
-    return {tenant_ ? tenant_->number : UINT32_MAX, model_->name, request_.fills_context};
+    return {number_of(tenant_.get()), model_->name, request_.fills_context};
   }
 
   [[nodiscard]] bool was_submitted() const { return holders_ && holders_->submissions() > 0; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "admission/poison_kinds.h"
+#include "admission/tenant.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/plan.h"
@@ -44,7 +45,7 @@ struct Work {
   std::int32_t priority = 0;
   TimePoint arrival;  ///< of the request; kept over epochs
   TimePoint deadline = TimePoint::max();
-  std::uint32_t tenant = UINT32_MAX;  ///< its number; that of nobody
+  std::uint32_t tenant = kNobody;  ///< its number
   std::uint32_t tenant_weight = 1;
   bool core = false;            ///< its tenant may use what is kept for the core API
   bool may_be_shed = false;     ///< if it would come too late, for then it is of no use to anybody

@@ -7,7 +7,7 @@ namespace sluice {
 
 void RefusalTally::add(const std::shared_ptr<const Tenant>& tenant, Refusal reason) {
   all_ += 1;
-  std::pair key(tenant ? tenant->number : kNobody, reason);
+  std::pair key(number_of(tenant.get()), reason);
   auto found = counts_.find(key);
   if (found == counts_.end()) {
     if (counts_.size() == kPairsMax) return;

@@ -32,7 +32,6 @@ class RefusalTally {
     std::shared_ptr<const Tenant> tenant;
     std::uint64_t refused = 0;
   };
-  static constexpr std::uint32_t kNobody = UINT32_MAX;
 
   std::map<std::pair<std::uint32_t, Refusal>, Count> counts_;  ///< by the tenant's number
   std::uint64_t all_ = 0;

@@ -7,9 +7,8 @@ namespace sluice {
 
 RequestKinds::RequestKinds(PoisonKinds& kinds, const Tenant* tenant)
     : kinds_(kinds),
-      of_tenant_{tenant ? tenant->number : UINT32_MAX,
-                 PoisonKinds::kNoShape,
-                 !tenant || tenant->policy.is_of_anybody()} {}
+      of_tenant_{
+          number_of(tenant), PoisonKinds::kNoShape, !tenant || tenant->policy.is_of_anybody()} {}
 
 PoisonKinds::Kind RequestKinds::of(const Plan& plan) const {
   PoisonKinds::Kind kind = of_tenant_;

@@ -40,4 +40,11 @@ struct Tenant {
   std::shared_ptr<TenantFigures> figures = {};  ///< the same over readings; null: not counted
 };
 
+/// The number of nobody who is known.
+inline constexpr std::uint32_t kNobody = UINT32_MAX;
+
+[[nodiscard]] inline std::uint32_t number_of(const Tenant* tenant) {
+  return tenant != nullptr ? tenant->number : kNobody;
+}
+
 }  // namespace sluice
