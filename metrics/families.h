@@ -167,7 +167,7 @@ inline constexpr std::array kFamilies = [] {
       Family{"sluice_admission_rejected_total",
              kCounter,
              {"class", "reason"},
-             "Requests that admission refused, also from their heads."},
+             "Requests that were not let in, also those refused from their heads."},
       Family{"sluice_degradation_level",
              kGauge,
              {},
@@ -225,7 +225,7 @@ inline constexpr std::array kFamilies = [] {
       Family{"sluice_tenant_requests_rejected_total",
              kCounter,
              {"tenant", "reason"},
-             "Requests of a tenant that admission refused, also from their heads; absent for "
+             "Requests of a tenant that were not let in, also from their heads; absent for "
              "reasons that it has not met."},
       Family{"sluice_tenant_prompt_tokens_total",
              kCounter,

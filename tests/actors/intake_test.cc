@@ -130,6 +130,18 @@ TEST_F(IntakeTest, RefusesWhoWouldWaitTooLongBeforeThePromptIsTokens) {
   expect_idle();
 }
 
+TEST_F(IntakeTest, RefusesWhomNoLaneCanServe) {
+  auto client = take(body("hello"));
+
+  EXPECT_EQ(client->answer.status, 503);
+  DecisionLog::Entry entry = front->decisions.last().at(0);
+  EXPECT_EQ(entry.decision.refused, Refusal::no_lane);
+  EXPECT_EQ(entry.model, "hash");
+  EXPECT_THAT(client->answer.body, HasSubstr(entry.decision.message));
+  EXPECT_GT(entry.decision.retry_after_s, 0U);
+  expect_idle();
+}
+
 TEST_F(IntakeTest, TokenizesALongPromptInTheBackground) {
   open();
   std::string prompt(20'000, 'x');
@@ -188,6 +200,7 @@ TEST_F(IntakeTest, RefusesWhatThePoolCannotTake) {
   auto names_retry = [](const auto& header) { return header.first == "Retry-After"; };
   EXPECT_TRUE(
       std::any_of(client->answer.headers.begin(), client->answer.headers.end(), names_retry));
+  EXPECT_EQ(front->decisions.last().at(0).decision.refused, Refusal::queue_full);
   auto small = take(body("still served"));
   run_to_end();
   EXPECT_EQ(small->answer.status, 200);
@@ -284,6 +297,7 @@ TEST_F(IntakeTest, RefusesPromptsWhoseTokensFindNoRoom) {
 
   EXPECT_EQ(client->answer.status, 429);
   EXPECT_EQ(budget->used(), 0U);
+  EXPECT_EQ(front->decisions.last().at(0).decision.refused, Refusal::memory);
   expect_idle();
 }
 

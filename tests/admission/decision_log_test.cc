@@ -67,8 +67,8 @@ TEST(DecisionLog, AccountsForWhatWasRefusedOnceASecondAtTheMost) {
 
 TEST(DecisionLog, NamesEveryReason) {
   EXPECT_EQ(to_string(Refusal::draining), "draining");
-  EXPECT_EQ(to_string(Refusal::degraded), "degraded");
-  EXPECT_EQ(static_cast<std::size_t>(Refusal::degraded) + 1, kRefusals);
+  EXPECT_EQ(to_string(Refusal::poison), "poison");
+  EXPECT_EQ(static_cast<std::size_t>(Refusal::poison) + 1, kRefusals);
 }
 
 }  // namespace
