@@ -62,8 +62,9 @@ struct Intake::Pending {
   std::shared_ptr<const Tenant> tenant;
   std::string id;
   std::shared_ptr<HttpExchange> exchange;
-  OpenAiRequest request;     ///< of a completion or a chat
-  TokenizeRequest tokenize;  ///< of tokenize
+  OpenAiRequest request;         ///< of a completion or a chat
+  TokenizeRequest tokenize;      ///< of tokenize
+  DetokenizeRequest detokenize;  ///< of detokenize
   std::shared_ptr<ServedModel> model;
   TimePoint arrival;
   std::shared_ptr<IdempotencyTable::Execution> execution;  ///< null: nobody can join
@@ -197,7 +198,7 @@ void Intake::read(Pending& pending) const {
       read_tokenize(pending);
       return;
     case Route::detokenize:
-      detokenize(pending);
+      read_detokenize(pending);
       return;
     default:
       read_generation(pending);
@@ -371,21 +372,38 @@ void Intake::tokenize(Pending& pending) const {
   pending.answer(tokenize_body(tokens, model.context()));
 }
 
-void Intake::detokenize(Pending& pending) const {
+void Intake::read_detokenize(Pending& pending) const {
   auto parsed = parse_detokenize(pending.http.body);
   std::string().swap(pending.http.body);
   if (auto* error = std::get_if<ApiError>(&parsed)) {
     pending.refuse(*error);
     return;
   }
-  auto& request = std::get<DetokenizeRequest>(parsed);
-  if (!find_model(pending, request.model)) return;
-  const ModelCard& card = pending.model->card;
-  if (auto error = check_token_ids("tokens", request.tokens, card.vocabulary)) {
+  pending.detokenize = std::get<DetokenizeRequest>(std::move(parsed));
+  const std::vector<TokenId>& tokens = pending.detokenize.tokens;
+  if (!find_model(pending, pending.detokenize.model)) return;
+  const ServedModel& model = *pending.model;
+  // Some tokens are long texts, so no more are taken than any text of the model's has.
+  auto context = static_cast<std::uint64_t>(model.context());
+  if (tokens.size() > context) {
+    pending.refuse(errors::context_length_exceeded(context, tokens.size(), 0));
+    return;
+  }
+  if (auto error = check_token_ids("tokens", tokens, model.card.vocabulary)) {
     pending.refuse(*error);
     return;
   }
-  pending.answer(detokenize_body(card.tokenizer->decode(request.tokens, false)));
+  std::size_t bytes = tokens.size() * kBytesOfToken;
+  if (bytes <= kTokenizedAtOnce || pending.in_background()) {
+    detokenize(pending);
+  } else {
+    later(std::move(pending), bytes, &Intake::detokenize);
+  }
+}
+
+void Intake::detokenize(Pending& pending) const {
+  const auto& tokenizer = *pending.model->card.tokenizer;
+  pending.answer(detokenize_body(tokenizer.decode(pending.detokenize.tokens, false)));
 }
 
 }  // namespace sluice

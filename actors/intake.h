@@ -70,6 +70,7 @@ class Intake {
   bool would_wait_too_long(Pending& pending) const;
   void read_tokenize(Pending& pending) const;
   void tokenize(Pending& pending) const;
+  void read_detokenize(Pending& pending) const;
   void detokenize(Pending& pending) const;
   void later(Pending pending, std::size_t bytes, void (Intake::*step)(Pending&) const) const;
 

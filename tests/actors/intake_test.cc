@@ -455,5 +455,24 @@ TEST_F(IntakeTest, TokenizesAndBackWithoutALane) {
   EXPECT_FALSE(long_one->ended);  // it waits for the pool
 }
 
+TEST_F(IntakeTest, WritesNoTextOfMoreTokensThanTheContextHas) {
+  auto tokens = [](std::size_t count) {
+    std::string body = R"({"tokens":[97)";
+    for (std::size_t i = 1; i < count; ++i)
+      body += ",97";
+    return body + "]}";
+  };
+  model->card.context = 10'000;
+
+  auto many = take(tokens(10'000), Route::detokenize);
+  auto too_many = take(tokens(10'001), Route::detokenize);
+
+  EXPECT_FALSE(many->ended) << "not on the loop";
+  pool.run();
+  EXPECT_THAT(many->answer.body, HasSubstr(std::string(10'000, 'a')));
+  EXPECT_EQ(too_many->answer.status, 400);
+  EXPECT_THAT(too_many->answer.body, HasSubstr("10001 tokens"));
+}
+
 }  // namespace
 }  // namespace sluice::testing
