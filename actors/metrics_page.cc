@@ -294,6 +294,8 @@ void write_connections(MetricsPage& page, const ServerFigures& figures) {
   write(family("sluice_http_connections_refused_total"), &ListenerStats::refused);
   write(family("sluice_http_request_bytes_total"), &ListenerStats::bytes_in);
   write(family("sluice_http_response_bytes_total"), &ListenerStats::bytes_out);
+  write(family("sluice_http_unsent_bytes"), &ListenerStats::answer_bytes);
+  write(family("sluice_http_slow_clients_cut_total"), &ListenerStats::cut);
 }
 
 void write_loops(MetricsPage& page, const GatewayOptions& options) {

@@ -17,7 +17,7 @@ constexpr std::uint64_t kKnownBytes = 512;
 constexpr std::uint64_t kLargestPart = 16;
 
 std::uint64_t size_of(const std::string& name, const HttpResponse& answer) {
-  std::uint64_t bytes = kKnownBytes + name.size() + answer.body.size();
+  std::uint64_t bytes = kKnownBytes + name.size() + answer.content().size();
   for (const auto& [field, value] : answer.headers)
     bytes += field.size() + value.size() + sizeof(HttpHeaders::value_type);
   return bytes;

@@ -29,6 +29,7 @@ class SharedExchange final : public HttpExchange {
 
   /// It is kept before anybody has it: who sends the request again finds it.
   void respond(HttpResponse response) override {
+    response.share_body();
     execution_->answered(response, clock_->now());
     first_->respond(std::move(response));
   }

@@ -1,7 +1,9 @@
-// Looking up a header field of a request.
+// Requests and responses as values.
 #include "net/http.h"
 
 #include "net/ascii.h"
+
+#include <utility>
 
 namespace sluice {
 
@@ -10,6 +12,12 @@ std::optional<std::string_view> HttpRequest::header(std::string_view name) const
     if (ascii::equals_any_case(key, name)) return value;
   }
   return std::nullopt;
+}
+
+void HttpResponse::share_body() {
+  if (shared_body) return;
+  shared_body = std::make_shared<const std::string>(std::move(body));
+  body.clear();
 }
 
 }  // namespace sluice

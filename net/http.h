@@ -74,6 +74,12 @@ struct HttpResponse {
   HttpHeaders headers;
   std::string body;
   bool close = false;  ///< close the connection after it
+  /// Instead of `body`, unless null: copies of the response share it.
+  std::shared_ptr<const std::string> shared_body = {};
+
+  [[nodiscard]] const std::string& content() const { return shared_body ? *shared_body : body; }
+  /// From now on copies are cheap, however long the body is.
+  void share_body();
 };
 
 /// A request that never reached a handler's code: what the gate, a limit or a time-out says.
@@ -153,6 +159,10 @@ struct HttpOptions {
   /// is the client who closes: the other way round its next request may meet the end.
   Duration idle_timeout = std::chrono::seconds(120);
   Duration write_timeout = std::chrono::seconds(30);
+  /// Of answers that lie here because their clients do not take them, over all connections of a
+  /// listener; each loop has its part. Beyond it whoever has taken nothing for longest is cut.
+  /// 0: no limit.
+  std::size_t answer_bytes_max = 0;
   std::string server_name = "sluice";
 };
 

@@ -387,11 +387,11 @@ void HttpConnection::append_answer(const HttpResponse& response) {
   home_->heads().append(
       out_,
       response,
-      {.content_length = no_length ? std::nullopt : std::optional(response.body.size()),
+      {.content_length = no_length ? std::nullopt : std::optional(response.content().size()),
        .chunked = false,
        .close = close_after_},
       std::time(nullptr));
-  if (!no_body) out_.append(response.body);
+  if (!no_body) out_.append(response.content());
 }
 
 void HttpConnection::begin_stream(HttpResponse head) {
@@ -541,6 +541,8 @@ void HttpConnection::on_sent(int status) {
 
 void HttpConnection::note_progress() {
   if (state_ == State::closed) return;
+  count_answers(out_.size() + sending_.size());
+  if (state_ == State::closed) return;  // there was no room
   const std::size_t left = unsent();
   if (exchange_) {
     exchange_->buffered.store(left);
@@ -549,6 +551,16 @@ void HttpConnection::note_progress() {
   if (left > 0) return;
   write_deadline_ = TimePoint::max();
   if (state_ == State::flushing) answer_sent();
+}
+
+void HttpConnection::count_answers(std::size_t now) {
+  const std::size_t before = std::exchange(counted_, now);
+  home_->count_answers(before, now);
+}
+
+TimePoint HttpConnection::stands_since() const {
+  const bool stands = state_ != State::closed && writing_;
+  return stands ? write_deadline_ - options().write_timeout : TimePoint::max();
 }
 
 // ---- The end
@@ -577,6 +589,10 @@ void HttpConnection::close(bool reset) {
 void HttpConnection::close_socket(bool reset) {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  // Not only when libuv has let go of the socket, after all other work of this round.
+  release(out_);
+  release(sending_);
+  count_answers(0);
   note_idle(false);
   request_.reset();
   body_.end();

@@ -48,6 +48,9 @@ class HttpConnection final : public RoundTask {
   /// Its place in the order in which connections of the loop began to wait for a request; none: it
   /// does not wait, or its first one may well be on its way.
   [[nodiscard]] std::optional<std::uint64_t> idle_place() const;
+  /// Since when its client has taken nothing of what lies here for it; TimePoint::max(): nothing
+  /// does.
+  [[nodiscard]] TimePoint stands_since() const;
   [[nodiscard]] const std::string& address() const { return address_; }
   /// Closes the socket, with a reset where the answer is cut; a running exchange is told that its
   /// client is gone.
@@ -102,6 +105,7 @@ class HttpConnection final : public RoundTask {
   void send_slice();
   void on_sent(int status);
   void note_progress();
+  void count_answers(std::size_t now);
   void linger();
 
   std::shared_ptr<ExchangeState> detach();
@@ -149,6 +153,7 @@ class HttpConnection final : public RoundTask {
   std::string sending_;   ///< being written
   std::size_t sent_ = 0;  ///< of `sending_`
   std::size_t slice_ = 0;
+  std::size_t counted_ = 0;  ///< of `out_` and `sending_`, at its loop
   uv_write_t write_{};
 
   TimePoint deadline_;  ///< idle, head, lingering

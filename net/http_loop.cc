@@ -134,15 +134,34 @@ void HttpLoop::turn_away(int socket) {
   HttpResponse response = handler().on_fault(overloaded());
   response.close = true;
   std::string bytes;
-  heads_.append(
-      bytes, response, {.content_length = response.body.size(), .close = true}, std::time(nullptr));
-  bytes += response.body;
+  heads_.append(bytes,
+                response,
+                {.content_length = response.content().size(), .close = true},
+                std::time(nullptr));
+  bytes += response.content();
   // What does not fit the empty socket buffer is not worth waiting for.
   (void)!::send(socket, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   ::shutdown(socket, SHUT_WR);
   std::array<char, 4096> dropped;
   (void)!::recv(socket, dropped.data(), dropped.size(), MSG_DONTWAIT);
   ::close(socket);
+}
+
+void HttpLoop::count_answers(std::size_t before, std::size_t now) {
+  if (before == now) return;
+  answer_bytes_ += now - before;
+  shared_->answer_bytes += now - before;
+  if (now < before || options().answer_bytes_max == 0) return;
+  const std::size_t most = options().answer_bytes_max / shared_->loops.size();
+  while (answer_bytes_ > most) {
+    const auto slower = [](const HttpConnection* a, const HttpConnection* b) {
+      return a->stands_since() < b->stands_since();
+    };
+    const auto slowest = std::min_element(connections_.begin(), connections_.end(), slower);
+    if (slowest == connections_.end() || (*slowest)->stands_since() == TimePoint::max()) return;
+    ++shared_->cut;
+    (*slowest)->close(true);
+  }
 }
 
 void HttpLoop::add(HttpConnection* connection) {

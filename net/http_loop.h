@@ -42,6 +42,8 @@ struct HttpListenerState {
   std::atomic<std::size_t> idle{0};  ///< connections that wait for their next request
   std::atomic<std::uint64_t> bytes_in{0};
   std::atomic<std::uint64_t> bytes_out{0};
+  std::atomic<std::size_t> answer_bytes{0};  ///< that lie here, for clients to take
+  std::atomic<std::uint64_t> cut{0};         ///< connections, for want of room for those
   /// All loops of the listener, to be reached from each of them. Set before the first connection.
   std::vector<std::pair<std::shared_ptr<LoopMailbox>, std::weak_ptr<HttpLoop>>> loops;
 
@@ -76,6 +78,9 @@ class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
   [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] std::uint64_t next_idle_place() { return ++idle_places_; }
 
+  /// A connection holds `now` bytes of answers, where it held `before`. May close others, and it.
+  void count_answers(std::size_t before, std::size_t now);
+
   void add(HttpConnection* connection);
   void remove(HttpConnection* connection);
 
@@ -90,6 +95,7 @@ class HttpLoop : public std::enable_shared_from_this<HttpLoop> {
   std::vector<HttpConnection*> connections_;  ///< each knows its index
   std::unique_ptr<EventLoop::Timer> timer_;
   std::uint64_t idle_places_ = 0;
+  std::size_t answer_bytes_ = 0;  ///< of its connections
   bool draining_ = false;
   bool closed_ = false;
 };

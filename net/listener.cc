@@ -87,7 +87,9 @@ class Listener final : public HttpListener {
             shared_->refused.load(),
             shared_->idle.load(),
             shared_->bytes_in.load(),
-            shared_->bytes_out.load()};
+            shared_->bytes_out.load(),
+            shared_->answer_bytes.load(),
+            shared_->cut.load()};
   }
 
   void drain() override {
@@ -127,6 +129,8 @@ ListenerStats& ListenerStats::operator+=(const ListenerStats& other) {
   idle += other.idle;
   bytes_in += other.bytes_in;
   bytes_out += other.bytes_out;
+  answer_bytes += other.answer_bytes;
+  cut += other.cut;
   return *this;
 }
 

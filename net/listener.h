@@ -31,10 +31,12 @@ void separate_families(std::vector<ListenAddress>& addresses);
 struct ListenerStats {
   std::size_t connections = 0;  ///< open now
   std::uint64_t accepted = 0;
-  std::uint64_t refused = 0;    ///< over a limit
-  std::size_t idle = 0;         ///< of `connections`: they wait for a request
-  std::uint64_t bytes_in = 0;   ///< read from clients
-  std::uint64_t bytes_out = 0;  ///< taken by the system for clients
+  std::uint64_t refused = 0;     ///< over a limit
+  std::size_t idle = 0;          ///< of `connections`: they wait for a request
+  std::uint64_t bytes_in = 0;    ///< read from clients
+  std::uint64_t bytes_out = 0;   ///< taken by the system for clients
+  std::size_t answer_bytes = 0;  ///< that wait here for their clients to take them
+  std::uint64_t cut = 0;         ///< connections, for want of room for those
 
   ListenerStats& operator+=(const ListenerStats& other);
 };

@@ -368,6 +368,13 @@ void add_serve(CLI::App& command, ServeOptions& options) {
            std::uint64_t{1} << 40,
            "Memory for the bodies and prompts of all requests, e.g. 96MiB; 0: that, or twice "
            "--max-body");
+  add_size(
+      command,
+      "--answer-memory",
+      options.answer_memory,
+      std::uint64_t{1} << 20,
+      std::uint64_t{1} << 40,
+      "Memory of each port for answers that clients do not take; beyond it the slowest are cut");
   add_size(command,
            "--idempotency-memory",
            options.idempotency_memory,

@@ -64,6 +64,7 @@ struct ServeOptions {
   std::size_t connections_per_address_max = 0;  ///< 0: half of `connections_max`
   std::size_t body_bytes_max = std::size_t{8} << 20;
   std::size_t body_memory = 0;  ///< of all bodies and prompts; 0: 96 MiB, more for larger bodies
+  std::size_t answer_memory = std::size_t{256} << 20;  ///< of answers that clients do not take
   std::size_t idempotency_memory = std::size_t{64} << 20;  ///< for answers that may be replayed
   Duration idempotency_ttl = std::chrono::minutes(10);
   Duration health_stall = std::chrono::seconds(60);

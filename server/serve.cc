@@ -430,6 +430,7 @@ class Server {
                                            ? options_.connections_per_address_max
                                            : std::max<std::size_t>(1, options_.connections_max / 2);
     http.idle_timeout = options_.keep_alive_timeout;
+    http.answer_bytes_max = options_.answer_memory;
     std::vector<std::unique_ptr<HttpListener>> opened;
     auto error = open_all(management, {management_loop_.get()}, http, *management_gateway_, opened);
     if (error) return error;

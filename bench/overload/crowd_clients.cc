@@ -81,7 +81,7 @@ class CrowdClients::Exchange final : public HttpExchange {
   void respond(HttpResponse response) override {
     if (streaming_) book_->faults += 1;
     record_.status = static_cast<std::uint16_t>(response.status);
-    if (response.status != 200) record_.note(code_in(response.body));
+    if (response.status != 200) record_.note(code_in(response.content()));
     finish(end_of(response.status));
   }
   void begin_stream(HttpResponse head) override {

@@ -296,5 +296,30 @@ TEST(HttpTransport, CutsAClientThatStopsReading) {
   EXPECT_TRUE(gone.take());
 }
 
+TEST(HttpTransport, CutsWhoHasTakenNothingForLongestWhenAnswersTakeTooMuchMemory) {
+  constexpr std::size_t kAnswer = std::size_t{16} << 20;
+  HttpServer server;
+  server.options.answer_bytes_max = 2 * kAnswer - 1;
+  server.handler.request = [](HttpRequest, Exchange exchange) {
+    HttpResponse response;
+    response.body.assign(kAnswer, 'x');
+    exchange->respond(std::move(response));
+  };
+  server.start();
+  auto first = server.connect(8 << 10);
+  first.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+  std::string of_first = first.receive_some(1);  // the answer lies there
+  ASSERT_EQ(of_first.size(), 1U);
+  auto second = server.connect(8 << 10);
+
+  second.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+
+  EXPECT_EQ(second.receive_response().body.size(), kAnswer);
+  EXPECT_TRUE(first.receive_until_closed(of_first));
+  EXPECT_LT(of_first.size(), kAnswer) << "it was cut";
+  EXPECT_EQ(server.listener().stats().cut, 1U);
+  EXPECT_EQ(server.listener().stats().connections, 1U);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -31,7 +31,7 @@ void SimClient::respond(HttpResponse response) {
   if (end_ == End::vanished) return;
   if (over() || streaming_) return complain("is answered twice");
   status_ = response.status;
-  auto body = json::parse(response.body).as_object();
+  auto body = json::parse(response.content()).as_object();
   if (response.status != 200) return fail(body.at("error").as_object());
   take_fingerprint(body);
   for (const json::value& choice : body.at("choices").as_array())

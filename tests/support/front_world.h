@@ -47,6 +47,7 @@ class FakeExchange final : public HttpExchange {
     EXPECT_FALSE(ended) << "answered twice";
     ended = true;
     answer = std::move(response);
+    if (answer.shared_body) answer.body = *answer.shared_body;
   }
   void begin_stream(HttpResponse head) override {
     EXPECT_FALSE(streaming || ended);
