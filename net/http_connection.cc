@@ -5,6 +5,9 @@
 #include "net/ascii.h"
 #include "net/http_response.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -659,10 +662,22 @@ void HttpConnection::check_deadlines(TimePoint now) {
       if (deadline_ <= now) close();
       return;
     case State::running:
+      if (!reading_ && client_has_shut()) close();
+      return;
     case State::flushing:
     case State::closed:
       return;
   }
+}
+
+/// While so much waits that nothing is read, the end of the stream does not show by itself.
+bool HttpConnection::client_has_shut() const {
+  uv_os_fd_t socket = -1;
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return uv_fileno(reinterpret_cast<const uv_handle_t*>(&socket_), &socket) == 0 &&
+         ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         info.tcpi_state != TCP_ESTABLISHED;
 }
 
 /// An idle connection keeps neither buffers nor parser, but a busy one keeps them between requests.

@@ -88,6 +88,7 @@ class HttpConnection final : public RoundTask {
   void dispatch();
   void start_reading();
   void stop_reading();
+  [[nodiscard]] bool client_has_shut() const;
 
   // Answering.
   void refuse_request(HttpResponse response);

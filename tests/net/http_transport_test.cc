@@ -296,6 +296,25 @@ TEST(HttpTransport, CutsAClientThatStopsReading) {
   EXPECT_TRUE(gone.take());
 }
 
+TEST(HttpTransport, NoticesThatAClientLeavesWhileNothingMoreIsReadOfIt) {
+  HttpServer server;
+  server.options.pipelined_max = 2;
+  Box<int> gone;
+  std::vector<std::shared_ptr<HttpExchange>> kept;
+  server.handler.request = [&](HttpRequest, Exchange exchange) {
+    kept.push_back(exchange);
+    exchange->on_gone([&gone] { gone.put(1); });
+  };
+  server.start();
+  {
+    auto client = server.connect();
+    for (int i = 0; i < 4; ++i)
+      client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+  }
+
+  EXPECT_TRUE(gone.take());
+}
+
 TEST(HttpTransport, CutsWhoHasTakenNothingForLongestWhenAnswersTakeTooMuchMemory) {
   constexpr std::size_t kAnswer = std::size_t{16} << 20;
   HttpServer server;
