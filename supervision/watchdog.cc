@@ -98,12 +98,11 @@ Watchdog::Verdict Watchdog::tick(TimePoint now, const StepTimes& step_times) {
 Watchdog::StepLimits Watchdog::limits_of(std::uint32_t rows, const StepTimes& step_times) const {
   Duration late = 2 * options_.tick;
   std::optional<Duration> predicted = step_times.predicted(rows);
+  if (!predicted) return {options_.first_step_suspect, options_.first_step_kill};
   StepLimits limits;
-  limits.suspect =
-      predicted ? std::max(options_.step_suspect, times(options_.step_suspect_factor, *predicted))
-                : options_.first_use_suspect;
+  limits.suspect = std::max(options_.step_suspect, times(options_.step_suspect_factor, *predicted));
   if (step_times.first_use(rows)) {
-    limits.kill = options_.first_use_kill;
+    limits.kill = std::max(options_.first_use_kill, times(options_.step_kill_factor, *predicted));
   } else {
     Duration p99 = step_times.p99(rows).value_or(Duration::zero());
     limits.kill = std::max(options_.step_kill, times(options_.step_kill_factor, p99)) - late;

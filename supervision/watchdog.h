@@ -21,9 +21,13 @@ struct WatchdogOptions {
   /// A hang is found within max(step_kill, factor x p99), so the verdict falls two ticks earlier:
   /// one for the age of the worker's last word, one for our own.
   Duration step_kill = std::chrono::seconds(1);
-  double step_kill_factor = 10;                          ///< of the p99 of the shape
-  Duration first_use_suspect = std::chrono::seconds(1);  ///< when no step at all is known
-  Duration first_use_kill = std::chrono::seconds(30);
+  double step_kill_factor = 10;  ///< of the p99 of the shape
+  /// Of a shape that is new to the worker, which may have to prepare for it; or the same factor of
+  /// what is predicted of it. Each restart makes all shapes new, so a request that hangs whoever
+  /// runs it would else have its lane for as long each time as no step at all may take.
+  Duration first_use_kill = std::chrono::seconds(5);
+  Duration first_step_suspect = std::chrono::seconds(1);  ///< when no step at all is known
+  Duration first_step_kill = std::chrono::seconds(30);
   Duration blocked_suspect = std::chrono::milliseconds(200);
   Duration blocked_kill = std::chrono::seconds(2);
   Duration wedged = std::chrono::seconds(5);  ///< after a kill

@@ -163,12 +163,28 @@ TEST_F(WatchdogTest, FindsAHangWithALiveHeartbeatInTime) {
   }
 }
 
-TEST_F(WatchdogTest, GivesTheFirstStepOfAShapeHalfAMinute) {
-  known(8, milliseconds(10));
-
+TEST_F(WatchdogTest, GivesTheFirstStepOfAllHalfAMinute) {
   hang(512, seconds(31));
 
+  EXPECT_EQ(suspected_after, seconds(1));
   EXPECT_EQ(killed_after, seconds(30));
+}
+
+TEST_F(WatchdogTest, GivesTheFirstStepOfAShapeWhatOthersLetExpectOfIt) {
+  known(8, milliseconds(10));
+
+  hang(512, seconds(8));
+
+  EXPECT_EQ(killed_after, milliseconds(6'400)) << "64 times as many rows, and that ten times";
+}
+
+TEST_F(WatchdogTest, DoesNotWaitLongForWhatAnEarlierWorkerHasDone) {
+  known(8, milliseconds(10));
+  times.begin_worker();
+
+  hang(8, seconds(8));
+
+  EXPECT_EQ(killed_after, seconds(5));
 }
 
 TEST_F(WatchdogTest, LetsAVeryLongPromptGrowItsSteps) {
