@@ -43,11 +43,12 @@ TenantPolicy read_policy(TomlTable& table, std::string name) {
   constexpr Duration kMinute = std::chrono::minutes(1);
   TenantPolicy policy;
   policy.name = std::move(name);
-  if (auto place = table.word("class", kPriorityClassNames))
-    policy.default_class = static_cast<PriorityClass>(*place);
+  auto own_class = table.word("class", kPriorityClassNames);
+  if (own_class) policy.default_class = static_cast<PriorityClass>(*own_class);
   if (auto place = table.word("max_class", kPriorityClassNames))
     policy.max_class = static_cast<PriorityClass>(*place);
-  if (table.has("max_class") && policy.default_class < policy.max_class)
+  bool is_known = own_class || !table.has("class");
+  if (is_known && table.has("max_class") && policy.default_class < policy.max_class)
     table.complain("max_class",
                    fmt::format("{} is less than the class of its requests, {}",
                                to_string(policy.max_class),
@@ -213,10 +214,11 @@ Result<KeysFile> parse_keys_file(std::string_view text, const std::string& name)
     const toml::table root = toml::parse(text);
     file = Reader(root, complaints).read();
   } catch (const toml::parse_error& error) {
-    complaints.add(error.source(),
-                   "",
-                   excerpt(error.description(), 200) +
-                       "; a key is written [[key]] with an id and the sha256 of its token below");
+    std::string what = excerpt(error.description(), 200);
+    // Maybe it is a list of tokens, as other servers have it.
+    if (text.find("[[") == std::string_view::npos)
+      what += "; a key is written [[key]] with an id and the sha256 of its token below";
+    complaints.add(error.source(), "", what);
   }
   if (!complaints.empty()) return complaints.error();
   return file;

@@ -211,7 +211,7 @@ void add_access(CLI::App& command, ServeOptions& options) {
                      "File of API keys and their tenants (TOML); read again at SIGHUP");
   command.add_option("--admin-keys",
                      options.admin_keys_file,
-                     "The same for the management port; /health, /ready and /version need none");
+                     "The same for the management port; /health, /ready, /version and /metrics need none");
   command
       .add_option("--allow-anonymous",
                   options.allow_anonymous,

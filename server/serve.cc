@@ -53,6 +53,15 @@ struct StartError {
 constexpr std::string_view kCannotGoOn =
     "cannot go on: the system refuses a thread or memory (ulimit -u, ulimit -v)";
 
+/// A record of its own for each line of `message`.
+void tell_lines(std::string_view what, std::string_view message) {
+  while (!message.empty()) {
+    std::string_view line = message.substr(0, message.find('\n'));
+    message.remove_prefix(std::min(message.size(), line.size() + 1));
+    spdlog::error("{}: {}", what, line);
+  }
+}
+
 int fail(ExitCode code, const std::string& message) {
   fmt::print(stderr, "sluice: {}\n", shown_text(message));
   return static_cast<int>(code);
@@ -161,7 +170,7 @@ class Server {
     auto data = reread_keys("--api-keys", options_.keys_file, *keys_->get());
     auto management = reread_keys("--admin-keys", options_.admin_keys_file, *admin_keys_->get());
     for (const auto* file : {&data, &management})
-      if (!*file) spdlog::error("the keys stay as they are: {}", file->error().message);
+      if (!*file) tell_lines("the keys stay as they are", file->error().message);
     if (!data || !management) {
       reloads_failed_ += 1;
       return;

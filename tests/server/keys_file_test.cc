@@ -185,6 +185,12 @@ TEST(KeysFile, NamesLineColumnFieldAndReason) {
     EXPECT_EQ(error_of(bad.text).substr(0, bad.says.size()), bad.says) << bad.text;
 }
 
+TEST(KeysFile, SaysNothingThatFollowsFromAnotherMistakeAlone) {
+  EXPECT_EQ(error_of(key("class = \"nightly\"\nmax_class = \"batch\"\n")),
+            "keys.toml:4:9: class: expected one of realtime, batch, low, got \"nightly\"");
+  EXPECT_EQ(error_of(key("tpm =\n")).find("written [[key]]"), std::string::npos);
+}
+
 TEST(KeysFile, ReportsAllThatIsWrongInOrder) {
   EXPECT_EQ(error_of(key("max_inflight = 0\ncore = 2\nrpm = -1\n")),
             "keys.toml:4:16: max_inflight: expected a whole number from 1 to 1000000, got 0\n"
