@@ -11,15 +11,20 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice {
 
-/// The last decisions, and counts of all since the start by class and reason. Thread-safe; bounded.
+/// The last decisions, and counts of all since the start by class and reason. What comes in
+/// thousands a second does not push out the rest: the oldest goes of those decisions that there are
+/// most of, for one tenant and reason. Thread-safe; bounded.
 class DecisionLog {
  public:
   static constexpr std::size_t kKept = 100;
@@ -47,16 +52,27 @@ class DecisionLog {
   };
 
   void add(Entry entry);
-  /// The last ones, the newest first.
+  /// Those that are kept, the newest first.
   [[nodiscard]] std::vector<Entry> last() const;
   [[nodiscard]] Counts counts() const;
   /// What was refused since the last account; none: nothing was, or that one is not old enough.
   std::optional<Account> take_account(TimePoint now);
 
  private:
+  struct Kept {
+    std::uint64_t number = 0;  ///< in order of their coming
+    Entry entry;
+  };
+  /// A tenant's number, and a place in `Counts`.
+  using Group = std::pair<std::uint32_t, std::size_t>;
+
+  /// Takes out the oldest of the largest group; of equal ones, of that which has the oldest.
+  Entry take_one();
+
   mutable std::mutex mutex_;
-  std::vector<Entry> ring_;
-  std::size_t next_ = 0;  ///< place of the oldest, once the ring is full
+  std::map<Group, std::deque<Kept>> kept_;  ///< none is empty
+  std::size_t size_ = 0;                    ///< of all
+  std::uint64_t added_ = 0;
   Counts counts_{};
   RefusalTally refused_;       ///< since the last account
   TimePoint refused_since_{};  ///< when the first of these was decided

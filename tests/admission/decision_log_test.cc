@@ -6,8 +6,7 @@ namespace sluice {
 namespace {
 
 DecisionLog::Entry entry(std::uint64_t tokens, std::optional<Refusal> refused = std::nullopt) {
-  return {
-      .priority_class = PriorityClass::batch, .tokens = tokens, .decision = {refused, "why", 0}};
+  return {.priority_class = PriorityClass::batch, .tokens = tokens, .decision = {refused, "why", 0}};
 }
 
 TEST(DecisionLog, KeepsTheLastHundredNewestFirst) {
@@ -24,6 +23,28 @@ TEST(DecisionLog, KeepsTheLastHundredNewestFirst) {
   ASSERT_EQ(last.size(), 100U);
   for (std::size_t i = 0; i < last.size(); ++i)
     EXPECT_EQ(last[i].tokens, 250 - i);
+}
+
+TEST(DecisionLog, KeepsWhatIsRareInAFlood) {
+  DecisionLog log;
+  auto of = [](std::uint32_t tenant, std::uint64_t tokens, std::optional<Refusal> refused) {
+    DecisionLog::Entry one = entry(tokens, refused);
+    one.tenant = std::make_shared<const Tenant>(Tenant{{}, tenant, nullptr});
+    return one;
+  };
+  for (std::uint64_t i = 0; i < 40; ++i)
+    log.add(of(1, i, std::nullopt));
+  log.add(of(2, 100, Refusal::rate_limited));
+  for (std::uint64_t i = 1000; i < 6000; ++i)
+    log.add(of(2, i, Refusal::queue_full));
+
+  auto last = log.last();
+  ASSERT_EQ(last.size(), 100U);
+  EXPECT_EQ(last[0].tokens, 5999U);
+  EXPECT_EQ(last[58].tokens, 5941U);
+  EXPECT_EQ(last[59].tokens, 100U) << "of the other reason";
+  EXPECT_EQ(last[60].tokens, 39U) << "and all of the other tenant";
+  EXPECT_EQ(last[99].tokens, 0U);
 }
 
 TEST(DecisionLog, CountsAllByClassAndReason) {
