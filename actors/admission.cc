@@ -123,7 +123,8 @@ class Admission : public caf::event_based_actor {
     Forecast forecast;
     for (Work& work : submit.works) {
       work.cost = model.waits.cost(work.rows(), work.expected);
-      forecast.cost = std::max(forecast.cost, work.cost);
+      work.run = model.waits.run(work.rows(), work.expected);
+      forecast.run = std::max(forecast.run, work.run);
     }
     const Work& first = submit.works.front();
     forecast.wait = model.waits.wait({first.class_index, first.tenant, first.core}, now);

@@ -25,9 +25,10 @@ using Seconds = std::chrono::duration<double>;
 
 /// How long class realtime waits for the lanes of a model, to half of what it may wait.
 double wait_of(const ServedModel& model, Duration most) {
-  double pace = model.waits.per_second();
+  constexpr auto kRealtime = static_cast<std::size_t>(PriorityClass::realtime);
+  double pace = model.waits.per_second(kRealtime);
   if (most == Duration::zero() || pace <= 0) return 0;
-  auto waiting = model.waits.waiting(static_cast<std::size_t>(PriorityClass::realtime));
+  auto waiting = model.waits.waiting(kRealtime);
   return Seconds(waiting) / (kWaitShare * pace * Seconds(most));
 }
 

@@ -134,7 +134,7 @@ class Queue : public caf::event_based_actor {
     }
     if (!counted) {
       // It has not come through admission, for it had been let in before.
-      work.cost = model_->waits.cost(work.rows(), work.expected_left());
+      estimate(work);
       model_->waits.enter(
           work.class_index, work.tenant, work.tenant_weight, work.cost, front_->clock->now());
     }
@@ -198,9 +198,7 @@ class Queue : public caf::event_based_actor {
     if (!core_order_.empty() && lanes_.rooms.only_reserve_is_left())
       serve(core_order_, reservations, works);
     if (!works.empty()) {
-      TimePoint now = front_->clock->now();
-      for (const Work& work : works)
-        rate_.served(work.cost, !order_.empty(), now);
+      note_rate(works);
       give(works);
     }
     ask_for_room();
@@ -331,7 +329,7 @@ class Queue : public caf::event_based_actor {
   /// The time after which it cannot make its deadline any more.
   [[nodiscard]] static std::optional<TimePoint> latest_start(const Work& work) {
     if (work.deadline == TimePoint::max() || !work.may_be_shed) return std::nullopt;
-    return work.deadline - work.cost;
+    return work.deadline - work.run;
   }
   void note_latest_start(const Work& work) {
     if (auto latest = latest_start(work))
@@ -479,11 +477,11 @@ class Queue : public caf::event_based_actor {
       Preemption::Keeps keeps = keeps_against(owner);
       for (const LaneRooms::Lane& lane : lanes) {
         if (lane.gate.weight <= 0.0 || lanes_.aside.contains(lane.id)) continue;
-        if (lanes_.all_known && !ramps) room.next_end = std::min(room.next_end, lane.next_end);
         if (lane.excess_below(i, keeps) > 0) room.patience.at(i) = kPatience;
       }
     }
     room.free_to_core = lanes_.rooms.free_places({0, true}, lanes_.aside);
+    if (lanes_.all_known && !ramps) room.ends = lanes_.rooms.ends(lanes_.aside);
     model_->waits.set_room(room);
   }
 
@@ -496,8 +494,11 @@ class Queue : public caf::event_based_actor {
     auto differ = [](double a, double b) { return std::abs(a - b) > 0.2 * std::max(a, b); };
     bool changed = differ(costs.row_us, costs_.row_us) || differ(costs.token_us, costs_.token_us);
     if (changed) costs_ = costs;
+    for (std::uint8_t i = 0; i < WaitBoard::kClasses; ++i)
+      shares_.others.at(i) = lanes_.rooms.speed({i, false});
+    shares_.core = lanes_.rooms.speed({0, true});
     double rate = capacity > 0 ? rate_.per_second(capacity) : 0.0;
-    model_->waits.set_pace(costs_, rate);
+    model_->waits.set_pace(costs_, rate, shares_);
     if (!changed) return;
     Duration before{};
     Duration after{};
@@ -505,7 +506,7 @@ class Queue : public caf::event_based_actor {
       Work& work = waiting.work;
       before += work.cost;
       forget_latest_start(work);
-      work.cost = model_->waits.cost(work.rows(), work.expected_left());
+      estimate(work);
       after += work.cost;
       note_latest_start(work);
     }
@@ -514,8 +515,27 @@ class Queue : public caf::event_based_actor {
     } else {
       rate_.forget();
     }
-    model_->waits.set_pace(costs_, capacity > 0 ? rate_.per_second(capacity) : 0.0);
+    model_->waits.set_pace(costs_, capacity > 0 ? rate_.per_second(capacity) : 0.0, shares_);
     count_anew();
+  }
+
+  void estimate(Work& work) const {
+    work.cost = model_->waits.cost(work.rows(), work.expected_left());
+    work.run = model_->waits.run(work.rows(), work.expected_left());
+  }
+
+  /// The lanes are as fast as whoever waits is allowed to make them. It is counted as if that were
+  /// as fast as they can.
+  void note_rate(const std::vector<Work>& served) {
+    double share = core_order_.empty() ? 0.0 : shares_.core;
+    for (std::size_t i = 0; i < WaitBoard::kClasses; ++i)
+      if (order_.size(i) > 0) share = std::max(share, shares_.others.at(i));
+    bool waits = share > 0.0;
+    TimePoint now = front_->clock->now();
+    for (const Work& work : served) {
+      double part = waits ? share : shares_.others.at(work.class_index);
+      rate_.served(std::chrono::duration_cast<Duration>(work.cost / part), work.run, waits, now);
+    }
   }
 
   /// What was counted for an earlier incarnation may never have come here.
@@ -614,9 +634,10 @@ class Queue : public caf::event_based_actor {
   std::uint64_t batches_ = 0;        ///< given
   std::set<std::uint64_t> weights_;  ///< that lanes run, while all are known
   WaitBoard::Costs costs_;           ///< by which what waits is counted
-  ServiceRate rate_;                 ///< at which it is worked off
-  double capacity_ = 0.0;            ///< of the lanes, when it was measured
-  std::uint64_t starved_ = 0;        ///< of `order_`, that was told
+  WaitBoard::Shares shares_;
+  ServiceRate rate_;           ///< at which it is worked off
+  double capacity_ = 0.0;      ///< of the lanes, when it was measured
+  std::uint64_t starved_ = 0;  ///< of `order_`, that was told
 };
 
 }  // namespace

@@ -52,6 +52,7 @@ struct Work {
   std::uint32_t preempted = 0;  ///< times that it has given its place on a lane to others
   std::uint32_t expected = 0;   ///< tokens it will probably generate, in all
   Duration cost{};              ///< of a lane's time, as it is counted among those that wait
+  Duration run{};               ///< that it will be on a lane
   Duration behind{};            ///< of a lane's time, what waits for its request to end
   bool counted = false;         ///< there, by admission; else the queue does it
   // Set by the queue, or for suspects by the batcher.

@@ -83,7 +83,7 @@ Decision AdmissionController::judge(const Options& options,
   }
   if (demand.deadline == TimePoint::max()) return {};
   Duration left = std::max(Duration::zero(), demand.deadline - now);
-  Duration needed = wait + forecast.cost * 6 / 5;
+  Duration needed = wait + forecast.run * 6 / 5;
   if (needed <= left) return {};
   return {Refusal::deadline_unreachable,
           "The server is busy: the answer would take about " + tenths(needed) +

@@ -39,7 +39,7 @@ class AdmissionController {
   /// What is expected of it.
   struct Forecast {
     Duration wait{};  ///< until a lane takes it
-    Duration cost{};  ///< that the lane then needs
+    Duration run{};   ///< that it then needs
   };
 
   explicit AdmissionController(Options options) : options_(options) {}

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice {
@@ -66,12 +67,15 @@ bool BatchAssembly::put(LaneId lane, Places& places, Place place, const Entry& e
   if (!places.all.emplace(place, entry).second) return false;
   places.ends.insert(entry.ends);
   rooms_.take(lane, entry.taken);
-  note_next_end(lane, places);
+  note_ends(lane, places);
   return true;
 }
 
-void BatchAssembly::note_next_end(LaneId lane, const Places& places) {
-  rooms_.find(lane)->next_end = places.ends.empty() ? TimePoint::max() : *places.ends.begin();
+void BatchAssembly::note_ends(LaneId lane, const Places& places) {
+  WaitBoard::Ends& ends = rooms_.find(lane)->ends;
+  ends = WaitBoard::no_ends();
+  auto most = static_cast<std::ptrdiff_t>(std::min(places.ends.size(), ends.size()));
+  std::copy_n(places.ends.begin(), most, ends.begin());
 }
 
 void BatchAssembly::began(LaneId lane, Place place) {
@@ -98,7 +102,7 @@ void BatchAssembly::release(LaneId lane, Place place) {
   rooms_.give_back(lane, held->second.taken);
   places.ends.erase(places.ends.find(held->second.ends));
   places.all.erase(held);
-  note_next_end(lane, places);
+  note_ends(lane, places);
 }
 
 }  // namespace sluice

@@ -88,7 +88,7 @@ class BatchAssembly {
   };
 
   bool put(LaneId lane, Places& places, Place place, const Entry& entry);
-  void note_next_end(LaneId lane, const Places& places);
+  void note_ends(LaneId lane, const Places& places);
 
   struct Limits {
     std::uint32_t sequences = ~0U;

@@ -3,6 +3,8 @@
 #include "base/check.h"
 
 #include <algorithm>
+#include <array>
+#include <tuple>
 
 namespace sluice {
 namespace {
@@ -54,7 +56,14 @@ WaitBoard::Costs costs_of(const LaneRooms::Lane& lane) {
   double beside = std::max(1U, lane.slots);
   // Where steps are full of prompts, each of their rows has its part of what a step takes anyway.
   double row = lane.step_rows > 0 ? lane.pace.base_us / lane.step_rows : 0.0;
-  return {row + lane.pace.per_row_us, lane.pace.base_us / beside + lane.pace.per_row_us};
+  double step = lane.pace.base_us + lane.pace.per_row_us * beside;
+  return {row + lane.pace.per_row_us, step / beside, step};
+}
+
+/// Tokens a microsecond of so many sequences, beside others.
+double tokens_per_us(const LaneRooms::Pace& pace, std::uint32_t sequences, std::uint32_t others) {
+  double step_us = pace.base_us + pace.per_row_us * (static_cast<double>(sequences) + others);
+  return sequences / std::max(1.0, step_us);
 }
 
 /// Its prompt first, then one step a token beside what runs there.
@@ -232,6 +241,18 @@ std::uint32_t LaneRooms::free_places(Owner owner, const std::set<LaneId>& closed
   return places;
 }
 
+WaitBoard::Ends LaneRooms::ends(const std::set<LaneId>& closed) const {
+  WaitBoard::Ends first = WaitBoard::no_ends();
+  for (const Lane& lane : lanes_) {
+    if (lane.gate.weight <= 0.0 || closed.contains(lane.id)) continue;
+    WaitBoard::Ends before = first;
+    std::array<TimePoint, 2 * std::tuple_size_v<WaitBoard::Ends>> both{};
+    std::merge(before.begin(), before.end(), lane.ends.begin(), lane.ends.end(), both.begin());
+    std::copy_n(both.begin(), first.size(), first.begin());
+  }
+  return first;
+}
+
 void LaneRooms::take(LaneId lane, const Taken& taken) {
   Lane* held = find(lane);
   if (held == nullptr) return;
@@ -301,9 +322,29 @@ Duration LaneRooms::time_of(LaneId lane, std::uint64_t rows, std::uint64_t token
       lanes_.begin(), lanes_.end(), [&](const Lane& other) { return other.id == lane; });
   if (found == lanes_.end()) return Duration::zero();
   WaitBoard::Costs costs = costs_of(*found);
-  double us = static_cast<double>(rows) * costs.row_us +
-              static_cast<double>(tokens) * costs.token_us * std::max(1U, found->slots);
+  double us =
+      static_cast<double>(rows) * costs.row_us + static_cast<double>(tokens) * costs.step_us;
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(us));
+}
+
+double LaneRooms::speed(Owner owner) const {
+  double speed_of_all = 0.0;
+  double speed_of_owner = 0.0;
+  for (const Lane& lane : lanes_) {
+    if (lane.gate.permits == 0) continue;
+    speed_of_all += lane.gate.weight * tokens_per_us(lane.pace, lane.slots, 0);
+    speed_of_owner += lane.gate.weight * speed(lane, owner);
+  }
+  return speed_of_all > 0.0 ? std::min(1.0, speed_of_owner / speed_of_all) : 1.0;
+}
+
+double LaneRooms::speed(const Lane& lane, const Owner& owner) const {
+  std::uint32_t most = std::max(1U, std::min(lane.slots, lane.limit));
+  if (!keeps_from(owner, false)) return tokens_per_us(lane.pace, most, 0);
+  std::uint32_t places = beside(reserve_.from_others, most);
+  if (is_low(owner)) places = std::min(places, beside(reserve_.from_low, most));
+  std::uint32_t core = lane.held - std::min(lane.held, sum(lane.others).places);
+  return tokens_per_us(lane.pace, places, core);
 }
 
 double LaneRooms::capacity() const {

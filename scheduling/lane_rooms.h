@@ -62,11 +62,11 @@ class LaneRooms {
     Pace pace = {};
     /// Sequences it may run at once without making the streams slow; and of `blocks` likewise.
     std::uint32_t limit = ~0U;
-    std::uint8_t closed_from = kOpenToAll;  ///< no work of this class or a less urgent one
-    Shares by_class = {};                   ///< of what it holds
-    Shares others = {};                     ///< of that, what is not of the core API
-    PromptsAhead prompts = {};              ///< that it holds and has not computed yet
-    TimePoint next_end = TimePoint::max();  ///< when some of it has probably ended
+    std::uint8_t closed_from = kOpenToAll;        ///< no work of this class or a less urgent one
+    Shares by_class = {};                         ///< of what it holds
+    Shares others = {};                           ///< of that, what is not of the core API
+    PromptsAhead prompts = {};                    ///< that it holds and has not computed yet
+    WaitBoard::Ends ends = WaitBoard::no_ends();  ///< of that
 
     /// Sequences it takes beyond those it holds.
     [[nodiscard]] std::uint32_t room() const;
@@ -146,6 +146,9 @@ class LaneRooms {
   /// Places that an owner may have at once, blocks and prompts aside.
   ///   closed  none of these lanes
   [[nodiscard]] std::uint32_t free_places(Owner owner, const std::set<LaneId>& closed) const;
+  /// When what all lanes hold that take work has probably ended.
+  ///   closed  none of these
+  [[nodiscard]] WaitBoard::Ends ends(const std::set<LaneId>& closed) const;
   /// It has room, for whoever is of the core API; all that is left is kept for that.
   [[nodiscard]] bool only_reserve_is_left() const;
   /// One place more is held there, or one less. Nothing happens if the lane is not up.
@@ -166,6 +169,11 @@ class LaneRooms {
   [[nodiscard]] WaitBoard::Costs costs() const;
   /// How long a sequence runs on a lane that is full: its prompt, then a step for each token.
   [[nodiscard]] Duration time_of(LaneId lane, std::uint64_t rows, std::uint64_t tokens) const;
+  /// How fast the lanes work for an owner who has all the places he may have, as a part of what
+  /// they do with all their slots full. Who may have half the places has half of the speed where a
+  /// step takes the same time whatever it computes, and nearly all of it where each row has its
+  /// price. 1 if no lane takes work.
+  [[nodiscard]] double speed(Owner owner) const;
   /// Lanes that take work, by their weights.
   [[nodiscard]] double capacity() const;
 
@@ -174,6 +182,7 @@ class LaneRooms {
   /// Something is kept from the owner.
   [[nodiscard]] bool keeps_from(const Owner& owner, bool settled) const;
   [[nodiscard]] bool leaves_reserve(const Lane& lane, const Need& need) const;
+  [[nodiscard]] double speed(const Lane& lane, const Owner& owner) const;
 
   std::vector<Lane> lanes_;  // ascending ids
   Reserve reserve_;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -10,31 +11,31 @@
 namespace sluice {
 
 /// Costs are estimates, so what they add up to in a second of real time is measured: 1 a lane if
-/// they are right. Only while work waits is it a measure of the lanes. Pure; owner: the queue
-/// actor.
+/// they are right. Only while work waits is it a measure of the lanes. What began together ends
+/// together and makes room for as many at once, so it is measured from such a wave to one at least
+/// two runs later: for less time than that, a part of a wave would count as a whole one. Pure;
+/// owner: the queue actor.
 class ServiceRate {
  public:
   /// Work of this cost was given to the lanes.
+  ///   run    that it will be there
   ///   waits  more of it has to wait
-  void served(Duration cost, bool waits, TimePoint now) {
+  void served(Duration cost, Duration run, bool waits, TimePoint now) {
     if (!since_ && waits) {
       // What filled the lanes was not worked off yet.
-      since_ = now;
-      cost_ = {};
-      count_ = 0;
+      begin(now);
       return;
     }
     if (!since_) return;
     cost_ += cost;
+    runs_ += run;
     count_ += 1;
     Duration elapsed = now - *since_;
-    if (count_ >= kCountMin && elapsed >= kTimeMin) {
+    if (count_ >= kCountMin && elapsed >= std::max<Duration>(kTimeMin, 2 * (runs_ / count_))) {
       double rate = std::chrono::duration<double>(cost_) / std::chrono::duration<double>(elapsed);
       double keep = rate_ > 0.0 ? std::exp(-std::chrono::duration<double>(elapsed) / kMemory) : 0.0;
       rate_ = keep * rate_ + (1.0 - keep) * rate;
-      since_ = now;
-      cost_ = {};
-      count_ = 0;
+      begin(now);
     }
     if (!waits) since_.reset();
   }
@@ -54,12 +55,19 @@ class ServiceRate {
   }
 
  private:
-  static constexpr std::uint32_t kCountMin = 16;
+  void begin(TimePoint now) {
+    since_ = now;
+    cost_ = runs_ = {};
+    count_ = 0;
+  }
+
+  static constexpr std::uint32_t kCountMin = 4;
   static constexpr Duration kTimeMin = std::chrono::milliseconds(100);
   static constexpr std::chrono::duration<double> kMemory{1.0};
 
   std::optional<TimePoint> since_;  ///< work has waited all the time from then on
   Duration cost_{};
+  Duration runs_{};  ///< of all that was served since then, together
   std::uint32_t count_ = 0;
   double rate_ = 0.0;  ///< 0: not measured yet
 };

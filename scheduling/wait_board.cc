@@ -6,11 +6,23 @@
 
 namespace sluice {
 
+namespace {
+
+Duration time_of(std::uint64_t rows, double row_us, std::uint64_t tokens, double token_us) {
+  double us = static_cast<double>(rows) * row_us + static_cast<double>(tokens) * token_us;
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(us));
+}
+
+}  // namespace
+
 Duration WaitBoard::cost(std::uint64_t rows, std::uint64_t tokens) const {
   std::lock_guard lock(mutex_);
-  double us =
-      static_cast<double>(rows) * costs_.row_us + static_cast<double>(tokens) * costs_.token_us;
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(us));
+  return time_of(rows, costs_.row_us, tokens, costs_.token_us);
+}
+
+Duration WaitBoard::run(std::uint64_t rows, std::uint64_t tokens) const {
+  std::lock_guard lock(mutex_);
+  return time_of(rows, costs_.row_us, tokens, costs_.step_us);
 }
 
 void WaitBoard::enter(std::size_t class_index,
@@ -61,10 +73,11 @@ void WaitBoard::set_room(const Room& room) {
   room_ = room;
 }
 
-void WaitBoard::set_pace(Costs costs, double per_second) {
+void WaitBoard::set_pace(Costs costs, double per_second, const Shares& shares) {
   std::lock_guard lock(mutex_);
   costs_ = costs;
   per_second_ = per_second;
+  shares_ = shares;
 }
 
 Duration WaitBoard::wait(const Asker& asker, TimePoint now) const {
@@ -75,31 +88,42 @@ Duration WaitBoard::wait(const Asker& asker, TimePoint now) const {
   std::uint32_t free = asker.core ? room_.free_to_core : room_.free.at(asker.class_index);
   bool bursts = count_ == 0 || now - began_ <= kBurst;
   if (bursts && count_ < free) return Duration::zero();
-  Duration turn = until_turn(asker);
-  if (free > 0 || room_.next_end == TimePoint::max()) return turn;
-  Duration place = std::max(Duration::zero(), room_.next_end - now);
+  Ahead ahead = ahead_of(asker);
+  double pace = per_second_ * (asker.core ? shares_.core : shares_.others.at(asker.class_index));
+  constexpr double kHour = 3600.0;
+  auto turn = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(std::min(ahead.seconds / pace, kHour)));
+  auto before = static_cast<std::size_t>(ahead.count);
+  if (before < free) return turn;
+  Duration place = until_place(before - free, now);
   return std::max(turn, std::min(place, room_.patience.at(asker.class_index)));
 }
 
-/// Until what stands before it has been worked off.
-Duration WaitBoard::until_turn(const Asker& asker) const {
+WaitBoard::Ahead WaitBoard::ahead_of(const Asker& asker) const {
   static constexpr auto kWeights = WaitingOrder::Options{}.weights;
   const Tenants& tenants = waiting_.at(asker.class_index);
   auto own = tenants.find(asker.tenant);
-  if (own == tenants.end()) return Duration::zero();
+  if (own == tenants.end()) return {};
   using Seconds = std::chrono::duration<double>;
-  Seconds ahead{};
+  Ahead ahead;
   for (const auto& [number, other] : tenants) {
     double share = static_cast<double>(other.weight) / own->second.weight;
-    ahead += std::min(Seconds(other.cost), share * Seconds(own->second.cost));
+    ahead.seconds += std::min(Seconds(other.cost), share * Seconds(own->second.cost)).count();
+    ahead.count += std::min<double>(other.count, share * own->second.count);
   }
   std::uint32_t sum = 0;
   for (std::size_t i = 0; i < kClasses; ++i)
     if (i == asker.class_index || !waiting_.at(i).empty()) sum += kWeights.at(i);
-  double seconds = ahead.count() * sum / (kWeights.at(asker.class_index) * per_second_);
-  constexpr double kHour = 3600.0;
-  return std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double>(std::min(seconds, kHour)));
+  double others = static_cast<double>(sum) / kWeights.at(asker.class_index);
+  return {ahead.seconds * others, ahead.count * others};
+}
+
+/// Until so many have ended and one more, as far as it is known.
+Duration WaitBoard::until_place(std::size_t ended, TimePoint now) const {
+  auto unknown = std::find(room_.ends.begin(), room_.ends.end(), TimePoint::max());
+  auto known = static_cast<std::size_t>(unknown - room_.ends.begin());
+  if (known == 0) return Duration::zero();
+  return std::max(Duration::zero(), room_.ends.at(std::min(ended, known - 1)) - now);
 }
 
 WaitBoard::Costs WaitBoard::costs() const {
@@ -110,6 +134,11 @@ WaitBoard::Costs WaitBoard::costs() const {
 double WaitBoard::per_second() const {
   std::lock_guard lock(mutex_);
   return per_second_;
+}
+
+double WaitBoard::per_second(std::size_t class_index) const {
+  std::lock_guard lock(mutex_);
+  return per_second_ * shares_.others.at(class_index);
 }
 
 Duration WaitBoard::waiting(std::size_t class_index) const {

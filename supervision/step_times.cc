@@ -79,11 +79,19 @@ std::optional<StepTimes::Pace> StepTimes::pace(std::uint32_t rows) const {
   };
   Pace pace{microseconds(*one), 0};
   // Of a shape that was not seen yet only the most is known that it can take. By that a lane that
-  // was never full would need minutes for what takes it seconds.
-  std::size_t seen = index(rows);
+  // was never full would need minutes for what takes it seconds: the nearest one that was seen says
+  // more, that of a prompt, too.
+  std::size_t wanted = index(rows);
+  std::size_t seen = wanted;
   while (seen > 1 && shapes_[seen].usual.count == 0)
     --seen;
-  if (seen > 1 && seen < index(rows)) rows = 1U << (seen - 1);
+  if (seen <= 1) {
+    seen = wanted;
+    while (seen < kShapes && shapes_[seen].usual.count == 0)
+      ++seen;
+    if (seen == kShapes) seen = wanted;  // no other is known at all
+  }
+  if (seen != wanted) rows = static_cast<std::uint32_t>(std::uint64_t{1} << (seen - 1));
   auto many = predicted(rows);
   if (many && rows > 1)
     pace.per_row_us = std::max(0.0, (microseconds(*many) - pace.base_us) / (rows - 1));

@@ -50,7 +50,7 @@ class StepTimes {
     double per_row_us = 0;  ///< >= 0
   };
   /// Through what is predicted for one row and for `rows`, or for the most rows below them that
-  /// were seen; nothing: no step is known.
+  /// were seen, or the least above; nothing: no step is known.
   [[nodiscard]] std::optional<Pace> pace(std::uint32_t rows) const;
 
  private:

@@ -238,16 +238,19 @@ TEST(BatchAssembly, KnowsWhichPromptsAreComputed) {
   EXPECT_EQ(ahead(), 0U);
 }
 
-TEST(BatchAssembly, KnowsWhenTheFirstPlaceBecomesFree) {
+TEST(BatchAssembly, KnowsWhenPlacesBecomeFree) {
   BatchAssembly lanes;
   TimePoint start{std::chrono::seconds(100)};
-  auto next_end = [&] { return lanes.rooms().lanes().front().next_end; };
+  auto next_end = [&] { return lanes.rooms().lanes().front().ends.front(); };
   lanes.lane_up(kFirst, {8, 100}, {{SequenceId{7}, {1}, start + std::chrono::seconds(5)}});
   EXPECT_EQ(next_end(), start + std::chrono::seconds(5));
   for (std::uint64_t i = 1; i <= 2; ++i)
     EXPECT_TRUE(lanes.assign_to(
         kFirst, SequenceId{i}, {.blocks = 1, .ends = start + std::chrono::seconds(i)}));
   EXPECT_EQ(next_end(), start + std::chrono::seconds(1));
+  EXPECT_EQ(lanes.rooms().ends({})[2], start + std::chrono::seconds(5));
+  EXPECT_EQ(lanes.rooms().ends({})[3], TimePoint::max());
+  EXPECT_EQ(lanes.rooms().ends({kFirst})[0], TimePoint::max());
   lanes.release(kFirst, SequenceId{1});
   EXPECT_EQ(next_end(), start + std::chrono::seconds(2));
   lanes.release(kFirst, SequenceId{7});

@@ -65,6 +65,7 @@ TEST(LaneRooms, TellWhatRowsAndTokensTakeOfALane) {
 
   EXPECT_EQ(rooms.costs().row_us, 50.0);
   EXPECT_EQ(rooms.costs().token_us, 250.0) << "a step of 2 ms that ten share";
+  EXPECT_EQ(rooms.costs().step_us, 2'500.0);
   EXPECT_EQ(rooms.capacity(), 0.5);
 
   rooms.put(
@@ -220,6 +221,38 @@ TEST(LaneRooms, CountThePlacesThatSomebodyMayHave) {
   rooms.find(kSecond)->closed_from = 2;
   EXPECT_EQ(rooms.free_places({2, false}, {}), 0U);
   EXPECT_EQ(rooms.free_places({1, false}, {}), 8U);
+}
+
+TEST(LaneRooms, AreAsFastAsTheirPlacesAllow) {
+  constexpr LaneRooms::Owner kCore{0, true};
+  constexpr LaneRooms::Owner kOther{0, false};
+  constexpr LaneRooms::Owner kLow{2, false};
+  LaneRooms rooms;
+  EXPECT_EQ(rooms.speed(kOther), 1.0);
+  LaneRooms::Lane lane{kFirst, 10, 1'000, 0, 1'000};
+  lane.pace = {1'000.0, 0.0};
+  rooms.put(lane);
+  EXPECT_EQ(rooms.speed(kOther), 1.0) << "nothing is kept";
+
+  rooms.set_reserve({0.3, 0.5});
+  EXPECT_EQ(rooms.speed(kCore), 1.0);
+  EXPECT_DOUBLE_EQ(rooms.speed(kOther), 0.7) << "a step takes what it takes";
+  EXPECT_DOUBLE_EQ(rooms.speed(kLow), 0.5);
+
+  lane.pace = {10.0, 100.0};
+  rooms.put(lane);
+  EXPECT_DOUBLE_EQ(rooms.speed(kOther), (7 / 710.0) / (10 / 1'010.0)) << "each row has its price";
+  for (int i = 0; i < 3; ++i)
+    rooms.take(kFirst, {1, kCore});
+  EXPECT_DOUBLE_EQ(rooms.speed(kOther), 0.7) << "the core API computes, too";
+
+  lane.pace = {1'000.0, 0.0};
+  lane.limit = 5;
+  rooms.put(lane);
+  EXPECT_DOUBLE_EQ(rooms.speed(kCore), 0.5);
+  lane.gate.permits = 0;
+  rooms.put(lane);
+  EXPECT_EQ(rooms.speed(kCore), 1.0) << "it takes no work";
 }
 
 TEST(LaneRooms, SayHowLongASequenceRuns) {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 namespace sluice {
 namespace {
 
@@ -29,6 +32,14 @@ class WaitBoardTest : public ::testing::Test {
     return board.wait({class_index, tenant}, kStart + since);
   }
 
+  /// So many seconds from the start.
+  static WaitBoard::Ends ends(std::vector<int> after) {
+    WaitBoard::Ends ends = WaitBoard::no_ends();
+    std::transform(
+        after.begin(), after.end(), ends.begin(), [](int time) { return kStart + seconds(time); });
+    return ends;
+  }
+
   WaitBoard board;
 };
 
@@ -47,6 +58,22 @@ TEST_F(WaitBoardTest, SaysHowLongWhatWaitsTakes) {
   EXPECT_EQ(wait(kRealtime, 1), milliseconds(500));
   board.leave(kRealtime, 1, seconds(1));
   EXPECT_EQ(board.waiting(kRealtime), Duration::zero());
+}
+
+TEST_F(WaitBoardTest, TellsHowLongASequenceRuns) {
+  board.set_pace({100, 1000, 20'000}, 2.0);
+  EXPECT_EQ(board.run(50, 5), milliseconds(105));
+}
+
+TEST_F(WaitBoardTest, KnowsThatWhoMayHaveFewerPlacesIsServedSlower) {
+  board.set_pace({100, 1000}, 2.0, {.others = {0.5, 0.5, 0.25}, .core = 1.0});
+  enter(kRealtime, 1, seconds(2));
+  EXPECT_EQ(wait(kRealtime, 1), seconds(2));
+  EXPECT_EQ(board.wait({kRealtime, 1, true}, kStart), seconds(1));
+  board.leave(kRealtime, 1, seconds(2));
+  enter(kLow, 1, seconds(2));
+  EXPECT_EQ(wait(kLow, 1), seconds(4));
+  EXPECT_EQ(board.per_second(kLow), 0.5);
 }
 
 TEST_F(WaitBoardTest, CountsOfOtherTenantsAsMuchAsOfOnesOwn) {
@@ -126,20 +153,37 @@ TEST_F(WaitBoardTest, CountsAnewWhatItForgets) {
 }
 
 TEST_F(WaitBoardTest, WaitsForAPlaceWhereAllAreHeld) {
-  board.set_room({.next_end = kStart + seconds(20)});
+  board.set_room({.ends = ends({20})});
   EXPECT_EQ(wait(kRealtime, 1), seconds(20)) << "though nobody is before it";
   EXPECT_EQ(wait(kRealtime, 1, seconds(15)), seconds(5));
   EXPECT_EQ(wait(kRealtime, 1, seconds(25)), Duration::zero()) << "it lasts longer than expected";
   enter(kRealtime, 1, seconds(50));
   EXPECT_EQ(wait(kRealtime, 1), seconds(25));
 
-  board.set_room({.free = {0, 0, 0}, .free_to_core = 1, .next_end = kStart + seconds(20)});
+  board.set_room({.free = {0, 0, 0}, .free_to_core = 1, .ends = ends({20})});
   EXPECT_EQ(board.wait({kRealtime, 2, true}, kStart), Duration::zero()) << "one is kept for it";
+}
+
+TEST_F(WaitBoardTest, WaitsUntilAsManyHaveEndedAsStandBeforeIt) {
+  board.set_room({.ends = ends({1, 2, 30})});
+  for (int i = 0; i < 2; ++i)
+    enter(kRealtime, 1, milliseconds(100));
+  EXPECT_EQ(wait(kRealtime, 1), seconds(30)) << "the first two places are for those before it";
+  EXPECT_EQ(wait(kRealtime, 2), seconds(1)) << "its turn is next";
+  enter(kRealtime, 1, milliseconds(100));
+  EXPECT_EQ(wait(kRealtime, 1), seconds(30)) << "later than that, but nobody knows when";
+
+  enter(kBatch, 1, seconds(1));
+  EXPECT_EQ(wait(kBatch, 1), seconds(30)) << "of three places it has one at the most";
+
+  board.leave(kBatch, 1, seconds(1));
+  board.set_room({.free = {2, 2, 2}, .ends = ends({1, 2, 30})});
+  EXPECT_EQ(wait(kRealtime, 1), seconds(2)) << "the second one that ends makes room for it";
 }
 
 TEST_F(WaitBoardTest, WaitsNoLongerThanUntilOthersGiveWay) {
   WaitBoard::Room room;
-  room.next_end = kStart + seconds(20);
+  room.ends = ends({20});
   room.patience[kRealtime] = milliseconds(100);
   board.set_room(room);
   EXPECT_EQ(wait(kRealtime, 1), milliseconds(100));

@@ -147,10 +147,19 @@ TEST(StepTimes, GoesOnWithTheLineToShapesThatItHasNotSeen) {
       << "nothing is known but the most that rows can take";
   (void)times.record(8, milliseconds(10), kNow);
   EXPECT_DOUBLE_EQ(times.pace(512)->per_row_us, 0) << "eight rows take no longer than one";
+  EXPECT_DOUBLE_EQ(times.pace(4)->per_row_us, 0) << "nor do four";
   (void)times.record(64, milliseconds(73), kNow);
 
   EXPECT_DOUBLE_EQ(times.pace(512)->base_us, 10'000);
   EXPECT_DOUBLE_EQ(times.pace(512)->per_row_us, 1000);
+}
+
+TEST(StepTimes, KnowsOfAFewRowsWhatAPromptOfManyHasTaken) {
+  StepTimes times;
+  (void)times.record(1, milliseconds(10), kNow);
+  (void)times.record(40, milliseconds(41), kNow);
+
+  EXPECT_DOUBLE_EQ(times.pace(4)->per_row_us, 1000) << "the shape begins with 32 rows";
 }
 
 }  // namespace
