@@ -93,7 +93,8 @@ void write_decision(ObjectWriter& object, const DecisionLog::Entry& entry, TimeP
     return;
   }
   object.text("message", decision.message);
-  if (decision.retry_after_s > 0) object.number("retry_after_s", decision.retry_after_s);
+  if (decision.retry_after > Duration::zero())
+    object.decimal("retry_after_s", std::chrono::duration<double>(decision.retry_after).count());
 }
 
 using Standings = std::vector<Quotas::Standing>;
@@ -131,15 +132,20 @@ void write_model(ObjectWriter& object,
     waiting.number(kPriorityClassNames[i], us(model->waits.waiting(i)));
 }
 
-void write_degradation(std::string& out, const Front& front) {
+void write_degradation(std::string& out, const Front& front, TimePoint now) {
   const DegradationBoard& board = front.degradation;
   ObjectWriter object(out);
   object.boolean("enabled", front.options.degradation);
   std::uint32_t level = board.level();
   object.number("level", level);
-  if (level > 0) object.text("reason", to_string(board.reason()));
+  using Seconds = std::chrono::duration<double>;
+  if (level > 0) {
+    object.text("reason", to_string(board.reason()));
+    if (auto entered = board.entered()) object.decimal("for_s", Seconds(now - *entered).count());
+    object.decimal("normal_in_s", Seconds(board.until(0, now)).count());
+  }
   object.decimal("pressure", board.pressure());
-  object.text("term", to_string(board.term()));
+  if (board.pressure() > 0) object.text("term", to_string(board.term()));
   object.number("changes", board.changes());
   ObjectWriter signals(object.member("signals"));
   for (std::size_t i = 0; i < kDegradationTerms; ++i)
@@ -187,7 +193,7 @@ void write_page(std::string& page, const Front& front, const Wanted& wanted, Tim
   ObjectWriter object(page);
   write_shared(object.member("shared"), front, now);
   object.number("inside", front.quotas->inside());
-  write_degradation(object.member("degradation"), front);
+  write_degradation(object.member("degradation"), front, now);
   Standings tenants = front.quotas->standings(now);
   write_array(object.member("models"), front.models, [&](ObjectWriter& one, const auto& model) {
     write_model(one, model, tenants, now);

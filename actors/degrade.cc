@@ -79,8 +79,8 @@ std::string asked_model(const Front& front,
 Decision decide_by_level(Front& front, const std::shared_ptr<const Tenant>& tenant) {
   if (!front.options.degradation) return {};
   PriorityClass best = tenant ? tenant->policy.max_class : PriorityClass::realtime;
-  auto refused =
-      DegradationEffects(front.degradation).refuse_all(best, tenant && tenant->policy.core);
+  auto refused = DegradationEffects(front.degradation)
+                     .refuse_all(best, tenant && tenant->policy.core, front.clock->now());
   return refused ? std::move(*refused) : Decision{};
 }
 

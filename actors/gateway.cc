@@ -166,7 +166,7 @@ class Gateway final : public HttpHandler {
     return {Refusal::queue_full,
             "The server is overloaded: " + std::to_string(line) +
                 " requests wait to hear whether they may come in.",
-            1};
+            std::chrono::seconds(1)};
   }
 
   /// It may ask for what runs or is kept, which would take nothing from its buckets.
@@ -182,7 +182,7 @@ class Gateway final : public HttpHandler {
     return policy.requests.is_limited() || policy.tokens.is_limited();
   }
 
-  /// As of the moment when the answer begins: its own claim is still taken whole.
+  /// As of the moment when the answer begins: of a stream the own claim is still taken whole.
   static void tell_allowances(const Front& front, const Tenant& tenant, HttpResponse& response) {
     append_allowances(response.headers, front.quotas->allowances(tenant, front.clock->now()));
   }

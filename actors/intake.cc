@@ -87,7 +87,7 @@ struct Intake::Pending {
     refuse(error);
   }
   void turn_away(Refusal why, const ApiError& error) {
-    turn_away({why, error.message, error.retry_after_s.value_or(0)}, error);
+    turn_away({why, error.message, error.retry_after.value_or(Duration())}, error);
   }
   void answer(std::string body) {
     meter.end({});
@@ -188,7 +188,8 @@ void Intake::later(Pending pending, std::size_t bytes, void (Intake::*step)(Pend
     if (!kept->is_forgotten()) (this->*step)(*kept);
   });
   if (taken) return;
-  Decision decision{Refusal::queue_full, "Too many long prompts wait to be read.", 1};
+  Decision decision{
+      Refusal::queue_full, "Too many long prompts wait to be read.", std::chrono::seconds(1)};
   kept->turn_away(decision, errors::refused(decision));
 }
 
@@ -295,9 +296,8 @@ bool Intake::is_refused(Pending& pending) const {
   Duration dark = front_->lanes.dark_for(model.name, front_->clock->now());
   if (dark < front_->options.outage_patience) return false;
   // As long again as it has lasted so far, for want of a better guess.
-  auto seconds = std::chrono::ceil<std::chrono::seconds>(dark).count();
-  auto retry = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 60));
-  pending.turn_away(Refusal::no_lane, errors::breaker_open(model.name, retry));
+  auto seconds = std::chrono::ceil<std::chrono::seconds>(dark);
+  pending.turn_away(Refusal::no_lane, errors::breaker_open(model.name, seconds));
   return true;
 }
 

@@ -88,18 +88,9 @@ class Session : public caf::event_based_actor {
     };
   }
 
-  /// However the session ends: the client has its answer, holders let go, reservations return. The
-  /// fences come first: who holds or passes on our work while we go through the rest sees them.
+  /// However the session ends: the client has its answer, holders let go, reservations return.
   void on_exit() override {
-    for (RequestSequence& sequence : sequences_)
-      sequence.close();
-    YIELD_POINT("session.closed");
-    if (was_submitted()) {
-      // In this order: admission, if it takes the claim only now, sees that the lease is gone.
-      holders_->drop_lease();
-      front_->record(trace::Settled{number_, used_tokens()});
-      front_->quotas->settle(number_, used_tokens());
-    }
+    settle();
     if (!answer_->ended()) tell_error(errors::internal_error(request_.request_id));
     for (RequestSequence& sequence : sequences_) {
       YIELD_POINT("session.drop");
@@ -145,7 +136,9 @@ class Session : public caf::event_based_actor {
     const GenerationPlan plan = *std::exchange(plan_, std::nullopt);
     std::vector<Prompt>().swap(request_.prompts);
     if (memory_ && !memory_->resize(plan.bytes())) {
-      turn_away({Refusal::memory, "The prompts of other requests fill the memory there is.", 1});
+      turn_away({Refusal::memory,
+                 "The prompts of other requests fill the memory there is.",
+                 std::chrono::seconds(1)});
       return false;
     }
     if (is_refused_as_lesser(plan)) return false;
@@ -156,7 +149,7 @@ class Session : public caf::event_based_actor {
       answer_->degraded(*usage_.degraded);
     }
     if (auto error = poison_.refuse(plan, arrival_)) {
-      turn_away({Refusal::poison, error->message, error->retry_after_s.value_or(0)}, *error);
+      turn_away({Refusal::poison, error->message, error->retry_after.value_or(Duration())}, *error);
       return false;
     }
     std::uint64_t first = front_->next_sequence.fetch_add(plan.plans.size());
@@ -243,6 +236,19 @@ class Session : public caf::event_based_actor {
 
   void submit() { holders_->submit(sequences_); }
 
+  /// Nothing more is asked of anybody, and what was reserved and not used returns. The fences come
+  /// first: who holds or passes on our work while we go through the rest sees them.
+  void settle() {
+    for (RequestSequence& sequence : sequences_)
+      sequence.close();
+    YIELD_POINT("session.closed");
+    if (!was_submitted() || std::exchange(is_settled_, true)) return;
+    // In this order: admission, if it takes the claim only now, sees that the lease is gone.
+    holders_->drop_lease();
+    front_->record(trace::Settled{number_, used_tokens()});
+    front_->quotas->settle(number_, used_tokens());
+  }
+
   // --- requests that wait for others ------------------------------------------------------------
 
   /// False: the request was answered already.
@@ -256,7 +262,8 @@ class Session : public caf::event_based_actor {
     auto most = static_cast<std::int64_t>(front_->options.admission.queue_capacity);
     if (front_->counters.dependent.fetch_add(1) >= most) {
       front_->counters.dependent -= 1;
-      turn_away({Refusal::queue_full, "Too many requests wait for others.", 1});
+      turn_away(
+          {Refusal::queue_full, "Too many requests wait for others.", std::chrono::seconds(1)});
       return false;
     }
     is_dependent_ = true;
@@ -285,9 +292,9 @@ class Session : public caf::event_based_actor {
   /// Its answer would be less than what it asks for, and it wants none then.
   bool is_refused_as_lesser(const GenerationPlan& plan) {
     if (request_.allow_degraded || (!plan.trimmed && !plan.localized)) return false;
-    turn_away(DegradationEffects::refuse_lesser(
-        request_.degradation,
-        plan.localized ? "long prompts are seen through a window" : "answers are trimmed"));
+    Degradation lesser = request_.degradation;
+    lesser.localizes = plan.localized;
+    turn_away(DegradationEffects(front_->degradation).refuse_lesser(lesser, front_->clock->now()));
     return true;
   }
 
@@ -560,7 +567,9 @@ class Session : public caf::event_based_actor {
         fail(errors::backend_lost(failed.error.message));
         return;
       case ErrorCode::resource_exhausted:  // less room than was granted; another lane may have more
-        retry(*sequence, failed.error, errors::overloaded(1, failed.error.message));
+        retry(*sequence,
+              failed.error,
+              errors::overloaded(std::chrono::seconds(1), failed.error.message));
         return;
       case ErrorCode::data_loss:  // its numbers were not finite; another lane may compute right
         retry(*sequence, failed.error, errors::internal_error(request_.request_id));
@@ -598,7 +607,8 @@ class Session : public caf::event_based_actor {
       Duration left = end - front_->clock->now();
       if (left <= Duration::zero())
         give_up(sequence,
-                errors::overloaded(1, "Too many requests that failed are being tried again."));
+                errors::overloaded(std::chrono::seconds(1),
+                                   "Too many requests that failed are being tried again."));
       else if (begins_to_wait)
         delayed_send(this, left, TryAgain{sequence.id(), sequence.epoch()});
       return;
@@ -657,6 +667,7 @@ class Session : public caf::event_based_actor {
       meter_.complete();
     else
       meter_.finish({200, EndReason::deadline});
+    settle();  // the answer says what its tenant may use now
     answer_->done(usage_);
     outcome_ = outcome;
     if (outcome == trace::Outcome::completed) front_->counters.completed += 1;
@@ -725,6 +736,7 @@ class Session : public caf::event_based_actor {
   trace::Outcome outcome_ = trace::Outcome::error;  ///< until it is known better
   bool refused_ = false;                            ///< never accepted
   bool entered_ = false;                            ///< some sequence has been seen to run
+  bool is_settled_ = false;
   SessionMeter meter_;
   PoisonCase poison_;
   std::optional<SequenceHolders> holders_;  ///< once there are sequences

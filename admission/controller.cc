@@ -8,6 +8,9 @@
 namespace sluice {
 namespace {
 
+constexpr Duration kRetryMin = std::chrono::seconds(1);
+constexpr Duration kRetryMax = std::chrono::seconds(60);
+
 /// Seconds with one decimal.
 std::string tenths(Duration time) {
   auto tenths = std::chrono::duration_cast<std::chrono::duration<std::int64_t, std::deci>>(time);
@@ -25,28 +28,26 @@ Decision AdmissionController::submit(const Demand& demand,
   if (demand.sequences > sequences_max) {
     return {Refusal::too_large,
             "The request asks for " + std::to_string(demand.sequences) +
-                " choices in all; the server holds at most " + std::to_string(sequences_max) + ".",
-            0};
+                " choices in all; the server holds at most " + std::to_string(sequences_max) + "."};
   }
   if (sequences_ + demand.sequences > sequences_max) {
     return {Refusal::queue_full,
             "The server is overloaded: " + std::to_string(sequences_) + " of at most " +
                 std::to_string(sequences_max) + " sequences are queued or running.",
-            retry_after_s()};
+            retry_after()};
   }
   if (options_.queue_tokens > 0) {
     if (demand.tokens > options_.queue_tokens) {
       return {Refusal::too_many_tokens,
               "The request asks for " + std::to_string(demand.tokens) +
                   " tokens in all; the server holds at most " +
-                  std::to_string(options_.queue_tokens) + ".",
-              0};
+                  std::to_string(options_.queue_tokens) + "."};
     }
     if (tokens_ + demand.tokens > options_.queue_tokens) {
       return {Refusal::tokens_exhausted,
               "The server is overloaded: " + std::to_string(tokens_) + " of at most " +
                   std::to_string(options_.queue_tokens) + " tokens are queued or running.",
-              retry_after_s()};
+              retry_after()};
     }
   }
   Decision decision = judge(options_, demand, now, forecast);
@@ -57,7 +58,9 @@ Decision AdmissionController::submit(const Demand& demand,
 }
 
 Decision AdmissionController::draining() {
-  return {Refusal::draining, "The server is shutting down and takes no new requests.", 5};
+  return {Refusal::draining,
+          "The server is shutting down and takes no new requests.",
+          std::chrono::seconds(5)};
 }
 
 /// Who would wait too long is told so now: time on a lane is for those who still want the answer.
@@ -66,9 +69,9 @@ Decision AdmissionController::judge(const Options& options,
                                     TimePoint now,
                                     const Forecast& forecast) {
   if (forecast.wait == Duration::zero()) return {};
-  using Seconds = std::chrono::duration<double>;
   auto retry_after = [](Duration too_long) {
-    return static_cast<std::uint32_t>(std::clamp(std::ceil(Seconds(too_long).count()), 1.0, 60.0));
+    return std::clamp<Duration>(
+        std::chrono::ceil<std::chrono::seconds>(too_long), kRetryMin, kRetryMax);
   };
   // Forecasts are wrong now and then; a fifth more is for that.
   Duration wait = forecast.wait * 6 / 5;
@@ -140,11 +143,13 @@ std::vector<RequestNumber> AdmissionController::take_expired(TimePoint now) {
   return expired;
 }
 
-std::uint32_t AdmissionController::retry_after_s() const {
+Duration AdmissionController::retry_after() const {
   // The time until what waits beyond the lanes has been worked off; without experience, one second.
-  if (ended_per_second_ <= 0.0) return 1;
+  if (ended_per_second_ <= 0.0) return kRetryMin;
   double waiting = static_cast<double>(sequences_ > slots_ ? sequences_ - slots_ : 1);
-  return static_cast<std::uint32_t>(std::clamp(std::ceil(waiting / ended_per_second_), 1.0, 60.0));
+  using Seconds = std::chrono::duration<double>;
+  return std::chrono::duration_cast<Duration>(
+      std::clamp<Seconds>(Seconds(std::ceil(waiting / ended_per_second_)), kRetryMin, kRetryMax));
 }
 
 }  // namespace sluice

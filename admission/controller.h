@@ -75,7 +75,7 @@ class AdmissionController {
   [[nodiscard]] std::uint64_t tokens() const { return tokens_; }
 
  private:
-  [[nodiscard]] std::uint32_t retry_after_s() const;
+  [[nodiscard]] Duration retry_after() const;
   void enter(const Demand& demand);
 
   Options options_;

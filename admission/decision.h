@@ -1,6 +1,8 @@
 // What admission says to a request.
 #pragma once
 
+#include "base/clock.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -52,9 +54,9 @@ constexpr std::string_view to_string(Refusal refusal) {
 }
 
 struct Decision {
-  std::optional<Refusal> refused;   ///< none: admitted
-  std::string message;              ///< a sentence with the numbers
-  std::uint32_t retry_after_s = 0;  ///< 0: retrying does not help
+  std::optional<Refusal> refused;  ///< none: admitted
+  std::string message;             ///< a sentence with the numbers
+  Duration retry_after{};          ///< zero: retrying does not help
 
   [[nodiscard]] bool admitted() const { return !refused; }
 };

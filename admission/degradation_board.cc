@@ -1,5 +1,6 @@
 #include "admission/degradation_board.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace sluice {
@@ -14,7 +15,9 @@ void DegradationBoard::publish(const DegradationLadder& ladder) {
   for (std::uint32_t i = 0; i < left_.size(); ++i) {
     auto left = ladder.left(i);
     left_[i] = left ? left->time_since_epoch().count() : 0;
+    reaches_[i] = ladder.reaches(i).time_since_epoch().count();
   }
+  entered_ = ladder.entered().time_since_epoch().count();
   if (level_.exchange(ladder.level()) != ladder.level()) changes_ += 1;
 }
 
@@ -25,6 +28,18 @@ void DegradationBoard::reset() {
     signal = 0;
   for (auto& left : left_)
     left = 0;
+  for (auto& reaches : reaches_)
+    reaches = 0;
+  entered_ = 0;
+}
+
+std::optional<TimePoint> DegradationBoard::entered() const {
+  Duration::rep entered = entered_;
+  return entered == 0 ? std::nullopt : std::optional(TimePoint(Duration(entered)));
+}
+
+Duration DegradationBoard::until(std::uint32_t level, TimePoint now) const {
+  return std::max(Duration::zero(), TimePoint(Duration(reaches_.at(level))) - now);
 }
 
 double DegradationBoard::share(std::uint32_t level, TimePoint now) const {

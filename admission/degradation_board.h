@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 namespace sluice {
 
@@ -32,6 +33,10 @@ class DegradationBoard {
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
   [[nodiscard]] bool has_core() const { return core_; }
 
+  /// Since when the level is what it is; none: since the start.
+  [[nodiscard]] std::optional<TimePoint> entered() const;
+  /// Until `level` can be reached, or one below, at the earliest; zero: it is.
+  [[nodiscard]] Duration until(std::uint32_t level, TimePoint now) const;
   /// Of requests that `level` refused, the share that is let in now: 1 unless it was left lately.
   [[nodiscard]] double share(std::uint32_t level, TimePoint now) const;
   /// Whether the next of these requests is let in, by an account to which each adds the share: with
@@ -50,6 +55,8 @@ class DegradationBoard {
   std::array<std::atomic<double>, kDegradationTerms> signals_{};
   std::atomic<std::uint64_t> changes_{0};
   std::atomic<bool> core_{false};
+  std::atomic<Duration::rep> entered_{0};
+  ByLevel<Duration::rep> reaches_{};   ///< when, at the earliest
   ByLevel<Duration::rep> left_{};      ///< when; 0: not lately
   ByLevel<std::uint32_t> accounts_{};  ///< of those who return, in parts of `kWhole`; may wrap
 };

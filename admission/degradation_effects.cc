@@ -23,20 +23,6 @@ std::uint32_t refused_from(PriorityClass priority_class, bool core, bool has_cor
   return has_core && !core ? kCoreOnly : kSurvival;
 }
 
-/// Nobody is let in again before the level may be left.
-std::uint32_t retry_after_s(std::uint32_t level) {
-  using std::chrono::seconds;
-  return static_cast<std::uint32_t>(
-      std::chrono::ceil<seconds>(DegradationLadder::kSteps[level].leave_after).count());
-}
-
-Decision refuse(std::uint32_t level, DegradationTerm reason, const std::string& what) {
-  return {Refusal::degraded,
-          "The server is overloaded (degradation level " + std::to_string(level) + ", " +
-              std::string(to_string(reason)) + "): " + what + ".",
-          retry_after_s(level)};
-}
-
 std::string refused_class(std::uint32_t from, PriorityClass priority_class) {
   switch (from) {
     case kCoreOnly:
@@ -67,32 +53,46 @@ std::uint32_t DegradationEffects::level() const {
   return refuses_all ? level : kCoreOnly;
 }
 
-std::optional<Decision> DegradationEffects::refuse_all(PriorityClass best, bool core) const {
+Decision DegradationEffects::refuse(std::uint32_t level,
+                                    DegradationTerm reason,
+                                    std::uint32_t from,
+                                    const std::string& what,
+                                    TimePoint now) const {
+  auto seconds = std::chrono::ceil<std::chrono::seconds>(board_.until(from - 1, now));
+  return {Refusal::degraded,
+          "The server is overloaded (degradation level " + std::to_string(level) + ", " +
+              std::string(to_string(reason)) + "): " + what + ".",
+          std::max(std::chrono::seconds(1), seconds)};
+}
+
+std::optional<Decision> DegradationEffects::refuse_all(PriorityClass best,
+                                                       bool core,
+                                                       TimePoint now) const {
   std::uint32_t now_at = level();
   std::uint32_t from = refused_from(best, core, board_.has_core());
   if (now_at < from) return std::nullopt;
-  return refuse(now_at, board_.reason(), refused_class(from, best));
+  return refuse(now_at, board_.reason(), from, refused_class(from, best), now);
 }
 
 DegradationEffects::Verdict DegradationEffects::judge(const DegradationAsk& ask, TimePoint now) {
   Verdict verdict;
   std::uint32_t now_at = level();
   DegradationTerm reason = board_.reason();
-  auto refused = [&](const std::string& what) {
-    verdict.refused = refuse(now_at, reason, what);
+  auto refused = [&](std::uint32_t from, const std::string& what) {
+    verdict.refused = refuse(now_at, reason, from, what, now);
     return verdict;
   };
   std::uint32_t from = refused_from(ask.priority_class, ask.core, board_.has_core());
-  if (now_at >= from) return refused(refused_class(from, ask.priority_class));
-  if (now_at >= kTrim && ask.choices) return refused("more than one choice is not computed");
+  if (now_at >= from) return refused(from, refused_class(from, ask.priority_class));
+  if (now_at >= kTrim && ask.choices) return refused(kTrim, "more than one choice is not computed");
   if (now_at >= kTrim && ask.logprobs > kLogprobsMost)
-    return refused("more than 5 log probabilities a token are not computed");
+    return refused(kTrim, "more than 5 log probabilities a token are not computed");
   // Whoever does not allow it keeps his model, which has room now that others leave it.
   bool cheaper = now_at >= kCheaper && ask.has_cheaper && ask.allows;
   if (from >= kCritical && !board_.lets_return(from, now)) {
     verdict.refused = {Refusal::degraded,
                        "The server was overloaded and lets requests return little by little.",
-                       1};
+                       std::chrono::seconds(1)};
     return verdict;
   }
   bool localizes = now_at >= kCheaper && !ask.has_cheaper;
@@ -105,11 +105,14 @@ std::uint32_t DegradationEffects::trimmed(PriorityClass priority_class, std::uin
   return (wanted + 1) / 2;
 }
 
-Decision DegradationEffects::refuse_lesser(const Degradation& degradation,
-                                           const std::string& what) {
+Decision DegradationEffects::refuse_lesser(const Degradation& degradation, TimePoint now) const {
+  const char* what =
+      degradation.localizes ? "long prompts are seen through a window" : "answers are trimmed";
   return refuse(degradation.level,
                 degradation.reason,
-                what + ", which this request or its tenant does not allow");
+                degradation.localizes ? kCheaper : kTrim,
+                std::string(what) + ", which this request or its tenant does not allow",
+                now);
 }
 
 }  // namespace sluice

@@ -74,18 +74,25 @@ class DegradationEffects {
   [[nodiscard]] Verdict judge(const DegradationAsk& ask, TimePoint now);
   /// What is certain before its body was read: no request of this tenant is let in.
   ///   best  class that it may have
-  [[nodiscard]] std::optional<Decision> refuse_all(PriorityClass best, bool core) const;
+  [[nodiscard]] std::optional<Decision> refuse_all(PriorityClass best,
+                                                   bool core,
+                                                   TimePoint now) const;
 
   /// Tokens that an answer may have which was to have `wanted`: batch half of them, realtime 1,024.
   [[nodiscard]] static std::uint32_t trimmed(PriorityClass priority_class, std::uint32_t wanted);
   /// For one whose answer would be less than it asks for, and who does not allow that.
-  ///   what  is done: "answers are trimmed"
-  [[nodiscard]] static Decision refuse_lesser(const Degradation& degradation,
-                                              const std::string& what);
+  [[nodiscard]] Decision refuse_lesser(const Degradation& degradation, TimePoint now) const;
 
  private:
   /// The level in force; its reason is read after it.
   [[nodiscard]] std::uint32_t level() const;
+  /// Says no until the level is below `from`.
+  ///   what  is refused: "requests of class batch are not let in"
+  [[nodiscard]] Decision refuse(std::uint32_t level,
+                                DegradationTerm reason,
+                                std::uint32_t from,
+                                const std::string& what,
+                                TimePoint now) const;
 
   DegradationBoard& board_;
 };

@@ -39,11 +39,12 @@ double value_of(const DegradationSignals& signals, DegradationTerm term) {
 }
 
 DegradationLadder::DegradationLadder(std::uint32_t level, DegradationTerm reason, TimePoint now)
-    : reason_(reason), level_(level), entered_(now) {
+    : reason_(reason), level_(level), entered_(now), looked_(now) {
   CHECK(level <= kHighest);
 }
 
 bool DegradationLadder::look(const DegradationSignals& signals, bool no_lane, TimePoint now) {
+  looked_ = now;
   average(signals, now);
   weigh();
   bool memory = averages_.host_memory >= kMemoryDanger;
@@ -107,6 +108,17 @@ bool DegradationLadder::move(std::uint32_t level, TimePoint now) {
   level_ = level;
   entered_ = now;
   return true;
+}
+
+TimePoint DegradationLadder::reaches(std::uint32_t level) const {
+  TimePoint at = looked_;
+  TimePoint entered = entered_;
+  for (std::uint32_t on = level_; on > level; --on) {
+    TimePoint since = may_leave_.at(on).value_or(looked_);
+    at = std::max({at, entered + kDwell, since + kSteps.at(on).leave_after});
+    entered = at;
+  }
+  return at;
 }
 
 double DegradationLadder::share(Duration since_left) {

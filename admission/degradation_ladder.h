@@ -93,6 +93,11 @@ class DegradationLadder {
   /// The averages.
   [[nodiscard]] const DegradationSignals& signals() const { return averages_; }
 
+  /// Since when it is on this level.
+  [[nodiscard]] TimePoint entered() const { return entered_; }
+  /// When it stands on `level` or below at the earliest, as it looked last: if nothing presses more
+  /// than it did then.
+  [[nodiscard]] TimePoint reaches(std::uint32_t level) const;
   /// When a level from kCritical on was left downward; none: never, or it has been entered again.
   /// Survival for want of lanes does not count: it has refused nobody.
   [[nodiscard]] std::optional<TimePoint> left(std::uint32_t level) const { return left_.at(level); }
@@ -117,6 +122,7 @@ class DegradationLadder {
   DegradationTerm reason_ = DegradationTerm::ttft;
   std::uint32_t level_ = 0;
   TimePoint entered_{};  ///< this level
+  TimePoint looked_{};
   /// By level: since when its conditions hold without a break.
   std::array<std::optional<TimePoint>, kHighest + 1> may_enter_{};
   std::array<std::optional<TimePoint>, kHighest + 1> may_leave_{};

@@ -23,11 +23,13 @@ struct TenantAccount {
 
 namespace {
 
-constexpr std::uint32_t kRetryMaxS = 60;
+constexpr Duration kRetryMax = std::chrono::seconds(60);
+/// For the bucket that all share: whoever it refused together would be back together.
+constexpr Duration kSharedRetryMin = std::chrono::seconds(1);
 
-std::uint32_t retry_after_s(Duration wait) {
-  auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seconds, 1, kRetryMaxS));
+/// In whole milliseconds, as clients are told it.
+Duration retry_after(Duration wait) {
+  return std::min<Duration>(std::chrono::ceil<std::chrono::milliseconds>(wait), kRetryMax);
 }
 
 /// "60 requests a minute", "1000 requests a second".
@@ -55,13 +57,12 @@ Decision decide_own(const TokenBucket& bucket,
     return {Refusal::too_many_tokens,
             "The request asks for " + std::to_string(n) + " " + std::string(what) +
                 ", its answer at its longest included; " + quoted(tenant) + " may use " +
-                std::to_string(rate.burst) + " at once.",
-            0};
+                std::to_string(rate.burst) + " at once."};
   return {Refusal::rate_limited,
           "The limit of " + rate_text(rate, what) + " is reached for " + quoted(tenant) + ": " +
               std::to_string(bucket.level(now)) + " of " + std::to_string(rate.burst) +
               " are left, and the request needs " + std::to_string(n) + ".",
-          retry_after_s(wait)};
+          retry_after(wait)};
 }
 
 }  // namespace
@@ -97,13 +98,13 @@ Decision Quotas::decide(const Claim& claim, TimePoint now) const {
       return {Refusal::rate_limited,
               "The limit of " + std::to_string(policy.in_flight_max) +
                   " requests at once is reached for " + quoted(policy.name) + ".",
-              1};
+              std::chrono::seconds(1)};
     Decision requests = decide_own(account.requests, 1, "requests", policy.name, now);
     Decision tokens = decide_own(account.tokens, claim.tokens, "tokens", policy.name, now);
     if (!requests.admitted() || !tokens.admitted()) {
       // Whoever is sent away for the one is not to come back too early for the other.
       Decision& first = requests.admitted() ? tokens : requests;
-      first.retry_after_s = std::max(requests.retry_after_s, tokens.retry_after_s);
+      first.retry_after = std::max(requests.retry_after, tokens.retry_after);
       return first;
     }
   }
@@ -124,7 +125,7 @@ Decision Quotas::decide_shared(const Claim& claim, TimePoint now) const {
             "The server is overloaded: it takes " + rate_text(rate, "requests") + ", " +
                 quoted(account->policy.name) + " has had " + std::to_string(account->use.had) +
                 " in this second, and what is left is kept for other tenants.",
-            1};
+            std::chrono::seconds(1)};
   }
   bool is_reserve = shared_.wait(1, 0, now) == Duration::zero();
   std::string message = "The server is overloaded: it takes " + rate_text(rate, "requests");
@@ -134,7 +135,7 @@ Decision Quotas::decide_shared(const Claim& claim, TimePoint now) const {
                    : ", and what is left is kept for the core API";
   return {is_reserve ? Refusal::core_reserve : Refusal::token_bucket,
           message + ".",
-          retry_after_s(wait)};
+          std::max(kSharedRetryMin, retry_after(wait))};
 }
 
 std::uint64_t Quotas::kept_from(const TenantAccount& account, TimePoint now) const {

@@ -110,8 +110,8 @@ class Quotas {
   TokenBucket shared_;
   FairShares shares_;  ///< of it
   std::atomic<bool> serves_core_{false};
-  std::size_t others_ = 0;  ///< tenants of the last reading that are not of the core API
-  std::uint32_t next_number_ = 0;                                   ///< of a tenant
+  std::size_t others_ = 0;         ///< tenants of the last reading that are not of the core API
+  std::uint32_t next_number_ = 0;  ///< of a tenant
   std::map<std::string, std::shared_ptr<TenantAccount>> accounts_;  ///< of the last reading
   std::unordered_map<RequestNumber, Inside> inside_;
 };

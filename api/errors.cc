@@ -24,8 +24,8 @@ ApiError with_param(ApiError error, std::string param) {
   return error;
 }
 
-ApiError with_retry(ApiError error, std::uint32_t seconds) {
-  error.retry_after_s = seconds;
+ApiError with_retry(ApiError error, Duration after) {
+  error.retry_after = after;
   return error;
 }
 
@@ -33,6 +33,12 @@ ApiError never_retried(ApiError error) {
   error.never_retry = true;
   return error;
 }
+
+constexpr const char* kRateLimitExceeded = "rate_limit_exceeded";
+
+/// Sooner or later than this nobody is sent back.
+constexpr Duration kRetryAfterMin = std::chrono::milliseconds(50);
+constexpr Duration kRetryAfterMax = std::chrono::seconds(60);
 
 // No message of ours comes near these; what does is an echo.
 constexpr std::size_t kMessageBytesMax = 2000;
@@ -128,9 +134,13 @@ HttpResponse to_response(const ApiError& error, std::string_view request_id) {
   if (error.status == 401) headers.emplace_back("WWW-Authenticate", R"(Bearer realm="sluice")");
   if (error.status == 405) headers.emplace_back("Allow", error.allow);
   if (error.code == "unsupported_encoding") headers.emplace_back("Accept-Encoding", "identity");
-  if (error.retry_after_s) {
-    auto seconds = static_cast<double>(std::clamp(*error.retry_after_s, 1U, 60U));
-    double ms = std::min(std::round(seconds * spread(request_id) * 1000), 60000.0);
+  if (error.retry_after) {
+    auto after = std::clamp<Duration>(*error.retry_after, kRetryAfterMin, kRetryAfterMax);
+    double factor = spread(request_id);
+    // A tenant's own limit is known to the moment, and a client that comes before is refused again.
+    if (error.code == kRateLimitExceeded) factor = 1.0 + std::abs(factor - 1.0);
+    std::chrono::duration<double, std::milli> spread_out = after * factor;
+    double ms = std::min(std::round(spread_out.count()), 60000.0);
     double whole = std::max(std::round(ms / 1000), 1.0);
     headers.emplace_back("Retry-After", std::to_string(static_cast<int>(whole)));
     headers.emplace_back("retry-after-ms", std::to_string(static_cast<int>(ms)));
@@ -142,7 +152,7 @@ HttpResponse to_response(const ApiError& error, std::string_view request_id) {
 HttpResponse to_response(const HttpFault& fault, std::string_view request_id) {
   ApiError error = make(fault.status, fault.code.c_str(), fault.message);
   error.never_retry = fault.status == 501;
-  if (fault.status == 503 || fault.status == 429) error.retry_after_s = 1;
+  if (fault.status == 503 || fault.status == 429) error.retry_after = std::chrono::seconds(1);
   HttpResponse response = to_response(error, request_id);
   response.close = true;
   return response;
@@ -290,7 +300,7 @@ ApiError conflict(std::string message) {
 
 ApiError still_running() {
   return with_retry(make(409, "conflict", "A request with this Idempotency-Key is still running."),
-                    1);
+                    std::chrono::seconds(1));
 }
 
 ApiError length_required() {
@@ -332,21 +342,21 @@ ApiError expectation_failed(std::string_view expectation) {
               "The only expectation understood is 100-continue, got " + quoted(expectation) + ".");
 }
 
-ApiError rate_limit_exceeded(std::string message, std::uint32_t retry_after_s) {
-  return with_retry(make(429, "rate_limit_exceeded", std::move(message)), retry_after_s);
+ApiError rate_limit_exceeded(std::string message, Duration retry_after) {
+  return with_retry(make(429, kRateLimitExceeded, std::move(message)), retry_after);
 }
 
-ApiError overloaded(std::uint32_t retry_after_s, std::string message) {
+ApiError overloaded(Duration retry_after, std::string message) {
   if (message.empty()) message = "The server is overloaded. Please retry later.";
-  return with_retry(make(429, "overloaded", std::move(message)), retry_after_s);
+  return with_retry(make(429, "overloaded", std::move(message)), retry_after);
 }
 
 ApiError refused(const Decision& decision) {
   switch (*decision.refused) {
     case Refusal::draining:
-      return draining(decision.retry_after_s);
+      return draining(decision.retry_after);
     case Refusal::rate_limited:
-      return rate_limit_exceeded(decision.message, decision.retry_after_s);
+      return rate_limit_exceeded(decision.message, decision.retry_after);
     case Refusal::token_bucket:
     case Refusal::core_reserve:
     case Refusal::tenant_share:
@@ -355,9 +365,9 @@ ApiError refused(const Decision& decision) {
     case Refusal::wait_too_long:
     case Refusal::degraded:
     case Refusal::memory:
-      return overloaded(decision.retry_after_s, decision.message);
+      return overloaded(decision.retry_after, decision.message);
     case Refusal::deadline_unreachable:
-      return queue_timeout_predicted(decision.retry_after_s, decision.message);
+      return queue_timeout_predicted(decision.retry_after, decision.message);
     case Refusal::too_large:
       return invalid_value("n", decision.message);
     case Refusal::too_many_tokens:
@@ -366,11 +376,11 @@ ApiError refused(const Decision& decision) {
     case Refusal::poison:
       break;  // whoever decides so has an error that says more
   }
-  return overloaded(decision.retry_after_s, decision.message);
+  return overloaded(decision.retry_after, decision.message);
 }
 
-ApiError queue_timeout_predicted(std::uint32_t retry_after_s, std::string message) {
-  return with_retry(make(429, "queue_timeout_predicted", std::move(message)), retry_after_s);
+ApiError queue_timeout_predicted(Duration retry_after, std::string message) {
+  return with_retry(make(429, "queue_timeout_predicted", std::move(message)), retry_after);
 }
 
 ApiError internal_error(std::string_view request_id) {
@@ -400,21 +410,21 @@ ApiError http_version_unsupported() {
   return make(505, "http_version_unsupported", "The server speaks HTTP/1.1 and HTTP/1.0.");
 }
 
-ApiError not_ready(std::string_view model, std::uint32_t retry_after_s) {
+ApiError not_ready(std::string_view model, Duration retry_after) {
   return with_retry(
       make(503, "not_ready", "The model " + quoted(model) + " is loading. Please retry later."),
-      retry_after_s);
+      retry_after);
 }
 
-ApiError draining(std::uint32_t retry_after_s) {
+ApiError draining(Duration retry_after) {
   return with_retry(make(503, "draining", "The server is shutting down and takes no new requests."),
-                    retry_after_s);
+                    retry_after);
 }
 
-ApiError cut_by_shutdown(std::uint32_t retry_after_s) {
+ApiError cut_by_shutdown(Duration retry_after) {
   return with_retry(
       make(503, "draining", "The server is shutting down; this request did not end in time."),
-      retry_after_s);
+      retry_after);
 }
 
 ApiError poison_kind(std::string_view which, Duration wait) {
@@ -423,40 +433,41 @@ ApiError poison_kind(std::string_view which, Duration wait) {
   message.append(which) +=
       " have repeatedly ended the processes that served them. One of them is tried again in " +
       std::to_string(seconds) + " s.";
-  return with_retry(make(503, "poison_kind", std::move(message)),
-                    static_cast<std::uint32_t>(seconds));
+  return with_retry(make(503, "poison_kind", std::move(message)), std::chrono::seconds(seconds));
 }
 
-ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s) {
+ApiError breaker_open(std::string_view model, Duration retry_after) {
   return with_retry(make(503,
                          "breaker_open",
                          "The model " + quoted(model) +
                              " is failing and is given time to recover. Please retry later."),
-                    retry_after_s);
+                    retry_after);
 }
 
-ApiError backend_lost(std::string_view why, std::uint32_t retry_after_s) {
+ApiError backend_lost(std::string_view why, Duration retry_after) {
   std::string message = "The worker was lost and no other could take the request over";
   if (!why.empty()) message.append(": ").append(why);
-  return with_retry(make(503, "backend_lost", message + "."), retry_after_s);
+  return with_retry(make(503, "backend_lost", message + "."), retry_after);
 }
 
-ApiError shed_after_accept(std::string message, std::uint32_t retry_after_s) {
+ApiError shed_after_accept(std::string message, Duration retry_after) {
   if (message.empty()) message = "The request was given up to keep the server in its memory.";
-  return with_retry(make(503, "shed_after_accept", std::move(message)), retry_after_s);
+  return with_retry(make(503, "shed_after_accept", std::move(message)), retry_after);
 }
 
 ApiError no_replica(std::string_view model, Duration wait) {
   std::string message = "No worker serves the model " + quoted(model) + " at present";
   if (wait == Duration::max())
-    return with_retry(make(503, "no_replica", message + "; an operator has to help."), 60);
+    return with_retry(make(503, "no_replica", message + "; an operator has to help."),
+                      std::chrono::seconds(60));
   if (wait == Duration::zero())
-    return with_retry(make(503, "no_replica", message + "; one is being tried."), 2);
+    return with_retry(make(503, "no_replica", message + "; one is being tried."),
+                      std::chrono::seconds(2));
   auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
   return with_retry(
       make(
           503, "no_replica", message + "; one will be tried in " + std::to_string(seconds) + " s."),
-      static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, 3600)));
+      std::chrono::seconds(std::min<std::int64_t>(seconds, 3600)));
 }
 
 ApiError deadline_exceeded(std::string_view phase, Duration timeout, bool client_set) {

@@ -18,8 +18,10 @@ void append_error_json(std::string& out, const ApiError& error);
 [[nodiscard]] std::string error_json(const ApiError& error);
 
 /// The response to an error, with the headers that belong to its status and code. Retry-After and
-/// retry-after-ms spread `retry_after_s` by a factor in [0.8, 1.2] that follows from `request_id`,
-/// so that clients which were refused together do not return together; 60 s at most.
+/// retry-after-ms spread `retry_after` by a factor in [0.8, 1.2] that follows from `request_id`,
+/// so that clients which were refused together do not return together; in [1, 1.2] if it is a limit
+/// of the tenant's own, whose time is known. 50 ms at least, which is a whole second in Retry-After,
+/// and 60 s at most.
 [[nodiscard]] HttpResponse to_response(const ApiError& error, std::string_view request_id);
 /// The response to what the gate, a limit or a time-out refused; always closes the connection.
 [[nodiscard]] HttpResponse to_response(const HttpFault& fault, std::string_view request_id);
@@ -81,12 +83,12 @@ ApiError unsupported_media_type(std::string_view type);
 ApiError unsupported_encoding(std::string_view encoding);
 ApiError expectation_failed(std::string_view expectation);
 
-// 429: not admitted on purpose. Seconds until a retry is worth it.
-ApiError rate_limit_exceeded(std::string message, std::uint32_t retry_after_s);
-ApiError overloaded(std::uint32_t retry_after_s, std::string message = {});
+// 429: not admitted on purpose. The time until a retry is worth it.
+ApiError rate_limit_exceeded(std::string message, Duration retry_after);
+ApiError overloaded(Duration retry_after, std::string message = {});
 /// What admission says to a request that it does not let in.
 ApiError refused(const Decision& decision);
-ApiError queue_timeout_predicted(std::uint32_t retry_after_s, std::string message);
+ApiError queue_timeout_predicted(Duration retry_after, std::string message);
 
 // 500, 501, 505: a fault of ours, or what this server does not speak.
 ApiError internal_error(std::string_view request_id);
@@ -97,15 +99,15 @@ ApiError transfer_coding_unsupported();
 ApiError http_version_unsupported();
 
 // 503, 504: not now; out of time.
-ApiError not_ready(std::string_view model, std::uint32_t retry_after_s = 5);
-ApiError draining(std::uint32_t retry_after_s = 5);
-ApiError cut_by_shutdown(std::uint32_t retry_after_s = 5);
+ApiError not_ready(std::string_view model, Duration retry_after = std::chrono::seconds(5));
+ApiError draining(Duration retry_after = std::chrono::seconds(5));
+ApiError cut_by_shutdown(Duration retry_after = std::chrono::seconds(5));
 /// Requests like it end workers. `which`: "of this tenant"; `wait`: until one is tried again.
 ApiError poison_kind(std::string_view which, Duration wait);
-ApiError breaker_open(std::string_view model, std::uint32_t retry_after_s);
+ApiError breaker_open(std::string_view model, Duration retry_after);
 /// `why`: a clause, without a full stop; may be empty.
-ApiError backend_lost(std::string_view why = {}, std::uint32_t retry_after_s = 5);
-ApiError shed_after_accept(std::string message = {}, std::uint32_t retry_after_s = 5);
+ApiError backend_lost(std::string_view why = {}, Duration retry_after = std::chrono::seconds(5));
+ApiError shed_after_accept(std::string message = {}, Duration retry_after = std::chrono::seconds(5));
 /// `wait`: until a worker is tried again; zero: one is tried now; Duration::max(): only an operator
 /// can help.
 ApiError no_replica(std::string_view model, Duration wait);

@@ -63,7 +63,7 @@ struct ApiError {
   std::string code;  ///< of the closed list in `errors.h`
   std::string message;
   std::optional<std::string> param;
-  std::optional<std::uint32_t> retry_after_s;
+  std::optional<Duration> retry_after;
   bool never_retry = false;  ///< x-should-retry: false
   std::string allow = {};    ///< the methods of the path, with 405
 

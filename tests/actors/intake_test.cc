@@ -138,7 +138,7 @@ TEST_F(IntakeTest, RefusesWhomNoLaneCanServe) {
   EXPECT_EQ(entry.decision.refused, Refusal::no_lane);
   EXPECT_EQ(entry.model, "hash");
   EXPECT_THAT(client->answer.body, HasSubstr(entry.decision.message));
-  EXPECT_GT(entry.decision.retry_after_s, 0U);
+  EXPECT_GT(entry.decision.retry_after, std::chrono::seconds(0));
   expect_idle();
 }
 

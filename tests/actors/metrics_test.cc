@@ -296,9 +296,12 @@ TEST(FrontMetrics, KeepToClosedListsOfLabels) {
 }
 
 TEST(RequestEnd, NamesAReasonForEveryRefusal) {
-  EXPECT_EQ(RequestEnd::of(errors::overloaded(1)).reason, EndReason::overloaded);
-  EXPECT_EQ(RequestEnd::of(errors::rate_limit_exceeded("", 1)).reason, EndReason::rate_limited);
-  EXPECT_EQ(RequestEnd::of(errors::breaker_open("m", 1)).reason, EndReason::breaker);
+  EXPECT_EQ(RequestEnd::of(errors::overloaded(std::chrono::seconds(1))).reason,
+            EndReason::overloaded);
+  EXPECT_EQ(RequestEnd::of(errors::rate_limit_exceeded("", std::chrono::seconds(1))).reason,
+            EndReason::rate_limited);
+  EXPECT_EQ(RequestEnd::of(errors::breaker_open("m", std::chrono::seconds(1))).reason,
+            EndReason::breaker);
   EXPECT_EQ(RequestEnd::of(errors::no_replica("m", Duration::zero())).reason, EndReason::breaker);
   EXPECT_EQ(RequestEnd::of(errors::draining()).reason, EndReason::shed);
   EXPECT_EQ(RequestEnd::of(errors::not_ready("m")).reason, EndReason::shed);

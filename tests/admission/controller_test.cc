@@ -26,7 +26,7 @@ TEST(AdmissionController, AdmitsUntilTheSequencesThatMayWaitAreThere) {
   ASSERT_EQ(third.refused, Refusal::queue_full);
   EXPECT_EQ(third.message,
             "The server is overloaded: 3 of at most 3 sequences are queued or running.");
-  EXPECT_GE(third.retry_after_s, 1U);
+  EXPECT_GE(third.retry_after, std::chrono::seconds(1));
 }
 
 TEST(AdmissionController, ReturnsWhatARequestReservedExactlyOnce) {
@@ -51,7 +51,7 @@ TEST(AdmissionController, RefusesTokensBeyondItsBoundAndSaysWhichNeverFit) {
   Decision never = controller.submit(demand(3, 1, 101), kStart);
 
   EXPECT_EQ(never.refused, Refusal::too_many_tokens);
-  EXPECT_EQ(never.retry_after_s, 0U);
+  EXPECT_EQ(never.retry_after, std::chrono::seconds(0));
   EXPECT_EQ(controller.submit(demand(4, 11, 1), kStart).refused, Refusal::too_large);
 }
 
@@ -112,7 +112,7 @@ TEST(AdmissionController, TellsRefusedClientsToComeBackWhenTheQueueIsWorkedOff) 
   Decision decision = controller.submit(demand(2000), now);
 
   ASSERT_EQ(decision.refused, Refusal::queue_full);
-  EXPECT_NEAR(decision.retry_after_s, 50, 3);
+  EXPECT_NEAR(std::chrono::duration<double>(decision.retry_after).count(), 50, 3);
 }
 
 TEST(AdmissionController, RefusesWhoWouldWaitTooLong) {
@@ -127,11 +127,12 @@ TEST(AdmissionController, RefusesWhoWouldWaitTooLong) {
   EXPECT_EQ(late.message,
             "The server is overloaded: a request of class realtime would wait about 3.6 s for its "
             "turn, longer than the 0.5 s that it may.");
-  EXPECT_EQ(late.retry_after_s, 4U);
+  EXPECT_EQ(late.retry_after, std::chrono::seconds(4));
   auto batch = demand(3);
   batch.priority_class = PriorityClass::batch;
   EXPECT_TRUE(controller.submit(batch, kStart, {seconds(20), seconds(9)}).admitted());
-  EXPECT_EQ(controller.submit(demand(4), kStart, {seconds(3599), {}}).retry_after_s, 60U);
+  EXPECT_EQ(controller.submit(demand(4), kStart, {seconds(3599), {}}).retry_after,
+            std::chrono::seconds(60));
 }
 
 TEST(AdmissionController, RefusesWhoCouldNotBeDoneInTime) {
@@ -145,7 +146,7 @@ TEST(AdmissionController, RefusesWhoCouldNotBeDoneInTime) {
   EXPECT_EQ(decision.message,
             "The server is busy: the answer would take about 12.0 s, and its deadline is in 10.0 "
             "s. It was not started.");
-  EXPECT_EQ(decision.retry_after_s, 2U);
+  EXPECT_EQ(decision.retry_after, std::chrono::seconds(2));
   EXPECT_TRUE(controller.submit(hurried, kStart, {{}, seconds(60)}).admitted())
       << "with nobody ahead it may try: how long it takes is a guess";
   EXPECT_EQ(controller.requests(), 1U);

@@ -6,7 +6,7 @@ namespace sluice {
 namespace {
 
 DecisionLog::Entry entry(std::uint64_t tokens, std::optional<Refusal> refused = std::nullopt) {
-  return {.priority_class = PriorityClass::batch, .tokens = tokens, .decision = {refused, "why", 0}};
+  return {.priority_class = PriorityClass::batch, .tokens = tokens, .decision = {refused, "why"}};
 }
 
 TEST(DecisionLog, KeepsTheLastHundredNewestFirst) {

@@ -35,7 +35,8 @@ TEST_F(DegradationEffectsTest, RefusesAClassFromItsLevelOn) {
     EXPECT_EQ(lets_in({.priority_class = kRealtime, .core = true}), level < 6) << level;
     // From the head the same is known of the best class that a tenant may have.
     for (PriorityClass best : {kRealtime, kBatch, kLow})
-      EXPECT_EQ(effects_.refuse_all(best, false).has_value(), !lets_in({.priority_class = best}))
+      EXPECT_EQ(effects_.refuse_all(best, false, kNow).has_value(),
+                !lets_in({.priority_class = best}))
           << level;
   }
 }
@@ -48,8 +49,8 @@ TEST_F(DegradationEffectsTest, KeepsTheFifthLevelForTheCoreApiOnlyWhereItIsUsed)
   EXPECT_FALSE(lets_in({.core = false}));
   EXPECT_TRUE(lets_in({.core = true}));
   EXPECT_FALSE(lets_in({.priority_class = kBatch, .core = true}));
-  EXPECT_TRUE(effects_.refuse_all(kRealtime, false));
-  EXPECT_FALSE(effects_.refuse_all(kRealtime, true));
+  EXPECT_TRUE(effects_.refuse_all(kRealtime, false, kNow));
+  EXPECT_FALSE(effects_.refuse_all(kRealtime, true, kNow));
 }
 
 TEST_F(DegradationEffectsTest, RefusesNobodyForWantOfLanes) {
@@ -108,12 +109,29 @@ TEST_F(DegradationEffectsTest, SaysLevelReasonAndWhenToReturn) {
   EXPECT_EQ(refused->message,
             "The server is overloaded (degradation level 4, host_memory): requests of class batch "
             "are not let in.");
-  EXPECT_EQ(refused->retry_after_s, 15U);
+  EXPECT_EQ(refused->retry_after, std::chrono::seconds(15));
 
-  Decision trim = DegradationEffects::refuse_lesser({2, DegradationTerm::wait, true, false, false},
-                                                    "answers are trimmed");
+  stand_at(2);
+  Decision trim =
+      effects_.refuse_lesser({2, DegradationTerm::wait, true, false, false}, kNow + seconds(4));
   EXPECT_EQ(trim.refused, Refusal::degraded);
-  EXPECT_EQ(trim.retry_after_s, 10U);
+  EXPECT_EQ(trim.message,
+            "The server is overloaded (degradation level 2, wait): answers are trimmed, which this "
+            "request or its tenant does not allow.");
+  EXPECT_EQ(trim.retry_after, std::chrono::seconds(6)) << "of ten";
+}
+
+TEST_F(DegradationEffectsTest, SaysToEachClassWhenTheLevelsThatRefuseItCanBeLeft) {
+  board_.set_core(true);
+  stand_at(5);
+  EXPECT_EQ(judge({}).refused->retry_after, std::chrono::seconds(20));
+  EXPECT_EQ(judge({.priority_class = kBatch}).refused->retry_after, std::chrono::seconds(25))
+      << "five seconds more on the next level";
+  EXPECT_EQ(judge({.priority_class = kLow}).refused->retry_after, std::chrono::seconds(40));
+  EXPECT_EQ(effects_.refuse_all(kLow, false, kNow + seconds(38))->retry_after,
+            std::chrono::seconds(2));
+  EXPECT_EQ(effects_.refuse_all(kLow, false, kNow + seconds(50))->retry_after,
+            std::chrono::seconds(1));
 }
 
 TEST_F(DegradationEffectsTest, LetsReturnSlowlyWhatTheLevelHadRefused) {
@@ -136,7 +154,7 @@ TEST_F(DegradationEffectsTest, LetsReturnSlowlyWhatTheLevelHadRefused) {
   EXPECT_EQ(admitted({.core = true}, now), 100) << "it was not refused";
   EXPECT_NEAR(admitted({}, now + seconds(3)), 30, 1);
   EXPECT_EQ(admitted({}, now + seconds(10)), 100);
-  EXPECT_EQ(effects_.judge({}, now).refused->retry_after_s, 1U);
+  EXPECT_EQ(effects_.judge({}, now).refused->retry_after, std::chrono::seconds(1));
 
   while (ladder.level() == 4) {
     now += std::chrono::milliseconds(100);

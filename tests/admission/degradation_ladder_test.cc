@@ -48,6 +48,23 @@ TEST(DegradationLadder, EntersEachLevelAtItsThresholdAfterItsTime) {
   }
 }
 
+TEST(DegradationLadder, ForeseesWhenItIsBack) {
+  Climber climber;
+  climber.press(1.3, seconds(3));
+  ASSERT_EQ(climber.level(), 5U);
+  climber.press(0, seconds(4));
+  TimePoint normal = climber.ladder.reaches(0);
+  TimePoint three = climber.ladder.reaches(3);
+  EXPECT_EQ(climber.ladder.reaches(5), climber.now - kTick) << "it is there";
+
+  while (climber.level() > 3)
+    climber.press(0, kTick);
+  EXPECT_LE(abs(climber.now - three), 5 * kTick);
+  while (climber.level() > 0)
+    climber.press(0, kTick);
+  EXPECT_LE(abs(climber.now - normal), 5 * kTick);
+}
+
 TEST(DegradationLadder, LeavesEachLevelBelowItsOtherThresholdAfterItsTime) {
   for (std::uint32_t level = 1; level < kSurvival; ++level) {
     const auto& step = DegradationLadder::kSteps[level];

@@ -47,8 +47,16 @@ TEST_F(QuotasTest, LimitARequestRateOfATenantAndSayWhen) {
   EXPECT_EQ(third.message,
             "The limit of 60 requests a minute is reached for tenant \"a\": 0 of 2 are left, and "
             "the request needs 1.");
-  EXPECT_EQ(third.retry_after_s, 1U);
+  EXPECT_EQ(third.retry_after, std::chrono::seconds(1));
   EXPECT_TRUE(take(tenant, kStart + seconds(1)).admitted());
+}
+
+TEST_F(QuotasTest, SayWhenToTheMillisecond) {
+  auto tenant = enroll({.name = "a", .requests = {600, minutes(1), 1}});
+  EXPECT_TRUE(take(tenant).admitted());
+  EXPECT_EQ(take(tenant).retry_after, std::chrono::milliseconds(100));
+  TimePoint soon = kStart + std::chrono::microseconds(99'500);
+  EXPECT_EQ(take(tenant, soon).retry_after, std::chrono::milliseconds(1));
 }
 
 TEST_F(QuotasTest, ReserveTokensAndGiveBackWhatWasNotUsed) {
@@ -58,7 +66,7 @@ TEST_F(QuotasTest, ReserveTokensAndGiveBackWhatWasNotUsed) {
   Decision second = take(tenant, kStart, 20);
   EXPECT_EQ(second.refused, Refusal::rate_limited);
   EXPECT_THAT(second.message, HasSubstr("limit of 100 tokens a minute"));
-  EXPECT_EQ(second.retry_after_s, 6U);  // 10 tokens are missing
+  EXPECT_EQ(second.retry_after, std::chrono::seconds(6));  // 10 tokens are missing
 
   quotas_->settle(first, 30);
   quotas_->settle(first, 0);  // once
@@ -89,7 +97,7 @@ TEST_F(QuotasTest, SayThatARequestNeverFits) {
   auto tenant = enroll({.name = "a", .tokens = {100, minutes(1), 100}});
   Decision decision = take(tenant, kStart, 101);
   EXPECT_EQ(decision.refused, Refusal::too_many_tokens);
-  EXPECT_EQ(decision.retry_after_s, 0U);
+  EXPECT_EQ(decision.retry_after, std::chrono::seconds(0));
   EXPECT_EQ(decision.message,
             "The request asks for 101 tokens, its answer at its longest included; tenant \"a\" may "
             "use 100 at once.");
@@ -147,7 +155,8 @@ TEST_F(QuotasTest, SayHowLongAllOfATenantsLimitsTake) {
 
   Decision refused = take(tenant, kStart, 20);
   EXPECT_THAT(refused.message, HasSubstr("60 requests a minute"));
-  EXPECT_EQ(refused.retry_after_s, 20U) << "a second for the request, and more for its tokens";
+  EXPECT_EQ(refused.retry_after, std::chrono::seconds(20))
+      << "a second for the request, and more for its tokens";
 }
 
 TEST_F(QuotasTest, KeepAReserveForTheCoreApi) {
@@ -186,7 +195,7 @@ TEST_F(QuotasTest, LeaveTheLastOfTheBucketToThoseWhoHaveHadLess) {
     ASSERT_TRUE(take(tenants[0]).admitted()) << i;
   Decision refused = take(tenants[0]);
   EXPECT_EQ(refused.refused, Refusal::tenant_share);
-  EXPECT_EQ(refused.retry_after_s, 1U);
+  EXPECT_EQ(refused.retry_after, std::chrono::seconds(1));
   EXPECT_EQ(refused.message,
             "The server is overloaded: it takes 8 requests a second, tenant \"greedy\" has had 36 "
             "in this second, and what is left is kept for other tenants.");
@@ -233,10 +242,10 @@ TEST_F(QuotasTest, KeepTheAccountsOfThoseWhoStay) {
 TEST_F(QuotasTest, KeepWhatATenantHasAskedForOverReadings) {
   auto tenant = enroll({.name = "a"});
   tenant->figures->count({});
-  tenant->figures->count({Refusal::queue_full, "", 1});
+  tenant->figures->count({Refusal::queue_full, "", seconds(1)});
   tenant->figures->count_prompts(7);
   auto again = enroll({.name = "a", .in_flight_max = 1});
-  again->figures->count({Refusal::queue_full, "", 1});
+  again->figures->count({Refusal::queue_full, "", seconds(1)});
   tenant->figures->count_generated(3);
 
   TenantFigures::Values values = quotas_->standings(kStart).front().figures;

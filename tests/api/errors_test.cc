@@ -75,7 +75,7 @@ std::vector<Row> all_errors() {
       {errors::unsupported_media_type("text/plain"), 415, "unsupported_media_type", request},
       {errors::unsupported_encoding("gzip"), 415, "unsupported_encoding", request},
       {errors::expectation_failed("x"), 417, "expectation_failed", request},
-      {errors::rate_limit_exceeded("x", 3),
+      {errors::rate_limit_exceeded("x", std::chrono::seconds(3)),
        429,
        "rate_limit_exceeded",
        rate,
@@ -83,8 +83,15 @@ std::vector<Row> all_errors() {
        false,
        false,
        true},
-      {errors::overloaded(3), 429, "overloaded", rate, nullptr, false, false, true},
-      {errors::queue_timeout_predicted(3, "It was not started."),
+      {errors::overloaded(std::chrono::seconds(3)),
+       429,
+       "overloaded",
+       rate,
+       nullptr,
+       false,
+       false,
+       true},
+      {errors::queue_timeout_predicted(std::chrono::seconds(3), "It was not started."),
        429,
        "queue_timeout_predicted",
        rate,
@@ -114,7 +121,14 @@ std::vector<Row> all_errors() {
       {errors::not_ready("m"), 503, "not_ready", server, nullptr, false, false, true},
       {errors::draining(), 503, "draining", server, nullptr, true, false, true},
       {errors::cut_by_shutdown(), 503, "draining", server, nullptr, true, false, true},
-      {errors::breaker_open("m", 3), 503, "breaker_open", server, nullptr, false, false, true},
+      {errors::breaker_open("m", std::chrono::seconds(3)),
+       503,
+       "breaker_open",
+       server,
+       nullptr,
+       false,
+       false,
+       true},
       {errors::backend_lost(), 503, "backend_lost", server, nullptr, false, false, true},
       {errors::shed_after_accept(), 503, "shed_after_accept", server, nullptr, false, false, true},
       {errors::no_replica("m", std::chrono::seconds(5)),
@@ -230,7 +244,9 @@ TEST(Errors, CoverTheWholeListOfCodes) {
 }
 
 TEST(Errors, SayWhatAdmissionSays) {
-  auto refused = [](Refusal why) { return errors::refused({why, "A sentence.", 7}); };
+  auto refused = [](Refusal why) {
+    return errors::refused({why, "A sentence.", std::chrono::seconds(7)});
+  };
   for (Refusal why : {Refusal::token_bucket,
                       Refusal::core_reserve,
                       Refusal::tenant_share,
@@ -241,13 +257,13 @@ TEST(Errors, SayWhatAdmissionSays) {
                       Refusal::memory}) {
     EXPECT_EQ(refused(why).code, "overloaded");
     EXPECT_EQ(refused(why).message, "A sentence.");
-    EXPECT_EQ(refused(why).retry_after_s, 7U);
+    EXPECT_EQ(refused(why).retry_after, std::chrono::seconds(7));
   }
   EXPECT_EQ(refused(Refusal::deadline_unreachable).code, "queue_timeout_predicted");
   EXPECT_EQ(refused(Refusal::rate_limited).code, "rate_limit_exceeded");
-  EXPECT_EQ(refused(Refusal::rate_limited).retry_after_s, 7U);
+  EXPECT_EQ(refused(Refusal::rate_limited).retry_after, std::chrono::seconds(7));
   EXPECT_EQ(refused(Refusal::draining).code, "draining");
-  EXPECT_EQ(refused(Refusal::draining).retry_after_s, 7U);
+  EXPECT_EQ(refused(Refusal::draining).retry_after, std::chrono::seconds(7));
   EXPECT_EQ(refused(Refusal::too_large).param, "n");
   EXPECT_EQ(refused(Refusal::too_many_tokens).param, "max_tokens");
   EXPECT_EQ(refused(Refusal::too_many_tokens).status, 400);
@@ -320,7 +336,8 @@ TEST(Errors, SpreadRetriesAroundTheExpectedTime) {
   double least = 1e9;
   double most = 0;
   for (int i = 0; i < 2000; ++i) {
-    HttpResponse response = to_response(errors::overloaded(10), "req-" + std::to_string(i));
+    HttpResponse response =
+        to_response(errors::overloaded(std::chrono::seconds(10)), "req-" + std::to_string(i));
     double ms = std::stod(header(response, "retry-after-ms"));
     int seconds = std::stoi(header(response, "Retry-After"));
     least = std::min(least, ms);
@@ -333,11 +350,27 @@ TEST(Errors, SpreadRetriesAroundTheExpectedTime) {
   EXPECT_GT(most, 11800);
 }
 
+TEST(Errors, SendNobodyBackBeforeHisOwnLimitAllowsIt) {
+  double least = 1e9;
+  double most = 0;
+  for (int i = 0; i < 2000; ++i) {
+    ApiError error = errors::rate_limit_exceeded("x", std::chrono::milliseconds(100));
+    HttpResponse response = to_response(error, "req-" + std::to_string(i));
+    double ms = std::stod(header(response, "retry-after-ms"));
+    least = std::min(least, ms);
+    most = std::max(most, ms);
+    EXPECT_EQ(header(response, "Retry-After"), "1") << "it has no parts of a second";
+  }
+  EXPECT_EQ(least, 100);
+  EXPECT_GE(most, 118);
+  EXPECT_LE(most, 120);
+}
+
 TEST(Errors, KeepRetryAfterBetweenOneAndSixtySeconds) {
   for (int i = 0; i < 200; ++i) {
     std::string id = "req-" + std::to_string(i);
     for (std::uint32_t expected : {0U, 1U, 60U, 4000000000U}) {
-      HttpResponse response = to_response(errors::overloaded(expected), id);
+      HttpResponse response = to_response(errors::overloaded(std::chrono::seconds(expected)), id);
       int seconds = std::stoi(header(response, "Retry-After"));
       EXPECT_GE(seconds, 1);
       EXPECT_LE(seconds, 60);
@@ -347,7 +380,7 @@ TEST(Errors, KeepRetryAfterBetweenOneAndSixtySeconds) {
 }
 
 TEST(Errors, AnswerOverloadWithTheConfiguredStatus) {
-  ApiError error = errors::overloaded(2);
+  ApiError error = errors::overloaded(std::chrono::seconds(2));
   error.status = 503;
 
   EXPECT_EQ(error.type(), "server_error");

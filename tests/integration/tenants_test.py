@@ -193,7 +193,8 @@ def test_operators_see_buckets_tenants_and_decisions(start):
     assert page["counts"]["batch"] == {"admitted": 0, "too_many_tokens": 1}
     newest, refused, *before = page["last"]
     assert (newest["tenant"], newest["decision"], newest["tokens"]) == ("b", "too_many_tokens", 5001)
-    assert (refused["tenant"], refused["decision"], refused["retry_after_s"]) == ("a", "rate_limited", 1)
+    assert (refused["tenant"], refused["decision"]) == ("a", "rate_limited")
+    assert 0 < refused["retry_after_s"] <= 1
     assert "limit of 60 requests a minute" in refused["message"]
     assert [one["decision"] for one in before] == ["admitted"] * 2
     server.stop()
