@@ -22,6 +22,7 @@
 #include "server/program.h"
 #include "server/resource_limits.h"
 #include "server/start_display.h"
+#include "server/time_slices.h"
 #include "server/version.h"
 #include "trace/log.h"
 #include "worker/signals.h"
@@ -658,6 +659,7 @@ ExitCode drain(
 }  // namespace
 
 int serve(const ServeOptions& options) {
+  use_whole_time_slices();
   Signals signals;
   auto sink = std::make_shared<LogSink>(STDERR_FILENO);
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("sluice", sink));
