@@ -58,7 +58,7 @@ class Gateway final : public HttpHandler {
     front_->decided({.at = front_->clock->now(),
                      .request_id = id,
                      .tenant = pass.client.tenant,
-                     .priority_class = best_class(pass.client),
+                     .priority_class = usual_class(pass.client),
                      .decision = std::move(decision)});
     count_refusal(request, match.rule, refused);
     HttpResponse response = to_response(refused, id);
@@ -142,6 +142,11 @@ class Gateway final : public HttpHandler {
     if (decision.admitted()) decision = check_crowd();
     if (decision.admitted()) decision = decide_by_level(*front_, client.tenant);
     return decision;
+  }
+
+  /// Of a request that names none, as most do.
+  static PriorityClass usual_class(const Client& client) {
+    return client.tenant ? client.tenant->policy.default_class : PriorityClass::realtime;
   }
 
   static PriorityClass best_class(const Client& client) {

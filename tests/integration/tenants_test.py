@@ -202,7 +202,9 @@ def test_operators_see_buckets_tenants_and_decisions(start):
 
 def test_a_refusal_is_found_by_the_id_that_its_client_was_told(start):
     server = start(
-        key("a", "sk-a", "rpm = 1"), key("b&c", "sk-b", 'class = "batch"', "tpm = 1000"), options=["--log-level", "debug"]
+        key("a", "sk-a", 'class = "low"', "rpm = 1"),
+        key("b&c", "sk-b", 'class = "batch"', "tpm = 1000"),
+        options=["--log-level", "debug"],
     )
     assert ask(server, "sk-a").status == 200
     head_refused, read_refused = ask(server, "sk-a"), ask(server, "sk-b", max_tokens=5000)
@@ -215,6 +217,7 @@ def test_a_refusal_is_found_by_the_id_that_its_client_was_told(start):
     assert len(by_id) == 3
     of_head, of_body = (by_id[answer.header("x-request-id")] for answer in (head_refused, read_refused))
     assert (of_head["decision"], of_head["tenant"], "model" in of_head) == ("rate_limited", "a", False)
+    assert of_head["class"] == "low", "that of its tenant, as nobody has read another"
     assert (of_body["decision"], of_body["tenant"], of_body["model"]) == ("too_many_tokens", "b&c", "hash")
     assert "level" not in of_body
     for one, model in ((of_head, "unknown"), (of_body, "hash")):
