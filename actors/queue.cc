@@ -533,6 +533,8 @@ class Queue : public caf::event_based_actor {
     bool waits = share > 0.0;
     TimePoint now = front_->clock->now();
     for (const Work& work : served) {
+      // It has had a place that is kept for its like, and those who wait had no less for it.
+      if (waits && core_order_.empty() && work.core) continue;
       double part = waits ? share : shares_.others.at(work.class_index);
       rate_.served(std::chrono::duration_cast<Duration>(work.cost / part), work.run, waits, now);
     }
