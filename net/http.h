@@ -160,8 +160,8 @@ struct HttpOptions {
   Duration idle_timeout = std::chrono::seconds(120);
   Duration write_timeout = std::chrono::seconds(30);
   /// Of answers that lie here because their clients do not take them, over all connections of a
-  /// listener; each loop has its part. Beyond it whoever has taken nothing for longest is cut.
-  /// 0: no limit.
+  /// listener; each loop has its part. Beyond it whoever has taken nothing for longest is cut; one
+  /// answer alone may be longer. 0: no limit.
   std::size_t answer_bytes_max = 0;
   std::string server_name = "sluice";
 };

@@ -51,6 +51,8 @@ class HttpConnection final : public RoundTask {
   /// Since when its client has taken nothing of what lies here for it; TimePoint::max(): nothing
   /// does.
   [[nodiscard]] TimePoint stands_since() const;
+  /// That lie here for its client, as its loop counts them.
+  [[nodiscard]] std::size_t answer_bytes() const { return counted_; }
   [[nodiscard]] const std::string& address() const { return address_; }
   /// Closes the socket, with a reset where the answer is cut; a running exchange is told that its
   /// client is gone.

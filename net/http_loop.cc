@@ -159,6 +159,8 @@ void HttpLoop::count_answers(std::size_t before, std::size_t now) {
     };
     const auto slowest = std::min_element(connections_.begin(), connections_.end(), slower);
     if (slowest == connections_.end() || (*slowest)->stands_since() == TimePoint::max()) return;
+    // Nobody reads so fast that a very long answer is gone at once; it is alone here.
+    if ((*slowest)->answer_bytes() == answer_bytes_) return;
     ++shared_->cut;
     (*slowest)->close(true);
   }

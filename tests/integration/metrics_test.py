@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 
@@ -13,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from raw_http import Wire, exchange, head, post
-from sluice_server import ROOT, Server, Stream, key, wait_until
+from sluice_server import ROOT, Server, Stream, key, serve, wait_until
 
 ONE = {"prompt": "x", "max_tokens": 1}
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -365,3 +366,16 @@ def test_scrapes_beside_a_load_lose_nothing_and_are_quick(server):
     bytes_in = changes.of("sluice_http_request_bytes_total", listener="data")
     assert bytes_in >= clients * each * len(post(ONE))
     assert changes.of("sluice_http_connections_total", listener="data") == clients
+
+
+def test_clients_who_take_no_answers_are_cut_when_these_fill_the_memory():
+    body = {"prompt": "x", "max_tokens": 40_000, "ignore_eos": True, "logprobs": 5}  # some 4 MiB
+    with serve("--model", "hash=hash", "--loops", 1, "--answer-memory", "4MiB") as server, contextlib.ExitStack() as stack:
+        for _ in range(6):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(server.http)
+            client.sendall(post(body))
+        wait_until(lambda: Scrape(server).sum("sluice_http_slow_clients_cut_total", listener="data") >= 1, "one is cut")
+        server.wait_idle()
+        assert exchange(server.http, post(body)).status == 200, "who reads gets all"
