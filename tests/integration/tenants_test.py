@@ -167,6 +167,14 @@ def test_the_file_is_read_again_at_sighup(start, keys):
     server.stop()
 
 
+def test_a_whole_answer_tells_what_is_left_when_it_is_settled(start):
+    server = start(key("a", "sk-a", "tpm = 2000"))
+    answer = ask(server, "sk-a", max_tokens=1000, stop=list("aeio"))
+    used = answer.json()["usage"]["total_tokens"]
+    assert answer.status == 200 and used < 200, used
+    assert int(answer.header("x-ratelimit-remaining-tokens")) >= 2000 - used
+
+
 def test_operators_see_buckets_tenants_and_decisions(start):
     server = start(
         key("a", "sk-a", "rpm = 60", "burst = 2", "max_inflight = 7"),
