@@ -275,6 +275,16 @@ RequestMeter::RequestMeter(RequestMeter&& other) noexcept
       model_(other.model_),
       class_(other.class_) {}
 
+RequestMeter& RequestMeter::operator=(RequestMeter&& other) noexcept {
+  std::swap(metrics_, other.metrics_);
+  std::swap(rule_, other.rule_);
+  std::swap(method_, other.method_);
+  std::swap(received_, other.received_);
+  std::swap(model_, other.model_);
+  std::swap(class_, other.class_);
+  return *this;
+}
+
 RequestMeter::~RequestMeter() {
   end({kClientGone, EndReason::cancelled});
 }

@@ -222,7 +222,8 @@ class RequestMeter {
                std::string_view method,
                TimePoint received);
   RequestMeter(RequestMeter&& other) noexcept;
-  RequestMeter& operator=(RequestMeter&&) = delete;
+  /// What this counted so far is `other`'s from then on.
+  RequestMeter& operator=(RequestMeter&& other) noexcept;
   ~RequestMeter();
 
   /// What it asks for, as soon as it has been read.

@@ -4,12 +4,15 @@
 #include "actors/front_metrics.h"
 #include "actors/intake.h"
 #include "actors/metrics_page.h"
+#include "actors/model_listing.h"
 #include "actors/operator.h"
+#include "actors/pre_admission.h"
 #include "actors/probes.h"
 #include "api/allowance_fields.h"
 #include "api/amended_exchange.h"
 #include "api/errors.h"
 #include "api/head_check.h"
+#include "api/http_caller.h"
 #include "api/router.h"
 #include "api/status_bodies.h"
 #include "base/utf8.h"
@@ -33,12 +36,13 @@ class Gateway final : public HttpHandler {
           const caf::actor_system& system,
           std::shared_ptr<Front> front,
           std::shared_ptr<const GatewayOptions> options,
-          std::unique_ptr<Intake> intake)
+          std::shared_ptr<Intake> intake)
       : listener_(listener),
         system_(system),
         front_(std::move(front)),
         options_(std::move(options)),
         intake_(std::move(intake)),
+        pre_admission_(*front_),
         probes_(front_, options_),
         operator_(front_) {}
 
@@ -51,15 +55,10 @@ class Gateway final : public HttpHandler {
     const auto& pass = std::get<HeadPass>(checked);
     const RouteMatch& match = pass.match;
     if (!match.rule || !match.rule->generates || match.options) return std::nullopt;
-    Decision decision = decide(request, pass);
+    std::string id = request_id(request);
+    Decision decision = pre_admission_.decide(pass.client, is_known(request, pass), id);
     if (decision.admitted()) return std::nullopt;
     ApiError refused = errors::refused(decision);
-    std::string id = request_id(request);
-    front_->decided({.at = front_->clock->now(),
-                     .request_id = id,
-                     .tenant = pass.client.tenant,
-                     .priority_class = usual_class(pass.client),
-                     .decision = std::move(decision)});
     count_refusal(request, match.rule, refused);
     HttpResponse response = to_response(refused, id);
     if (has_rates(pass.client)) tell_allowances(*front_, *pass.client.tenant, response);
@@ -93,13 +92,18 @@ class Gateway final : public HttpHandler {
           });
     }
     if (pass.match.rule->body == BodyUse::json) {
-      intake_->take(route,
-                    std::move(request),
-                    std::move(pass.client.tenant),
-                    std::move(id),
-                    std::move(exchange),
-                    std::move(meter),
-                    std::move(name));
+      IncomingRequest incoming;
+      incoming.route = route;
+      incoming.terms = RequestTerms::of(request, id);
+      incoming.memory = std::move(request.memory);
+      incoming.tenant = std::move(pass.client.tenant);
+      incoming.caller =
+          std::make_shared<HttpCaller>(std::move(exchange), std::move(id), answer_options(*front_));
+      incoming.meter = std::move(meter);
+      if (!name.empty()) incoming.body_hash = hash128(request.body);
+      incoming.idempotency_name = std::move(name);
+      incoming.body = std::move(request.body);
+      intake_->take(std::move(incoming));
     } else {
       HttpResponse response = answer(route, pass.match.id, request, id);
       meter.end({response.status, EndReason::stop});
@@ -132,48 +136,6 @@ class Gateway final : public HttpHandler {
         .end(RequestEnd::of(error));
   }
 
-  /// What is refused whatever the body says costs nobody a look at it.
-  [[nodiscard]] Decision decide(const HttpRequest& request, const HeadPass& pass) const {
-    if (front_->draining) return AdmissionController::draining();
-    if (is_known(request, pass)) return {};
-    const Client& client = pass.client;
-    Quotas::Claim least{RequestNumber{0}, client.tenant, best_class(client), 1};
-    Decision decision = front_->quotas->check(least, front_->clock->now());
-    if (decision.admitted()) decision = check_crowd();
-    if (decision.admitted()) decision = decide_by_level(*front_, client.tenant);
-    return decision;
-  }
-
-  /// Of a request that names none, as most do.
-  static PriorityClass usual_class(const Client& client) {
-    return client.tenant ? client.tenant->policy.default_class : PriorityClass::realtime;
-  }
-
-  static PriorityClass best_class(const Client& client) {
-    return client.tenant ? client.tenant->policy.max_class : PriorityClass::realtime;
-  }
-
-  /// Bounds the line before admission. When as many wait there for its word as it could let in if
-  /// nobody were inside, whoever comes now would only be refused later and at a higher price, and
-  /// the others would wait longer for their answers.
-  [[nodiscard]] Decision check_crowd() const {
-    constexpr std::size_t kLineMin = 1024;
-    auto sessions = static_cast<std::size_t>(front_->counters.sessions.load());
-    std::size_t most = front_->options.admission.queue_capacity;
-    for (const auto& model : front_->models)
-      most += model->slots;
-    most = std::max(most, kLineMin);
-    if (sessions <= most) return {};
-    auto elsewhere = front_->quotas->inside() + static_cast<std::size_t>(std::max<std::int64_t>(
-                                                    0, front_->counters.dependent));
-    std::size_t line = sessions - std::min(sessions, elsewhere);
-    if (line <= most) return {};
-    return {Refusal::queue_full,
-            "The server is overloaded: " + std::to_string(line) +
-                " requests wait to hear whether they may come in.",
-            std::chrono::seconds(1)};
-  }
-
   /// It may ask for what runs or is kept, which would take nothing from its buckets.
   [[nodiscard]] bool is_known(const HttpRequest& request, const HeadPass& pass) const {
     if (!pass.idempotency_key) return false;
@@ -203,7 +165,7 @@ class Gateway final : public HttpHandler {
                                     const std::string& id) const {
     switch (route) {
       case Route::models:
-        return json_response(200, list_models(), id);
+        return json_response(200, list_models(*front_), id);
       case Route::model:
         return describe_model(path_id, id);
       case Route::health:
@@ -234,38 +196,18 @@ class Gateway final : public HttpHandler {
     return to_response(errors::internal_error(id), id);
   }
 
-  [[nodiscard]] ListedModel listing(const ServedModel& model) const {
-    ListedModel listed;
-    listed.id = model.name;
-    listed.created = model.created;
-    listed.max_model_len = static_cast<std::uint32_t>(model.context());
-    listed.root = model.name;
-    if (model.card.chat_template) listed.capabilities.emplace_back("chat");
-    bool ready = front_->lanes.ready(model.name) > 0;
-    listed.state = ready                                       ? "ready"
-                   : front_->lanes.all_quarantined(model.name) ? "failed"
-                                                               : "loading";
-    return listed;
-  }
-
-  [[nodiscard]] std::string list_models() const {
-    std::vector<ListedModel> listed;
-    for (const auto& model : front_->models)
-      listed.push_back(listing(*model));
-    return models_body(listed);
-  }
-
   [[nodiscard]] HttpResponse describe_model(const std::string& name, const std::string& id) const {
     auto model = front_->find_model(name);
     if (!model) return to_response(errors::model_not_found(name), id);
-    return json_response(200, model_body(listing(*model)), id);
+    return json_response(200, model_body(listing(*front_, *model)), id);
   }
 
   Listener listener_;
   const caf::actor_system& system_;
   std::shared_ptr<Front> front_;
   std::shared_ptr<const GatewayOptions> options_;
-  std::unique_ptr<Intake> intake_;
+  std::shared_ptr<Intake> intake_;
+  PreAdmission pre_admission_;
   Probes probes_;
   Operator operator_;
 };
@@ -275,9 +217,7 @@ class Gateway final : public HttpHandler {
 std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           std::shared_ptr<Front> front,
                                           std::shared_ptr<const GatewayOptions> options,
-                                          WorkPool& pool) {
-  auto intake =
-      std::make_unique<Intake>(system, front, options->limits, pool, options->idempotency);
+                                          std::shared_ptr<Intake> intake) {
   return std::make_unique<Gateway>(
       Listener::data, system, std::move(front), std::move(options), std::move(intake));
 }

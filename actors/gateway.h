@@ -2,13 +2,14 @@
 #pragma once
 
 #include "actors/front.h"
+#include "actors/intake.h"
 #include "api/idempotency.h"
 #include "api/keys.h"
 #include "api/openai.h"
-#include "base/work_pool.h"
 #include "net/event_loop.h"
 #include "net/http.h"
 #include "net/listener.h"
+#include "net/rpc.h"
 
 #include <caf/fwd.hpp>
 
@@ -26,6 +27,8 @@ namespace sluice {
 struct ServerFigures {
   ListenerStats data;  ///< of all its addresses together
   ListenerStats management;
+  ListenerStats binary;                ///< of all addresses of Sluice RPC together
+  RpcStats rpc;                        ///< of them
   std::uint64_t body_memory_used = 0;  ///< bytes
   std::uint64_t body_memory_limit = 0;
   std::uint64_t bodies_refused = 0;
@@ -58,11 +61,16 @@ struct GatewayOptions {
 
 /// Serves the data port: the OpenAI interface, and the probes. Called on loop threads; nothing in
 /// it waits.
-///   pool  for what takes long; used by its calls alone, and gone before the actors end
+///   intake  of all wires
 std::unique_ptr<HttpHandler> make_gateway(caf::actor_system& system,
                                           std::shared_ptr<Front> front,
                                           std::shared_ptr<const GatewayOptions> options,
-                                          WorkPool& pool);
+                                          std::shared_ptr<Intake> intake);
+
+/// Serves the port of Sluice RPC: the same requests under the names of its methods.
+std::unique_ptr<RpcHandler> make_rpc_gateway(std::shared_ptr<Front> front,
+                                             std::shared_ptr<const GatewayOptions> options,
+                                             std::shared_ptr<Intake> intake);
 
 /// Serves the management port: the probes, /metrics, /admin/v1/workers, /admin/v1/breakers and the
 /// orders of operators (operator.h). Answers from cached state, without asking an actor.

@@ -5,9 +5,7 @@
 #include "actors/session.h"
 #include "api/conversation.h"
 #include "api/errors.h"
-#include "api/http_answer.h"
 #include "api/prompt_tokens.h"
-#include "api/shared_exchange.h"
 #include "api/tokenize.h"
 
 #include <algorithm>
@@ -46,22 +44,21 @@ std::size_t text_bytes(const std::vector<Prompt>& prompts) {
 
 }  // namespace
 
+AnswerOptions answer_options(const Front& front) {
+  return {front.clock, front.options.keepalive, front.options.stream_buffer};
+}
+
 /// One request on its way to a session.
 struct Intake::Pending {
-  Pending(Front& its_front, RequestMeter its_meter)
-      : front(its_front), meter(std::move(its_meter)) {}
+  Pending(Front& its_front, IncomingRequest its_request)
+      : front(its_front), in(std::move(its_request)) {}
   Pending(Pending&&) = default;
   ~Pending() {
     if (in_background()) front.counters.reading -= 1;
   }
 
   Front& front;
-  RequestMeter meter;
-  Route route = Route::completions;
-  HttpRequest http;
-  std::shared_ptr<const Tenant> tenant;
-  std::string id;
-  std::shared_ptr<HttpExchange> exchange;
+  IncomingRequest in;
   OpenAiRequest request;         ///< of a completion or a chat
   TokenizeRequest tokenize;      ///< of tokenize
   DetokenizeRequest detokenize;  ///< of detokenize
@@ -72,15 +69,24 @@ struct Intake::Pending {
 
   [[nodiscard]] bool in_background() const { return gone != nullptr; }
   [[nodiscard]] bool is_forgotten() const { return gone && *gone; }
+  /// The body, which is read once.
+  [[nodiscard]] RequestBody body() {
+    if (in.values) return std::move(*in.values);
+    return in.body;
+  }
+  void drop_body() {
+    std::string().swap(in.body);
+    in.values.reset();
+  }
   void refuse(const ApiError& error) {
-    meter.end(RequestEnd::of(error));
-    exchange->respond(to_response(error, id));
+    in.meter.end(RequestEnd::of(error));
+    in.caller->refuse(error);
   }
   /// It is not let in, which operators see as they see what admission decides.
   void turn_away(Decision decision, const ApiError& error) {
     front.decided({.at = front.clock->now(),
-                   .request_id = id,
-                   .tenant = tenant,
+                   .request_id = in.terms.request_id,
+                   .tenant = in.tenant,
                    .priority_class = request.priority_class,
                    .model = model ? asked_model(front, request, *model) : "",
                    .decision = std::move(decision)});
@@ -90,31 +96,28 @@ struct Intake::Pending {
     turn_away({why, error.message, error.retry_after.value_or(Duration())}, error);
   }
   void answer(std::string body) {
-    meter.end({});
-    exchange->respond(json_response(200, std::move(body), id));
+    in.meter.end({});
+    in.caller->answer(std::move(body));
   }
 };
 
 /// A client whose request another one with the same key may be executed for.
 class Intake::JoinedClient final : public IdempotencyTable::Waiter {
  public:
-  JoinedClient(std::shared_ptr<HttpExchange> its_exchange,
-               std::string its_id,
-               RequestMeter its_meter)
-      : exchange(std::move(its_exchange)), id(std::move(its_id)), meter(std::move(its_meter)) {}
+  JoinedClient(std::shared_ptr<Caller> its_caller, RequestMeter its_meter)
+      : caller(std::move(its_caller)), meter(std::move(its_meter)) {}
 
   void answer(const HttpResponse& response) override {
     meter.end({response.status, EndReason::replayed});
-    exchange->respond(replayed_response(response, id));
+    caller->replay(response);
   }
   void refuse_stream() override { refuse(errors::still_running()); }
   void refuse(const ApiError& error) {
     meter.end(RequestEnd::of(error));
-    exchange->respond(to_response(error, id));
+    caller->refuse(error);
   }
 
-  std::shared_ptr<HttpExchange> exchange;
-  std::string id;
+  std::shared_ptr<Caller> caller;
   RequestMeter meter;
 };
 
@@ -122,16 +125,16 @@ class Intake::JoinedClient final : public IdempotencyTable::Waiter {
 /// answer.
 std::shared_ptr<IdempotencyTable::Execution> Intake::enter(
     const std::string& name,
-    const std::string& body,
+    const Hash128& body,
     const std::shared_ptr<JoinedClient>& client) const {
   using Entry = IdempotencyTable::Entry;
-  auto entered = idempotency_->enter(name, hash128(body), client, front_->clock->now());
+  auto entered = idempotency_->enter(name, body, client, front_->clock->now());
   front_->metrics->count_idempotent(entered.entry);
   switch (entered.entry) {
     case Entry::first:
       return entered.execution;
     case Entry::joined:
-      client->exchange->on_gone(
+      client->caller->on_gone(
           [execution = entered.execution, waiter = client.get()] { execution->left(waiter); });
       break;
     case Entry::replayed:
@@ -148,32 +151,19 @@ std::shared_ptr<IdempotencyTable::Execution> Intake::enter(
   return nullptr;
 }
 
-void Intake::take(Route route,
-                  HttpRequest request,
-                  std::shared_ptr<const Tenant> tenant,
-                  std::string id,
-                  std::shared_ptr<HttpExchange> exchange,
-                  RequestMeter meter,
-                  std::string name) {
-  auto client =
-      std::make_shared<JoinedClient>(std::move(exchange), std::move(id), std::move(meter));
+void Intake::take(IncomingRequest request) {
   std::shared_ptr<IdempotencyTable::Execution> execution;
-  if (!name.empty()) {
-    execution = enter(name, request.body, client);
+  if (!request.idempotency_name.empty()) {
+    auto client = std::make_shared<JoinedClient>(request.caller, std::move(request.meter));
+    execution = enter(request.idempotency_name, request.body_hash, client);
     if (!execution) return;
+    request.caller->share(execution, front_->clock);
+    request.meter = std::move(client->meter);
   }
-  Pending pending(*front_, std::move(client->meter));
+  std::size_t bytes = request.body.size();
+  Pending pending(*front_, std::move(request));
   pending.arrival = front_->clock->now();
-  pending.route = route;
-  pending.http = std::move(request);
-  pending.tenant = std::move(tenant);
-  pending.id = client->id;
-  pending.exchange = client->exchange;
-  if (execution) {
-    pending.exchange = std::make_shared<SharedExchange>(client->exchange, execution, front_->clock);
-    pending.execution = std::move(execution);
-  }
-  std::size_t bytes = pending.http.body.size();
+  pending.execution = std::move(execution);
   bytes > kParsedAtOnce ? later(std::move(pending), bytes, &Intake::read) : read(pending);
 }
 
@@ -182,7 +172,7 @@ void Intake::later(Pending pending, std::size_t bytes, void (Intake::*step)(Pend
   auto kept = std::make_shared<Pending>(std::move(pending));
   front_->counters.reading += 1;
   kept->gone = std::make_shared<std::atomic<bool>>(false);
-  kept->exchange->on_gone([gone = kept->gone] { *gone = true; });
+  kept->in.caller->on_gone([gone = kept->gone] { *gone = true; });
   auto length = bytes > kLengthy ? WorkPool::Length::lengthy : WorkPool::Length::brief;
   bool taken = pool_.submit(length, [this, kept, step] {
     if (!kept->is_forgotten()) (this->*step)(*kept);
@@ -194,7 +184,7 @@ void Intake::later(Pending pending, std::size_t bytes, void (Intake::*step)(Pend
 }
 
 void Intake::read(Pending& pending) const {
-  switch (pending.route) {
+  switch (pending.in.route) {
     case Route::tokenize:
       read_tokenize(pending);
       return;
@@ -208,27 +198,29 @@ void Intake::read(Pending& pending) const {
 }
 
 void Intake::read_generation(Pending& pending) const {
-  auto context = RequestContext::of(pending.http,
-                                    pending.id,
-                                    limits_,
-                                    ClientRights::of(pending.tenant.get()),
-                                    unix_seconds(*front_->clock),
-                                    *front_->random);
-  auto kind = pending.route == Route::chat_completions ? AnswerKind::chat : AnswerKind::completion;
-  auto parsed = parse_generation(kind, pending.http.body, context);
-  std::string().swap(pending.http.body);
+  RequestContext context{std::move(pending.in.terms),
+                         limits_,
+                         ClientRights::of(pending.in.tenant.get()),
+                         unix_seconds(*front_->clock),
+                         front_->random.get()};
+  auto kind =
+      pending.in.route == Route::chat_completions ? AnswerKind::chat : AnswerKind::completion;
+  auto parsed = parse_generation(kind, pending.body(), context);
+  pending.in.terms = std::move(context);
+  pending.drop_body();
   if (auto* error = std::get_if<ApiError>(&parsed)) {
     pending.refuse(*error);
     return;
   }
   pending.request = std::get<OpenAiRequest>(std::move(parsed));
+  pending.request.token_ids = pending.in.token_ids;
   // Who has joined it learns so at once, not with the first token.
   if (pending.request.stream && pending.execution) pending.execution->streams();
   front_->metrics->count_ignored(pending.request.form.ignored_params);
   if (is_refused(pending)) return;
-  if (pending.tenant && pending.tenant->policy.tokens.is_limited())
-    pending.request.tokens_most = pending.tenant->policy.tokens.burst;
-  if (auto refused = degrade(*front_, pending.model, pending.request, pending.tenant)) {
+  if (pending.in.tenant && pending.in.tenant->policy.tokens.is_limited())
+    pending.request.tokens_most = pending.in.tenant->policy.tokens.burst;
+  if (auto refused = degrade(*front_, pending.model, pending.request, pending.in.tenant)) {
     pending.refuse(*refused);
     return;
   }
@@ -249,8 +241,8 @@ bool Intake::would_wait_too_long(Pending& pending) const {
   const GenerationRequest& request = pending.request;
   ServedModel& model = *pending.model;
   auto class_index = static_cast<std::size_t>(request.priority_class);
-  std::uint32_t tenant = number_of(pending.tenant.get());
-  bool core = pending.tenant && pending.tenant->policy.core;
+  std::uint32_t tenant = number_of(pending.in.tenant.get());
+  bool core = pending.in.tenant && pending.in.tenant->policy.core;
   TimePoint now = front_->clock->now();
   Duration wait = model.waits.wait({class_index, tenant, core}, now);
   if (wait == Duration::zero()) return false;
@@ -281,7 +273,7 @@ bool Intake::find_model(Pending& pending, const std::optional<std::string>& name
 bool Intake::is_refused(Pending& pending) const {
   if (!find_model(pending, pending.request.model)) return true;
   const ServedModel& model = *pending.model;
-  pending.meter.read(*model.metrics, pending.request.priority_class);
+  pending.in.meter.read(*model.metrics, pending.request.priority_class);
   if (front_->lanes.ready(model.name) > 0) return false;
   if (front_->lanes.all_quarantined(model.name)) {
     Duration wait = front_->lanes.until_trial(model.name, front_->clock->now());
@@ -319,27 +311,22 @@ void Intake::plan(Pending& pending) const {
 
 void Intake::start(Pending& pending, std::optional<GenerationPlan> plan) const {
   OpenAiRequest& request = pending.request;
-  auto answer = std::make_unique<HttpAnswer>(
-      std::move(pending.exchange),
-      request.request_id,
-      std::move(request.form),
-      request.stream,
-      HttpAnswer::Options{front_->clock, front_->options.keepalive, front_->options.stream_buffer});
+  auto answer = pending.in.caller->write(std::move(request.form), request.stream);
   spawn_session(system_,
                 front_,
                 std::move(pending.model),
                 {std::move(request),
                  std::move(plan),
-                 std::move(pending.http.memory),
+                 std::move(pending.in.memory),
                  pending.arrival,
-                 std::move(pending.tenant),
-                 std::move(pending.meter)},
+                 std::move(pending.in.tenant),
+                 std::move(pending.in.meter)},
                 std::move(answer));
 }
 
 void Intake::read_tokenize(Pending& pending) const {
-  auto parsed = parse_tokenize(pending.http.body, unix_seconds(*front_->clock));
-  std::string().swap(pending.http.body);
+  auto parsed = parse_tokenize(pending.body(), unix_seconds(*front_->clock));
+  pending.drop_body();
   if (auto* error = std::get_if<ApiError>(&parsed)) {
     pending.refuse(*error);
     return;
@@ -373,8 +360,8 @@ void Intake::tokenize(Pending& pending) const {
 }
 
 void Intake::read_detokenize(Pending& pending) const {
-  auto parsed = parse_detokenize(pending.http.body);
-  std::string().swap(pending.http.body);
+  auto parsed = parse_detokenize(pending.body());
+  pending.drop_body();
   if (auto* error = std::get_if<ApiError>(&parsed)) {
     pending.refuse(*error);
     return;

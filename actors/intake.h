@@ -5,10 +5,13 @@
 #include "actors/front.h"
 #include "actors/front_metrics.h"
 #include "actors/generation_plan.h"
+#include "api/caller.h"
 #include "api/idempotency.h"
+#include "api/json_tape.h"
 #include "api/keys.h"
 #include "api/openai.h"
 #include "api/router.h"
+#include "base/hash.h"
 #include "base/work_pool.h"
 #include "net/http.h"
 
@@ -19,6 +22,25 @@
 #include <string>
 
 namespace sluice {
+
+/// A request whose body is there, whichever wire it came by.
+struct IncomingRequest {
+  Route route = Route::completions;  ///< of a completion, a chat, tokenize or detokenize
+  RequestTerms terms;
+  std::string body;                           ///< JSON, unless
+  std::optional<JsonTape> values = {};        ///< it came as values
+  std::shared_ptr<BodyShare> memory = {};     ///< of the body; null: nobody counts it
+  std::shared_ptr<const Tenant> tenant = {};  ///< who asks; null: nobody who is known
+  std::shared_ptr<Caller> caller;
+  RequestMeter meter = {};
+  std::string idempotency_name = {};  ///< empty: it came without such a key
+  /// Of the body, for requests with that name; what differs in it is another request.
+  Hash128 body_hash = {};
+  bool token_ids = false;  ///< pieces of its answer name their tokens
+};
+
+/// How answers are written, by the front's options.
+[[nodiscard]] AnswerOptions answer_options(const Front& front);
 
 /// Parses bodies, turns texts into tokens and starts sessions, or answers at once. JSON over 256
 /// KiB and prompts over 16 KiB go to the pool, so that neither a loop nor an actor is held up; when
@@ -40,18 +62,7 @@ class Intake {
         pool_(pool),
         idempotency_(std::move(idempotency)) {}
 
-  ///   route   that of a completion, a chat, tokenize or detokenize
-  ///   tenant  who asks; null: nobody who is known
-  ///   id      of the request, as its answer names it
-  ///   meter   of the request
-  ///   name    of `idempotency_name`; empty: it came without such a key
-  void take(Route route,
-            HttpRequest request,
-            std::shared_ptr<const Tenant> tenant,
-            std::string id,
-            std::shared_ptr<HttpExchange> exchange,
-            RequestMeter meter = {},
-            std::string name = {});
+  void take(IncomingRequest request);
 
  private:
   struct Pending;
@@ -59,7 +70,7 @@ class Intake {
 
   [[nodiscard]] std::shared_ptr<IdempotencyTable::Execution> enter(
       const std::string& name,
-      const std::string& body,
+      const Hash128& body,
       const std::shared_ptr<JoinedClient>& client) const;
   void read(Pending& pending) const;
   void read_generation(Pending& pending) const;

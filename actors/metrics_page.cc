@@ -298,6 +298,33 @@ void write_connections(MetricsPage& page, const ServerFigures& figures) {
   write(family("sluice_http_slow_clients_cut_total"), &ListenerStats::cut);
 }
 
+void write_binary(MetricsPage& page, const ServerFigures& figures) {
+  const ListenerStats& stats = figures.binary;
+  std::uint64_t idle = std::min(stats.idle, stats.connections);
+  page.begin(family("sluice_binary_connections"));
+  page.add({"active"}, stats.connections - idle);
+  page.add({"idle"}, idle);
+  auto write = [&page](const Family& family, std::uint64_t value) {
+    page.begin(family);
+    page.add({}, value);
+  };
+  write(family("sluice_binary_connections_total"), stats.accepted);
+  write(family("sluice_binary_connections_refused_total"), stats.refused);
+  const RpcStats& rpc = figures.rpc;
+  page.begin(family("sluice_binary_frames_total"));
+  for (std::size_t i = 0; i < kRpcTypeNames.size(); ++i) {
+    page.add({kRpcTypeNames[i], "in"}, rpc.frames_in[i]);
+    page.add({kRpcTypeNames[i], "out"}, rpc.frames_out[i]);
+  }
+  page.begin(family("sluice_binary_errors_total"));
+  for (std::size_t i = 0; i < kRpcFatalNames.size(); ++i)
+    page.add({kRpcFatalNames[i]}, rpc.fatals[i]);
+  write(family("sluice_binary_request_bytes_total"), stats.bytes_in);
+  write(family("sluice_binary_response_bytes_total"), stats.bytes_out);
+  write(family("sluice_binary_unsent_bytes"), stats.answer_bytes);
+  write(family("sluice_binary_slow_clients_cut_total"), stats.cut);
+}
+
 void write_loops(MetricsPage& page, const GatewayOptions& options) {
   page.begin(family("sluice_loop_lag_seconds"));
   for (const auto& [name, loop] : options.loops) {
@@ -321,6 +348,7 @@ void write_figures(MetricsPage& page, const ServerFigures& figures) {
   write(family("sluice_bodies_refused_total"), figures.bodies_refused);
   write(family("sluice_bodies_gave_way_total"), figures.bodies_gave_way);
   write_connections(page, figures);
+  write_binary(page, figures);
   write(family("sluice_fault_injections_total"), figures.faults_injected);
   write(family("sluice_log_dropped_total"), figures.log_dropped);
   page.begin(family("sluice_config_reloads_total"));

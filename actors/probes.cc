@@ -50,7 +50,7 @@ HttpResponse Probes::health(const std::string& request_id) const {
   return json_response(info.stalled ? 503 : 200, health_body(info), request_id);
 }
 
-HttpResponse Probes::ready(const std::string& request_id) const {
+std::vector<std::string> Probes::unready() const {
   std::vector<std::string> reasons;
   if (front_->stopping) reasons.emplace_back("the server is shutting down");
   for (const auto& model : front_->models) {
@@ -69,6 +69,11 @@ HttpResponse Probes::ready(const std::string& request_id) const {
     }
     reasons.push_back(std::move(reason));
   }
+  return reasons;
+}
+
+HttpResponse Probes::ready(const std::string& request_id) const {
+  std::vector<std::string> reasons = unready();
   return json_response(reasons.empty() ? 200 : 503, ready_body(reasons), request_id);
 }
 

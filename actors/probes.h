@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice {
 
@@ -17,6 +18,8 @@ class Probes {
  public:
   Probes(std::shared_ptr<Front> front, std::shared_ptr<const GatewayOptions> options);
 
+  /// Why the server is not ready; empty: it is.
+  [[nodiscard]] std::vector<std::string> unready() const;
   [[nodiscard]] HttpResponse health(const std::string& request_id) const;
   [[nodiscard]] HttpResponse ready(const std::string& request_id) const;
   [[nodiscard]] HttpResponse version(const std::string& request_id) const;

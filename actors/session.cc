@@ -171,6 +171,7 @@ class Session : public caf::event_based_actor {
       options.stop = request_.stop;
       options.include_stop = request_.include_stop;
       options.skip_special_tokens = request_.skip_special_tokens;
+      options.token_ids = request_.token_ids;
       sequences_.emplace_back(SequenceId{first + i},
                               plan.plans[i],
                               Choice(std::move(options), plan.plans[i], model_->card.tokenizer),

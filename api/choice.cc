@@ -108,6 +108,7 @@ Choice::Verdict Choice::accept(const SequenceOutput& output, ChoiceDelta& delta,
     show(std::move(text), delta);
   }
   has_delta = finished_ || !delta.text.empty() || !delta.logprobs.empty();
+  if (has_delta) name_tokens(delta);
   return Verdict::accepted;
 }
 
@@ -118,6 +119,13 @@ void Choice::cut(std::string stop_reason, ChoiceDelta& delta) {
   ended_early_ = true;
   finish(Finish::length, text, delta);
   delta.stop_reason = std::move(stop_reason);
+  name_tokens(delta);
+}
+
+void Choice::name_tokens(ChoiceDelta& delta) {
+  if (!options_.token_ids) return;
+  delta.tokens.assign(emitted_.begin() + static_cast<std::ptrdiff_t>(named_), emitted_.end());
+  named_ = emitted_.size();
 }
 
 void Choice::take_prompt_logprobs(const SequenceOutput& output) {

@@ -49,6 +49,7 @@ class Choice {
     std::vector<std::string> stop;
     bool include_stop = false;
     bool skip_special_tokens = true;
+    bool token_ids = false;  ///< pieces name their tokens
   };
 
   /// What became of an output that was offered.
@@ -84,6 +85,7 @@ class Choice {
     ChoiceDelta::Logprob logprob;
   };
 
+  void name_tokens(ChoiceDelta& delta);
   void take_prompt_logprobs(const SequenceOutput& output);
   void push_prompt_entry(std::uint32_t position, const TokenLogprobs& logprobs);
   void take_token(const SequenceOutput& output, std::size_t i, std::string& text);
@@ -100,6 +102,7 @@ class Choice {
   Detokenizer prompt_detokenizer_;  ///< gives the offsets of the prompt's tokens
   StopMatcher stops_;
   std::vector<TokenId> emitted_;
+  std::size_t named_ = 0;       ///< of `emitted_`: in pieces that were shown
   std::vector<Entry> waiting_;  ///< log probabilities of text that is not shown yet
   std::size_t decoded_ = 0;     ///< code points that came out of the detokenizer, echo included
   std::size_t shown_ = 0;       ///< code points shown, echo included

@@ -87,13 +87,17 @@ std::string ApiError::type() const {
   }
 }
 
-void append_error_json(std::string& out, const ApiError& error) {
+std::string shown_message(const ApiError& error) {
   // Line ends would break a log line or an event; they carry nothing in a sentence.
   std::string message = excerpt(error.message, kMessageBytesMax);
   std::replace_if(
       message.begin(), message.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return message;
+}
+
+void append_error_json(std::string& out, const ApiError& error) {
   out += R"({"error":{"message":)";
-  append_json_string(out, message);
+  append_json_string(out, shown_message(error));
   out += R"(,"type":)";
   append_json_string(out, error.type());
   out += R"(,"param":)";
@@ -127,6 +131,18 @@ HttpResponse json_response(int status, std::string body, std::string_view reques
   return response;
 }
 
+std::optional<std::chrono::milliseconds> retry_time(const ApiError& error,
+                                                    std::string_view request_id) {
+  if (!error.retry_after) return std::nullopt;
+  auto after = std::clamp<Duration>(*error.retry_after, kRetryAfterMin, kRetryAfterMax);
+  double factor = spread(request_id);
+  // A tenant's own limit is known to the moment, and a client that comes before is refused again.
+  if (error.code == kRateLimitExceeded) factor = 1.0 + std::abs(factor - 1.0);
+  std::chrono::duration<double, std::milli> spread_out = after * factor;
+  double ms = std::min(std::round(spread_out.count()), 60000.0);
+  return std::chrono::milliseconds(static_cast<std::int64_t>(ms));
+}
+
 HttpResponse to_response(const ApiError& error, std::string_view request_id) {
   HttpResponse response = json_response(error.status, error_json(error), request_id);
   response.close = closes(error);
@@ -134,16 +150,11 @@ HttpResponse to_response(const ApiError& error, std::string_view request_id) {
   if (error.status == 401) headers.emplace_back("WWW-Authenticate", R"(Bearer realm="sluice")");
   if (error.status == 405) headers.emplace_back("Allow", error.allow);
   if (error.code == "unsupported_encoding") headers.emplace_back("Accept-Encoding", "identity");
-  if (error.retry_after) {
-    auto after = std::clamp<Duration>(*error.retry_after, kRetryAfterMin, kRetryAfterMax);
-    double factor = spread(request_id);
-    // A tenant's own limit is known to the moment, and a client that comes before is refused again.
-    if (error.code == kRateLimitExceeded) factor = 1.0 + std::abs(factor - 1.0);
-    std::chrono::duration<double, std::milli> spread_out = after * factor;
-    double ms = std::min(std::round(spread_out.count()), 60000.0);
-    double whole = std::max(std::round(ms / 1000), 1.0);
-    headers.emplace_back("Retry-After", std::to_string(static_cast<int>(whole)));
-    headers.emplace_back("retry-after-ms", std::to_string(static_cast<int>(ms)));
+  if (auto after = retry_time(error, request_id)) {
+    auto whole =
+        std::max(std::chrono::round<std::chrono::seconds>(*after).count(), std::int64_t{1});
+    headers.emplace_back("Retry-After", std::to_string(whole));
+    headers.emplace_back("retry-after-ms", std::to_string(after->count()));
   }
   if (error.never_retry) headers.emplace_back("x-should-retry", "false");
   return response;
@@ -261,6 +272,10 @@ ApiError origin_not_allowed(std::string_view origin) {
 
 ApiError unknown_url(std::string message) {
   return make(404, "unknown_url", std::move(message));
+}
+
+ApiError method_not_found(std::string_view method) {
+  return make(404, "method_not_found", "There is no method " + quoted(method) + ".");
 }
 
 ApiError model_not_found(std::string_view model) {

@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "net/http.h"
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,12 +18,18 @@ namespace sluice {
 /// Messages become one line of valid UTF-8; what would echo a client at length is cut.
 void append_error_json(std::string& out, const ApiError& error);
 [[nodiscard]] std::string error_json(const ApiError& error);
+/// What a client is shown of a message: one line of valid UTF-8 that echoes nobody at length.
+[[nodiscard]] std::string shown_message(const ApiError& error);
+
+/// When a client may come back: `retry_after` spread by a factor in [0.8, 1.2] that follows from
+/// `request_id`, so that clients which were refused together do not return together; in [1, 1.2] if
+/// it is a limit of the tenant's own, whose time is known. 50 ms at least and 60 s at most; none:
+/// nothing is known.
+[[nodiscard]] std::optional<std::chrono::milliseconds> retry_time(const ApiError& error,
+                                                                  std::string_view request_id);
 
 /// The response to an error, with the headers that belong to its status and code. Retry-After and
-/// retry-after-ms spread `retry_after` by a factor in [0.8, 1.2] that follows from `request_id`,
-/// so that clients which were refused together do not return together; in [1, 1.2] if it is a limit
-/// of the tenant's own, whose time is known. 50 ms at least, which is a whole second in Retry-After,
-/// and 60 s at most.
+/// retry-after-ms are of `retry_time`; the least is a whole second in Retry-After.
 [[nodiscard]] HttpResponse to_response(const ApiError& error, std::string_view request_id);
 /// The response to what the gate, a limit or a time-out refused; always closes the connection.
 [[nodiscard]] HttpResponse to_response(const HttpFault& fault, std::string_view request_id);
@@ -64,6 +72,8 @@ ApiError origin_not_allowed(std::string_view origin);
 
 // 404, 405, 408, 409: what is asked for.
 ApiError unknown_url(std::string message);
+/// Of Sluice RPC.
+ApiError method_not_found(std::string_view method);
 ApiError model_not_found(std::string_view model);
 ApiError file_not_found(std::string_view id);
 ApiError batch_not_found(std::string_view id);
@@ -107,7 +117,8 @@ ApiError poison_kind(std::string_view which, Duration wait);
 ApiError breaker_open(std::string_view model, Duration retry_after);
 /// `why`: a clause, without a full stop; may be empty.
 ApiError backend_lost(std::string_view why = {}, Duration retry_after = std::chrono::seconds(5));
-ApiError shed_after_accept(std::string message = {}, Duration retry_after = std::chrono::seconds(5));
+ApiError shed_after_accept(std::string message = {},
+                           Duration retry_after = std::chrono::seconds(5));
 /// `wait`: until a worker is tried again; zero: one is tried now; Duration::max(): only an operator
 /// can help.
 ApiError no_replica(std::string_view model, Duration wait);

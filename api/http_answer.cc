@@ -10,6 +10,23 @@
 
 namespace sluice {
 
+std::string degraded_text(const Degradation& degradation) {
+  std::string text = "level=" + std::to_string(degradation.level) + ";reason=";
+  text += to_string(degradation.reason);
+  text += ';' + lessened_text(degradation);
+  return text;
+}
+
+void add_piece(std::vector<ChoiceDelta>& choices, ChoiceDelta& piece) {
+  if (choices.size() <= piece.index) choices.resize(piece.index + 1);
+  ChoiceDelta& whole = choices[piece.index];
+  whole.index = piece.index;
+  whole.text += piece.text;
+  std::move(piece.logprobs.begin(), piece.logprobs.end(), std::back_inserter(whole.logprobs));
+  whole.finish_reason = std::move(piece.finish_reason);
+  whole.stop_reason = std::move(piece.stop_reason);
+}
+
 HttpAnswer::HttpAnswer(std::shared_ptr<HttpExchange> exchange,
                        std::string request_id,
                        AnswerForm form,
@@ -22,9 +39,7 @@ HttpAnswer::HttpAnswer(std::shared_ptr<HttpExchange> exchange,
       options_(std::move(options)) {}
 
 void HttpAnswer::degraded(const Degradation& degradation) {
-  degraded_ = "level=" + std::to_string(degradation.level) + ";reason=";
-  degraded_ += to_string(degradation.reason);
-  degraded_ += ';' + lessened_text(degradation);
+  degraded_ = degraded_text(degradation);
 }
 
 void HttpAnswer::label(HttpResponse& response) const {
@@ -57,13 +72,7 @@ void HttpAnswer::delta(ChoiceDelta& piece, const Usage& so_far, bool last) {
     if (!last) flush();
     return;
   }
-  if (whole_.size() <= piece.index) whole_.resize(piece.index + 1);
-  ChoiceDelta& whole = whole_[piece.index];
-  whole.index = piece.index;
-  whole.text += piece.text;
-  std::move(piece.logprobs.begin(), piece.logprobs.end(), std::back_inserter(whole.logprobs));
-  whole.finish_reason = std::move(piece.finish_reason);
-  whole.stop_reason = std::move(piece.stop_reason);
+  add_piece(whole_, piece);
 }
 
 void HttpAnswer::flush() {

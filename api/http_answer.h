@@ -3,6 +3,7 @@
 
 #include "api/answer_format.h"
 #include "api/answer_writer.h"
+#include "api/caller.h"
 #include "base/clock.h"
 #include "net/http.h"
 
@@ -13,14 +14,15 @@
 
 namespace sluice {
 
+/// How an answer was degraded, as x-sluice-degraded says it.
+[[nodiscard]] std::string degraded_text(const Degradation& degradation);
+/// Adds a piece to the choice that it belongs to; its strings are taken.
+void add_piece(std::vector<ChoiceDelta>& choices, ChoiceDelta& piece);
+
 /// Writes to one exchange, in OpenAI's forms.
 class HttpAnswer final : public AnswerWriter {
  public:
-  struct Options {
-    std::shared_ptr<const Clock> clock;
-    Duration keepalive = std::chrono::seconds(15);  ///< silence after which a stream gets a comment
-    std::size_t stream_buffer = std::size_t{256} << 10;  ///< unsent bytes that pause a stream
-  };
+  using Options = AnswerOptions;
 
   ///   stream  events as pieces come; otherwise one body at the end
   HttpAnswer(std::shared_ptr<HttpExchange> exchange,

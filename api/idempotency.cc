@@ -33,32 +33,42 @@ std::variant<std::optional<std::string>, ApiError> read_idempotency_key(
     const HttpRequest& request) {
   auto given = request.header("idempotency-key");
   if (!given) return std::optional<std::string>();
-  std::optional<std::string> key(*given);
-  const std::string expected = "The header Idempotency-Key must have 1 to " +
-                               std::to_string(kIdempotencyKeyMax) + " printable ASCII characters, ";
-  if (key->empty() || key->size() > kIdempotencyKeyMax)
-    return errors::invalid_header(kHeader,
-                                  expected + "got " + std::to_string(key->size()) + " bytes.");
+  if (auto fault = fault_of_idempotency_key(*given))
+    return errors::invalid_header(kHeader, "The header Idempotency-Key " + *fault);
+  return std::optional<std::string>(*given);
+}
+
+std::optional<std::string> fault_of_idempotency_key(std::string_view key) {
+  const std::string expected =
+      "must have 1 to " + std::to_string(kIdempotencyKeyMax) + " printable ASCII characters, ";
+  if (key.empty() || key.size() > kIdempotencyKeyMax)
+    return expected + "got " + std::to_string(key.size()) + " bytes.";
   auto printable = [](char c) { return c >= 0x20 && c <= 0x7E; };
-  const auto other = std::find_if_not(key->begin(), key->end(), printable);
-  if (other == key->end()) return key;
-  return errors::invalid_header(kHeader,
-                                expected + "byte " + std::to_string(other - key->begin() + 1) +
-                                    " of " + std::to_string(key->size()) + " is none.");
+  const auto* other = std::find_if_not(key.begin(), key.end(), printable);
+  if (other == key.end()) return std::nullopt;
+  return expected + "byte " + std::to_string(other - key.begin() + 1) + " of " +
+         std::to_string(key.size()) + " is none.";
 }
 
 std::string idempotency_name(const Client& client,
-                             const HttpRequest& request,
+                             std::string_view path,
+                             std::string_view address,
                              std::string_view key) {
   // None of the parts but the key has a space, and that is the last one.
   std::string name;
   if (client.tenant && client.key_id != Client().key_id) {
     name = std::to_string(client.tenant->number);
   } else {
-    name.append("@").append(host_of(request.peer));
+    name.append("@").append(address);
   }
-  name.append(" ").append(request.path).append(" ").append(key);
+  name.append(" ").append(path).append(" ").append(key);
   return name;
+}
+
+std::string idempotency_name(const Client& client,
+                             const HttpRequest& request,
+                             std::string_view key) {
+  return idempotency_name(client, request.path, host_of(request.peer), key);
 }
 
 HttpResponse replayed_response(const HttpResponse& first, std::string_view request_id) {

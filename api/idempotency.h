@@ -30,10 +30,18 @@ inline constexpr std::size_t kIdempotencyKeyMax = 128;
 /// Errors: 400 `invalid_header` if it is not 1 to 128 printable characters of ASCII.
 [[nodiscard]] std::variant<std::optional<std::string>, ApiError> read_idempotency_key(
     const HttpRequest& request);
+/// What is wrong with a key, as the end of a sentence; none: nothing.
+[[nodiscard]] std::optional<std::string> fault_of_idempotency_key(std::string_view key);
 
 /// What a table knows a request by: who asks, where, and the key. A tenant's keys are all its
 /// clients'; those of clients without a tenant's key count for their address alone, so that nobody
 /// can take a key away from a stranger by guessing it.
+///   path     of HTTP, whichever wire the request came by
+///   address  of the client, without its port
+[[nodiscard]] std::string idempotency_name(const Client& client,
+                                           std::string_view path,
+                                           std::string_view address,
+                                           std::string_view key);
 [[nodiscard]] std::string idempotency_name(const Client& client,
                                            const HttpRequest& request,
                                            std::string_view key);

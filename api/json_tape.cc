@@ -33,8 +33,130 @@ std::string reason_of(json::error_code code) {
 
 }  // namespace
 
-/// Receives the parser's events and writes the tape.
-struct JsonTape::Handler {
+// --- Builder -------------------------------------------------------------------------------------
+
+void JsonTape::Builder::reserve(std::size_t values, std::size_t text_bytes) {
+  tape_.nodes_.reserve(values);
+  tape_.text_.reserve(text_bytes);
+}
+
+bool JsonTape::Builder::refuse(std::string reason) {
+  fault_ = std::move(reason);
+  return false;
+}
+
+/// Appends a value under the pending key and counts it in its container.
+JsonTape::Node* JsonTape::Builder::add(JsonKind kind) {
+  auto& nodes = tape_.nodes_;
+  if (nodes.size() == kJsonValuesMax) {
+    refuse("more than " + std::to_string(kJsonValuesMax) + " values");
+    return nullptr;
+  }
+  auto index = static_cast<std::uint32_t>(nodes.size());
+  Node& node = nodes.emplace_back();
+  node.integer = 0;
+  node.key_offset = std::exchange(key_offset_, 0);
+  node.key_size = std::exchange(key_size_, 0);
+  node.next = index + 1;
+  node.kind = kind;
+  if (depth_ > 0) ++nodes[parents_[depth_ - 1]].count;
+  return &node;
+}
+
+bool JsonTape::Builder::boolean(bool value) {
+  Node* node = add(JsonKind::boolean);
+  if (node) node->boolean = value;
+  return node != nullptr;
+}
+
+bool JsonTape::Builder::integer(std::int64_t value) {
+  Node* node = add(JsonKind::integer);
+  if (node) node->integer = value;
+  return node != nullptr;
+}
+
+bool JsonTape::Builder::number(double value) {
+  Node* node = add(JsonKind::number);
+  if (node) node->number = value;
+  return node != nullptr;
+}
+
+bool JsonTape::Builder::string(std::string_view last) {
+  std::uint32_t size = finish_part(last);
+  Node* node = add(JsonKind::string);
+  if (node) node->string = {part_offset_, size};
+  return node != nullptr;
+}
+
+bool JsonTape::Builder::begin(JsonKind container) {
+  if (depth_ == kJsonDepthMax)
+    return refuse("nested deeper than " + std::to_string(kJsonDepthMax) + " levels");
+  Node* node = add(container);
+  if (!node) return false;
+  node->count = 0;
+  parents_[depth_++] = static_cast<std::uint32_t>(tape_.nodes_.size() - 1);
+  return true;
+}
+
+bool JsonTape::Builder::end() {
+  // The container's end is not known before, and its members are walked by it.
+  Node& node = tape_.nodes_[parents_[depth_ - 1]];
+  node.next = static_cast<std::uint32_t>(tape_.nodes_.size());
+  bool fits = node.kind != JsonKind::object || has_unique_keys();
+  --depth_;
+  return fits;
+}
+
+void JsonTape::Builder::key(std::string_view last) {
+  key_size_ = finish_part(last);
+  key_offset_ = part_offset_;
+}
+
+void JsonTape::Builder::part(std::string_view text) {
+  if (!std::exchange(in_part_, true)) part_offset_ = static_cast<std::uint32_t>(tape_.text_.size());
+  tape_.text_.append(text);
+}
+
+std::uint32_t JsonTape::Builder::finish_part(std::string_view last) {
+  part(last);
+  in_part_ = false;
+  return static_cast<std::uint32_t>(tape_.text_.size()) - part_offset_;
+}
+
+bool JsonTape::Builder::has_unique_keys() {
+  Value object(&tape_, parents_[depth_ - 1]);
+  std::string_view twice;
+  bool found = false;
+  if (object.size() <= kFewKeys) {
+    std::array<std::string_view, kFewKeys> keys;
+    std::size_t count = 0;
+    for (Value member : object) {
+      auto end = keys.begin() + static_cast<std::ptrdiff_t>(count);
+      if (std::find(keys.begin(), end, member.key()) != end) {
+        twice = member.key();
+        found = true;
+      }
+      keys[count++] = member.key();
+    }
+  } else {
+    std::vector<std::string_view> keys;
+    keys.reserve(object.size());
+    for (Value member : object)
+      keys.push_back(member.key());
+    std::sort(keys.begin(), keys.end());
+    auto at = std::adjacent_find(keys.begin(), keys.end());
+    found = at != keys.end();
+    if (found) twice = *at;
+  }
+  return !found || refuse("duplicate key \"" + excerpt(twice) + "\"");
+}
+
+// --- JSON ----------------------------------------------------------------------------------------
+
+namespace {
+
+/// Receives the parser's events and builds the tape.
+struct Handler {
   static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_array_size = max_object_size;
   static constexpr std::size_t max_key_size = max_object_size;
@@ -43,151 +165,48 @@ struct JsonTape::Handler {
   using Code = json::error_code;
   using Text = json::string_view;
 
-  JsonTape* tape;
-  std::string fault = {};  // a reason of ours, where the parser's own does not tell
-  std::uint32_t key_offset = 0;
-  std::uint32_t key_size = 0;
-  std::uint32_t part_offset = 0;  // where the string or key in progress starts
-  bool in_part = false;
-  std::array<std::uint32_t, kJsonDepthMax + 1> parents = {};
-  std::size_t depth = 0;
+  JsonTape::Builder* tape;
 
-  bool refuse(std::string reason, Code& code) {
-    fault = std::move(reason);
-    code = json::error::input_error;
-    return false;
-  }
-
-  /// Appends a value under the pending key and counts it in its container.
-  Node* add(JsonKind kind, Code& code) {
-    auto& nodes = tape->nodes_;
-    if (nodes.size() == kJsonValuesMax) {
-      refuse("more than " + std::to_string(kJsonValuesMax) + " values", code);
-      return nullptr;
-    }
-    auto index = static_cast<std::uint32_t>(nodes.size());
-    Node& node = nodes.emplace_back();
-    node.integer = 0;
-    node.key_offset = std::exchange(key_offset, 0);
-    node.key_size = std::exchange(key_size, 0);
-    node.next = index + 1;
-    node.kind = kind;
-    if (depth > 0) ++nodes[parents[depth - 1]].count;
-    return &node;
-  }
-
-  bool open(JsonKind kind, Code& code) {
-    Node* node = add(kind, code);
-    if (!node) return false;
-    node->count = 0;
-    CHECK(depth < parents.size());
-    parents[depth++] = static_cast<std::uint32_t>(tape->nodes_.size() - 1);
-    return true;
-  }
-
-  void close() {
-    Node& node = tape->nodes_[parents[--depth]];
-    node.next = static_cast<std::uint32_t>(tape->nodes_.size());
-  }
-
-  void append(Text part) {
-    if (!std::exchange(in_part, true)) part_offset = static_cast<std::uint32_t>(tape->text_.size());
-    tape->text_.append(part.data(), part.size());
-  }
-
-  std::uint32_t finish_part(Text last) {
-    append(last);
-    in_part = false;
-    return static_cast<std::uint32_t>(tape->text_.size()) - part_offset;
-  }
-
-  bool unique_keys(Code& code) {
-    Value object(tape, parents[depth - 1]);
-    std::string_view twice;
-    bool found = false;
-    if (object.size() <= kFewKeys) {
-      std::array<std::string_view, kFewKeys> keys;
-      std::size_t count = 0;
-      for (Value member : object) {
-        auto end = keys.begin() + static_cast<std::ptrdiff_t>(count);
-        if (std::find(keys.begin(), end, member.key()) != end) {
-          twice = member.key();
-          found = true;
-        }
-        keys[count++] = member.key();
-      }
-    } else {
-      std::vector<std::string_view> keys;
-      keys.reserve(object.size());
-      for (Value member : object)
-        keys.push_back(member.key());
-      std::sort(keys.begin(), keys.end());
-      auto at = std::adjacent_find(keys.begin(), keys.end());
-      found = at != keys.end();
-      if (found) twice = *at;
-    }
-    if (!found) return true;
-    return refuse("duplicate key \"" + excerpt(twice) + "\"", code);
+  static std::string_view view(Text text) { return {text.data(), text.size()}; }
+  static bool pass(bool fits, Code& code) {
+    if (!fits) code = json::error::input_error;
+    return fits;
   }
 
   bool on_document_begin(Code&) { return true; }
   bool on_document_end(Code&) { return true; }
-  bool on_object_begin(Code& code) { return open(JsonKind::object, code); }
-  bool on_object_end(std::size_t, Code& code) {
-    // The object's end is not known before it is closed, and its members are walked by it.
-    tape->nodes_[parents[depth - 1]].next = static_cast<std::uint32_t>(tape->nodes_.size());
-    if (!unique_keys(code)) return false;
-    close();
-    return true;
-  }
-  bool on_array_begin(Code& code) { return open(JsonKind::array, code); }
-  bool on_array_end(std::size_t, Code&) {
-    close();
-    return true;
-  }
+  bool on_object_begin(Code& code) { return pass(tape->begin(JsonKind::object), code); }
+  bool on_object_end(std::size_t, Code& code) { return pass(tape->end(), code); }
+  bool on_array_begin(Code& code) { return pass(tape->begin(JsonKind::array), code); }
+  bool on_array_end(std::size_t, Code& code) { return pass(tape->end(), code); }
   bool on_key_part(Text part, std::size_t, Code&) {
-    append(part);
+    tape->part(view(part));
     return true;
   }
   bool on_key(Text last, std::size_t, Code&) {
-    key_size = finish_part(last);
-    key_offset = part_offset;
+    tape->key(view(last));
     return true;
   }
   bool on_string_part(Text part, std::size_t, Code&) {
-    append(part);
+    tape->part(view(part));
     return true;
   }
   bool on_string(Text last, std::size_t, Code& code) {
-    std::uint32_t size = finish_part(last);
-    Node* node = add(JsonKind::string, code);
-    if (!node) return false;
-    node->string = {part_offset, size};
-    return true;
+    return pass(tape->string(view(last)), code);
   }
   bool on_number_part(Text, Code&) { return true; }
-  bool on_int64(std::int64_t number, Text, Code& code) {
-    Node* node = add(JsonKind::integer, code);
-    if (node) node->integer = number;
-    return node != nullptr;
+  bool on_int64(std::int64_t number, Text, Code& code) { return pass(tape->integer(number), code); }
+  bool on_uint64(std::uint64_t number, Text, Code& code) {
+    return pass(tape->number(static_cast<double>(number)), code);  // above every int64
   }
-  bool on_uint64(std::uint64_t number, Text text, Code& code) {
-    return on_double(static_cast<double>(number), text, code);  // above every int64
-  }
-  bool on_double(double number, Text, Code& code) {
-    Node* node = add(JsonKind::number, code);
-    if (node) node->number = number;
-    return node != nullptr;
-  }
-  bool on_bool(bool boolean, Code& code) {
-    Node* node = add(JsonKind::boolean, code);
-    if (node) node->boolean = boolean;
-    return node != nullptr;
-  }
-  bool on_null(Code& code) { return add(JsonKind::null, code) != nullptr; }
+  bool on_double(double number, Text, Code& code) { return pass(tape->number(number), code); }
+  bool on_bool(bool boolean, Code& code) { return pass(tape->boolean(boolean), code); }
+  bool on_null(Code& code) { return pass(tape->null(), code); }
   bool on_comment_part(Text, Code&) { return true; }
   bool on_comment(Text, Code&) { return true; }
 };
+
+}  // namespace
 
 std::variant<JsonTape, JsonFault> JsonTape::parse(std::string_view text) {
   auto at = [](std::size_t offset) { return " at byte " + std::to_string(offset); };
@@ -197,9 +216,8 @@ std::variant<JsonTape, JsonFault> JsonTape::parse(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF"))
     return JsonFault{false, 0, "The body is not valid JSON: byte order mark at byte 0."};
 
-  JsonTape tape;
-  tape.nodes_.reserve(32);
-  tape.text_.reserve(std::min(text.size(), std::size_t{64} << 10));
+  Builder tape;
+  tape.reserve(32, std::min(text.size(), std::size_t{64} << 10));
   json::parse_options options;
   options.max_depth = kJsonDepthMax;
   options.allow_invalid_utf8 = true;  // seen to above
@@ -210,13 +228,13 @@ std::variant<JsonTape, JsonFault> JsonTape::parse(std::string_view text) {
     code = json::error::extra_data;
   if (!code && !parser.done()) code = json::error::incomplete;
   if (code) {
-    const std::string& ours = parser.handler().fault;
+    const std::string& ours = tape.fault();
     return JsonFault{
         false,
         read,
         "The body is not valid JSON: " + (ours.empty() ? reason_of(code) : ours) + at(read) + "."};
   }
-  return tape;
+  return tape.take();
 }
 
 }  // namespace sluice

@@ -1,11 +1,13 @@
 // A body's JSON as one flat list of values, read strictly and at once.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -25,12 +27,14 @@ struct JsonFault {
 };
 
 /// All values of a document in the order of the text: a container is followed by its members.
-/// Strings are decoded. Owns everything; values are views into it.
+/// Strings are decoded. Owns everything; values are views into it. It need not have been text: a
+/// `Builder` takes values from elsewhere.
 class JsonTape {
  public:
   /// One value; valid as long as its tape is neither moved nor destroyed.
   class Value;
   class Iterator;
+  class Builder;
 
   /// Reads exactly one JSON value. Refused, with a reason: ill-formed UTF-8, a byte order mark,
   /// lone surrogates, duplicate keys, depth over 32, anything after the value, over 2 Mi values.
@@ -55,8 +59,6 @@ class JsonTape {
     std::uint32_t next;  // index behind the last value inside this one
     JsonKind kind;
   };
-  struct Handler;
-
   [[nodiscard]] std::string_view key(const Node& node) const {
     return std::string_view(text_).substr(node.key_offset, node.key_size);
   }
@@ -114,6 +116,45 @@ class JsonTape::Iterator {
 
  private:
   Value value_;
+};
+
+/// Makes a tape from values in their order. The first call that breaks a bound returns false and
+/// `fault` says why; nothing is to be added after it. One object, one tape.
+class JsonTape::Builder {
+ public:
+  // A value; inside an object its key comes first.
+  bool null() { return add(JsonKind::null) != nullptr; }
+  bool boolean(bool value);
+  bool integer(std::int64_t value);
+  bool number(double value);
+  /// The last part of a string; those before it are given to `part`.
+  bool string(std::string_view last);
+
+  bool begin(JsonKind container);
+  bool end();
+  /// The last part of a key, or all of it.
+  void key(std::string_view last);
+  /// A part of a string or key that is not the last.
+  void part(std::string_view text);
+
+  [[nodiscard]] const std::string& fault() const { return fault_; }
+  void reserve(std::size_t values, std::size_t text_bytes);
+  [[nodiscard]] JsonTape take() { return std::move(tape_); }
+
+ private:
+  Node* add(JsonKind kind);
+  std::uint32_t finish_part(std::string_view last);
+  bool has_unique_keys();
+  bool refuse(std::string reason);
+
+  JsonTape tape_;
+  std::string fault_;
+  std::uint32_t key_offset_ = 0;
+  std::uint32_t key_size_ = 0;
+  std::uint32_t part_offset_ = 0;  // where the string or key in progress starts
+  bool in_part_ = false;
+  std::array<std::uint32_t, kJsonDepthMax + 1> parents_{};
+  std::size_t depth_ = 0;
 };
 
 inline JsonTape::Value JsonTape::root() const {

@@ -17,7 +17,7 @@ namespace {
 
 /// Reads one deadline header into `shortest`.
 std::optional<ApiError> read_timeout(std::string_view name,
-                                     std::optional<std::string_view> text,
+                                     const std::optional<std::string>& text,
                                      std::optional<Duration>& shortest) {
   if (!text) return std::nullopt;
   std::int64_t ms = 0;
@@ -46,23 +46,14 @@ void append_hex128(std::string& out, Random& random) {
   }
 }
 
-RequestContext RequestContext::of(const HttpRequest& request,
-                                  std::string request_id,
-                                  const ApiLimits& limits,
-                                  const ClientRights& rights,
-                                  std::int64_t now_s,
-                                  Random& random) {
-  RequestContext context;
-  context.request_id = std::move(request_id);
-  context.timeout_header = request.header("x-request-timeout-ms");
-  context.envoy_timeout_header = request.header("x-envoy-expected-rq-timeout-ms");
-  context.strict = request.header("x-sluice-strict") == "1";
-  context.partial_ok = request.header("x-sluice-partial-ok") == "1";
-  context.limits = limits;
-  context.rights = rights;
-  context.now_s = now_s;
-  context.random = &random;
-  return context;
+RequestTerms RequestTerms::of(const HttpRequest& request, std::string request_id) {
+  RequestTerms terms;
+  terms.request_id = std::move(request_id);
+  terms.timeout_header = request.header("x-request-timeout-ms");
+  terms.envoy_timeout_header = request.header("x-envoy-expected-rq-timeout-ms");
+  terms.strict = request.header("x-sluice-strict") == "1";
+  terms.partial_ok = request.header("x-sluice-partial-ok") == "1";
+  return terms;
 }
 
 std::string choose_request_id(std::optional<std::string_view> sent, Random& random) {
@@ -79,9 +70,11 @@ std::string choose_request_id(std::optional<std::string_view> sent, Random& rand
   return id;
 }
 
-std::variant<JsonTape, ApiError> parse_object(std::string_view body) {
-  if (body.empty()) return errors::empty_body();
-  auto parsed = JsonTape::parse(body);
+std::variant<JsonTape, ApiError> parse_object(RequestBody body) {
+  if (auto* tape = std::get_if<JsonTape>(&body)) return std::move(*tape);
+  auto text = std::get<std::string_view>(body);
+  if (text.empty()) return errors::empty_body();
+  auto parsed = JsonTape::parse(text);
   if (auto* fault = std::get_if<JsonFault>(&parsed)) {
     return fault->encoding ? errors::invalid_utf8(std::move(fault->message))
                            : errors::invalid_json(std::move(fault->message));
@@ -94,7 +87,7 @@ std::variant<JsonTape, ApiError> parse_object(std::string_view body) {
 }
 
 std::variant<OpenAiRequest, ApiError> parse_generation(AnswerKind kind,
-                                                       std::string_view body,
+                                                       RequestBody body,
                                                        const RequestContext& context) {
   std::optional<Duration> wish;
   if (auto error = read_timeout("x-request-timeout-ms", context.timeout_header, wish))
@@ -102,8 +95,13 @@ std::variant<OpenAiRequest, ApiError> parse_generation(AnswerKind kind,
   if (auto error =
           read_timeout("x-envoy-expected-rq-timeout-ms", context.envoy_timeout_header, wish))
     return std::move(*error);
+  if (context.deadline_ms) {
+    if (*context.deadline_ms == 0)
+      return errors::invalid_value("meta.deadline_ms", "deadline_ms must be at least 1, got 0");
+    wish = std::chrono::milliseconds(*context.deadline_ms);
+  }
 
-  auto parsed = parse_object(body);
+  auto parsed = parse_object(std::move(body));
   if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   JsonTape::Value root = std::get<JsonTape>(parsed).root();
   auto result = kind == AnswerKind::chat ? ChatReader(root, context).read()

@@ -43,25 +43,24 @@ struct ClientRights {
   }
 };
 
-/// All that a body's meaning depends on beside the body. Views point into the request's headers.
-struct RequestContext {
-  std::string request_id;
-  std::optional<std::string_view> timeout_header;        ///< x-request-timeout-ms
-  std::optional<std::string_view> envoy_timeout_header;  ///< x-envoy-expected-rq-timeout-ms
-  bool strict = false;                                   ///< x-sluice-strict: 1
-  bool partial_ok = false;                               ///< x-sluice-partial-ok: 1
+/// What a request says beside its body: over HTTP in its header, over Sluice RPC in its meta.
+struct RequestTerms {
+  std::string request_id;                           ///< as the answer names it
+  std::optional<std::string> timeout_header;        ///< x-request-timeout-ms
+  std::optional<std::string> envoy_timeout_header;  ///< x-envoy-expected-rq-timeout-ms
+  std::optional<std::uint32_t> deadline_ms;         ///< of Sluice RPC
+  bool strict = false;                              ///< x-sluice-strict: 1
+  bool partial_ok = false;                          ///< x-sluice-partial-ok: 1
+
+  static RequestTerms of(const HttpRequest& request, std::string request_id);
+};
+
+/// All that a body's meaning depends on beside the body.
+struct RequestContext : RequestTerms {
   ApiLimits limits;
   ClientRights rights;
-  std::int64_t now_s = 0;  ///< Unix seconds
-  Random* random = nullptr;
-
-  /// Gathers the headers. `request` and `random` must outlive the context.
-  static RequestContext of(const HttpRequest& request,
-                           std::string request_id,
-                           const ApiLimits& limits,
-                           const ClientRights& rights,
-                           std::int64_t now_s,
-                           Random& random);
+  std::int64_t now_s = 0;    ///< Unix seconds
+  Random* random = nullptr;  ///< outlives the context
 };
 
 /// The X-Request-Id of an answer: the client's own if it is 1..128 characters of
@@ -71,22 +70,25 @@ struct RequestContext {
 /// Appends 128 random bits as 32 hexadecimal digits.
 void append_hex128(std::string& out, Random& random);
 
-/// Reads a body that must be one JSON object. Errors: 400 `empty_body`, `invalid_utf8`,
-/// `invalid_json`.
-[[nodiscard]] std::variant<JsonTape, ApiError> parse_object(std::string_view body);
+/// The body of a request: JSON that is to be read, or values that another wire has brought.
+using RequestBody = std::variant<std::string_view, JsonTape>;
+
+/// A body that must be one object. Errors: 400 `empty_body`, `invalid_utf8`, `invalid_json`.
+[[nodiscard]] std::variant<JsonTape, ApiError> parse_object(RequestBody body);
 
 /// A request of this interface: what is wanted, and how it is to be written.
 struct OpenAiRequest : GenerationRequest {
   AnswerForm form;
 };
 
-/// Parses and checks a body of POST /v1/completions or /v1/chat/completions. Errors come in this
+/// Parses and checks a body of POST /v1/completions or /v1/chat/completions, or the parameters of
+/// the same methods of Sluice RPC. Errors come in this
 /// order: deadline headers, JSON, unknown and unsupported fields, then types and ranges in the
 /// order of `BodyField`. Left to the caller: the model's name, and what depends on the model
 /// (vocabulary, context, template). `seed` stays empty when the client gave none. Any thread; no
 /// state.
 [[nodiscard]] std::variant<OpenAiRequest, ApiError> parse_generation(AnswerKind kind,
-                                                                     std::string_view body,
+                                                                     RequestBody body,
                                                                      const RequestContext& context);
 
 }  // namespace sluice

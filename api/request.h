@@ -47,6 +47,7 @@ struct GenerationRequest {
   std::optional<std::uint32_t> truncate_prompt_tokens;
   std::optional<std::uint32_t> logprobs;
   bool echo = false;
+  bool token_ids = false;  ///< pieces are to name their tokens
   PriorityClass priority_class = PriorityClass::realtime;
   std::int32_t priority = 0;  ///< order inside the class, lower first
   std::string user;
@@ -81,6 +82,8 @@ struct ChoiceDelta {
   };
   std::uint32_t index = 0;  ///< of the choice
   std::string text;
+  /// Taken since the piece before, if asked for: also those whose text waits for what follows.
+  std::vector<TokenId> tokens;
   std::vector<Logprob> logprobs;
   std::optional<std::string> finish_reason;  ///< "stop", "length"; on the last piece only
   std::optional<std::variant<std::string, TokenId>> stop_reason;  ///< stop string, or stop token id

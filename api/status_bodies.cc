@@ -87,6 +87,17 @@ std::string ready_body(std::span<const std::string> reasons) {
   return out;
 }
 
+std::string status_body(const ServerStatus& status) {
+  std::string out = status.reasons.empty() ? R"({"ready":true)" : R"({"ready":false)";
+  auto append_string = [&](const std::string& text) { append_json_string(out, text); };
+  append_list(out, R"(,"reasons":)", status.reasons, append_string);
+  out += status.draining ? R"(,"draining":true)" : R"(,"draining":false)";
+  append_text(out, R"(,"version":)", status.version);
+  append_list(out, R"(,"models":)", status.models, append_string);
+  out += '}';
+  return out;
+}
+
 std::string version_body(const VersionInfo& version) {
   std::string out;
   append_text(out, R"({"version":)", version.version);
@@ -94,6 +105,7 @@ std::string version_body(const VersionInfo& version) {
   append_text(out, R"(,"build":)", version.build);
   // What is spoken here and nothing else; each has its version under its name.
   append_text(out, R"(,"protocol":{"http":)", "1.1");
+  append_text(out, R"(,"srp":)", "1.0");
   append_text(out, R"(},"compiler":)", version.compiler);
   append_list(out, R"(,"features":)", version.features, [&](const std::string& feature) {
     append_json_string(out, feature);

@@ -44,6 +44,16 @@ struct HealthInfo {
 /// What GET /ready says: ready (200) without reasons, otherwise not (503).
 [[nodiscard]] std::string ready_body(std::span<const std::string> reasons);
 
+/// What the method `status` of Sluice RPC says.
+struct ServerStatus {
+  std::vector<std::string> reasons;  ///< why it is not ready
+  bool draining = false;
+  std::string version;
+  std::vector<std::string> models;
+};
+
+[[nodiscard]] std::string status_body(const ServerStatus& status);
+
 struct VersionInfo {
   std::string version;   ///< "1.2.3"
   std::string git;       ///< commit, or empty when unknown

@@ -36,9 +36,9 @@ void read_model(FieldReader& reader, const Members& members, std::optional<std::
 
 }  // namespace
 
-std::variant<TokenizeRequest, ApiError> parse_tokenize(std::string_view body,
+std::variant<TokenizeRequest, ApiError> parse_tokenize(RequestBody body,
                                                        std::int64_t unix_seconds) {
-  auto parsed = parse_object(body);
+  auto parsed = parse_object(std::move(body));
   if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   Members members(std::get<JsonTape>(parsed).root());
   FieldReader reader;
@@ -72,8 +72,8 @@ std::variant<TokenizeRequest, ApiError> parse_tokenize(std::string_view body,
   return request;
 }
 
-std::variant<DetokenizeRequest, ApiError> parse_detokenize(std::string_view body) {
-  auto parsed = parse_object(body);
+std::variant<DetokenizeRequest, ApiError> parse_detokenize(RequestBody body) {
+  auto parsed = parse_object(std::move(body));
   if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   Members members(std::get<JsonTape>(parsed).root());
   FieldReader reader;

@@ -1,6 +1,7 @@
 // POST /v1/tokenize and /v1/detokenize: what a text is to a model, and back.
 #pragma once
 
+#include "api/openai.h"
 #include "api/request.h"
 
 #include <cstdint>
@@ -31,10 +32,10 @@ struct DetokenizeRequest {
 
 /// Reads {"prompt": TEXT} or {"messages": [...]} with the other fields of a conversation; both may
 /// name a model. Unknown fields are ignored. Errors: 400, naming the field.
-[[nodiscard]] std::variant<TokenizeRequest, ApiError> parse_tokenize(std::string_view body,
+[[nodiscard]] std::variant<TokenizeRequest, ApiError> parse_tokenize(RequestBody body,
                                                                      std::int64_t unix_seconds);
 /// Reads {"tokens": [IDS]}.
-[[nodiscard]] std::variant<DetokenizeRequest, ApiError> parse_detokenize(std::string_view body);
+[[nodiscard]] std::variant<DetokenizeRequest, ApiError> parse_detokenize(RequestBody body);
 
 [[nodiscard]] std::string tokenize_body(std::span<const TokenId> tokens, std::int32_t context);
 [[nodiscard]] std::string detokenize_body(std::string_view text);

@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
   HttpOptions options;
   options.connections_max = static_cast<std::size_t>(argument(3, 20000));
   Answerer answerer;
-  auto listener = HttpListener::open(
+  auto listener = listen_http(
       {"127.0.0.1", static_cast<std::uint16_t>(argument(1, 0))}, pointers, options, answerer);
   if (!listener) {
     std::fprintf(stderr, "%s\n", listener.error().message.c_str());

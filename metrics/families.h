@@ -350,6 +350,33 @@ inline constexpr std::array kFamilies = [] {
              kCounter,
              {"listener"},
              "Connections that were cut because the unsent bytes of all were too many."},
+
+      // --- Sluice RPC
+      Family{
+          "sluice_binary_connections", kGauge, {"state"}, "Open connections of the binary port."},
+      Family{"sluice_binary_connections_total", kCounter, {}, "Connections accepted."},
+      Family{"sluice_binary_connections_refused_total",
+             kCounter,
+             {},
+             "Connections refused for want of a place."},
+      Family{"sluice_binary_frames_total",
+             kCounter,
+             {"type", "direction"},
+             "Frames by the type of their message."},
+      Family{"sluice_binary_errors_total",
+             kCounter,
+             {"code"},
+             "Connections that the server has ended, by the code of its last message."},
+      Family{"sluice_binary_request_bytes_total", kCounter, {}, "Bytes read from clients."},
+      Family{"sluice_binary_response_bytes_total", kCounter, {}, "Bytes written to clients."},
+      Family{
+          "sluice_binary_unsent_bytes", kGauge, {}, "Of answers, what clients have not taken yet."},
+      Family{"sluice_binary_slow_clients_cut_total",
+             kCounter,
+             {},
+             "Connections that were cut because the unsent bytes of all were too many."},
+
+      // --- the loops of the network
       Family{"sluice_loop_lag_seconds",
              kHistogram,
              {"loop"},

@@ -55,6 +55,10 @@ char* FrameSplitter::prepare(std::size_t size) {
 void FrameSplitter::commit(std::size_t size) {
   CHECK(size <= capacity_ - end_);
   end_ += size;
+  if (skip_ == 0) return;
+  const std::size_t dropped = std::min(skip_, end_ - begin_);
+  begin_ += dropped;
+  skip_ -= dropped;
 }
 
 void FrameSplitter::feed(std::string_view bytes) {
@@ -76,6 +80,29 @@ Result<std::optional<std::string_view>> FrameSplitter::next() {
   if (end_ - begin_ - kFramePrefixBytes < length) return std::optional<std::string_view>();
   begin_ += kFramePrefixBytes + length;
   return std::optional<std::string_view>(std::string_view(frame + kFramePrefixBytes, length));
+}
+
+std::size_t FrameSplitter::awaited_length() const {
+  return end_ - begin_ > kFramePrefixBytes ? load_be32(buffer_.get() + begin_) : 0;
+}
+
+std::string_view FrameSplitter::awaited() const {
+  if (awaited_length() == 0) return {};
+  return {buffer_.get() + begin_ + kFramePrefixBytes, end_ - begin_ - kFramePrefixBytes};
+}
+
+void FrameSplitter::skip_awaited() {
+  const std::size_t length = awaited_length();
+  CHECK(length > 0);
+  skip_ = kFramePrefixBytes + length - (end_ - begin_);
+  begin_ = end_;
+}
+
+void FrameSplitter::release() {
+  if (begin_ != end_) return;
+  begin_ = end_ = 0;
+  buffer_.reset();
+  capacity_ = 0;
 }
 
 std::size_t begin_frame(std::string& out) {

@@ -20,6 +20,8 @@ constexpr std::size_t kFramePrefixBytes = 4;
 class FrameSplitter {
  public:
   explicit FrameSplitter(std::size_t payload_bytes_max) : payload_bytes_max_(payload_bytes_max) {}
+  /// Another limit holds from the next prefix on.
+  void limit(std::size_t payload_bytes_max) { payload_bytes_max_ = payload_bytes_max; }
 
   /// Adds bytes to the end of the stream. Invalidates the payloads given out before.
   void feed(std::string_view bytes);
@@ -34,6 +36,16 @@ class FrameSplitter {
   /// The stream cannot be read any further then, and the error is given again.
   Result<std::optional<std::string_view>> next();
 
+  /// The length of the frame whose payload has begun to arrive, once `next` has given out all that
+  /// are complete; 0: none has.
+  [[nodiscard]] std::size_t awaited_length() const;
+  /// What has arrived of it.
+  [[nodiscard]] std::string_view awaited() const;
+  /// Drops it: what has arrived, and the rest as it comes.
+  void skip_awaited();
+  /// Gives memory back where nothing waits.
+  void release();
+
   [[nodiscard]] std::size_t capacity() const { return capacity_; }  ///< bytes held
   [[nodiscard]] bool empty() const { return begin_ == end_; }       ///< at a border of two frames
 
@@ -43,6 +55,7 @@ class FrameSplitter {
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;  ///< first byte not given out
   std::size_t end_ = 0;    ///< past the last byte fed
+  std::size_t skip_ = 0;   ///< bytes that are dropped as they come
 };
 
 /// Reserves the length of a frame at the end of `out`; the payload is appended after it.

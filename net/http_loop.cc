@@ -38,33 +38,6 @@ Duration sweep_period(const HttpOptions& options) {
 
 }  // namespace
 
-HttpListenerState::Entry HttpListenerState::enter(const std::string& address, bool beyond) {
-  // However long the other loops take: each place beyond the limit is that of an idle connection
-  // which they have been told to close, or of one that is about to be idle.
-  std::size_t leaving = beyond ? idle.load() + loops.size() : 0;
-  if (connections.fetch_add(1) >= options.connections_max + leaving) {
-    connections.fetch_sub(1);
-    return Entry::full;
-  }
-  if (options.connections_per_address_max == 0) return Entry::entered;
-  const std::lock_guard lock(mutex_);
-  std::size_t& count = by_address_[address];
-  if (count >= options.connections_per_address_max) {
-    connections.fetch_sub(1);
-    return Entry::address_full;
-  }
-  ++count;
-  return Entry::entered;
-}
-
-void HttpListenerState::leave(const std::string& address) {
-  connections.fetch_sub(1);
-  if (options.connections_per_address_max == 0) return;
-  const std::lock_guard lock(mutex_);
-  const auto found = by_address_.find(address);
-  if (found != by_address_.end() && --found->second == 0) by_address_.erase(found);
-}
-
 HttpLoop::HttpLoop(EventLoop& loop, std::shared_ptr<HttpListenerState> shared)
     : loop_(loop), shared_(std::move(shared)), heads_(shared_->options) {}
 
@@ -86,13 +59,14 @@ void HttpLoop::adopt(int socket, const std::string& address, std::uint16_t port)
 
 /// Whoever is idle for longest makes room for a new connection.
 bool HttpLoop::enter(const std::string& address) {
-  using Entry = HttpListenerState::Entry;
+  using Entry = PortState::Entry;
   Entry entry = shared_->enter(address);
   if (entry == Entry::full) {
     // Some at once, for each look at all connections costs time.
     if (close_idle(kClosedAtOnce)) entry = shared_->enter(address);
     // The others may take a while, and several of us may have counted on them already.
-    if (entry == Entry::full && make_others_close()) entry = shared_->enter(address, true);
+    if (entry == Entry::full && make_others_close())
+      entry = shared_->enter(address, shared_->loops.size());
   } else if (entry == Entry::address_full) {
     // Of the other loops' connections none can be counted on, but the next attempt may find room.
     if (close_idle(1, &address))

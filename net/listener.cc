@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "net/acceptor.h"
 #include "net/http_loop.h"
+#include "net/loop_port.h"
+#include "net/rpc_loop.h"
 #include "net/socket.h"
 
 #include <atomic>
@@ -15,30 +17,33 @@ namespace {
 
 /// One loop's part. Everything on the loop's thread, except its making.
 struct Part {
-  Part(EventLoop& its_loop, const std::shared_ptr<HttpListenerState>& shared)
+  Part(EventLoop& its_loop,
+       std::shared_ptr<LoopPort> its_port,
+       std::shared_ptr<PortState> its_state)
       : loop(its_loop),
         mailbox(its_loop.impl().mailbox()),
-        http(std::make_shared<HttpLoop>(its_loop, shared)) {}
+        port(std::move(its_port)),
+        state(std::move(its_state)) {}
 
   void open(int socket) {
     acceptor = new Acceptor(
         loop,
         socket,
-        {.accepted = [http = http](int accepted,
+        {.accepted = [port = port](int accepted,
                                    const std::string& host,
-                                   std::uint16_t port) { http->adopt(accepted, host, port); },
-         .make_room = [http = http] { return http->close_idle(1); },
+                                   std::uint16_t number) { port->adopt(accepted, host, number); },
+         .make_room = [port = port] { return port->make_room(); },
          .exhausted =
-             [http = http](int accepted) {
-               ++http->shared().refused;
-               http->turn_away(accepted);
+             [port = port, state = state](int accepted) {
+               ++state->refused;
+               port->turn_away(accepted);
              }});
     // A loop that ends before its listener is closed takes its part of it along.
     stop_hook = loop.impl().at_stop([this] { end(); });
   }
   void drain() {
     stop_accepting(false);
-    http->drain();
+    port->drain();
   }
   void close() {
     loop.impl().forget_stop_hook(stop_hook);
@@ -47,7 +52,8 @@ struct Part {
 
   EventLoop& loop;  ///< may be gone; `mailbox` is not
   const std::shared_ptr<LoopMailbox> mailbox;
-  std::shared_ptr<HttpLoop> http;
+  const std::shared_ptr<LoopPort> port;
+  const std::shared_ptr<PortState> state;
   Acceptor* acceptor = nullptr;  ///< frees itself
   std::uint64_t stop_hook = 0;
 
@@ -57,27 +63,27 @@ struct Part {
   }
   void end() {
     stop_accepting(true);
-    http->close_all();
+    port->close_all();
   }
 };
 
-class Listener final : public HttpListener {
+/// A listener of any protocol: `Interface` is what its users see.
+template <class Interface>
+class Listener : public Interface {
  public:
-  Listener(const std::vector<EventLoop*>& loops,
-           const std::vector<int>& sockets,
-           HttpOptions options,
-           HttpHandler& handler)
-      : address_(bound_address(sockets.front())),
-        shared_(std::make_shared<HttpListenerState>(std::move(options), handler)) {
-    for (EventLoop* loop : loops) {
-      parts_.push_back(std::make_unique<Part>(*loop, shared_));
-      shared_->loops.emplace_back(parts_.back()->mailbox, parts_.back()->http);
-    }
-    for (std::size_t i = 0; i < loops.size(); ++i)
+  Listener(ListenAddress address, std::shared_ptr<PortState> shared)
+      : address_(std::move(address)), shared_(std::move(shared)) {}
+  ~Listener() override { close(); }
+
+  void add(EventLoop& loop, std::shared_ptr<LoopPort> port) {
+    parts_.push_back(std::make_unique<Part>(loop, std::move(port), shared_));
+  }
+  /// When all parts are there.
+  void open(const std::vector<int>& sockets) {
+    for (std::size_t i = 0; i < parts_.size(); ++i)
       parts_[i]->mailbox->post(
           [part = parts_[i].get(), socket = sockets[i]] { part->open(socket); });
   }
-  ~Listener() override { close(); }
 
   [[nodiscard]] ListenAddress address() const override { return address_; }
 
@@ -115,9 +121,34 @@ class Listener final : public HttpListener {
 
  private:
   ListenAddress address_;
-  std::shared_ptr<HttpListenerState> shared_;
+  std::shared_ptr<PortState> shared_;
   std::vector<std::unique_ptr<Part>> parts_;
   std::atomic<bool> closed_{false};
+};
+
+class RpcPort final : public Listener<RpcListener> {
+ public:
+  RpcPort(ListenAddress address, std::shared_ptr<RpcListenerState> shared)
+      : Listener(std::move(address), shared), rpc_(std::move(shared)) {}
+
+  [[nodiscard]] RpcStats rpc_stats() const override {
+    RpcStats stats;
+    for (const auto& counts : rpc_->counts) {
+      sum_up(stats.frames_in, counts->frames_in);
+      sum_up(stats.frames_out, counts->frames_out);
+      sum_up(stats.fatals, counts->fatals);
+    }
+    return stats;
+  }
+
+ private:
+  template <class Sums, class Counts>
+  static void sum_up(Sums& sums, const Counts& counts) {
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      sums[i] += counts[i].load(std::memory_order_relaxed);
+  }
+
+  std::shared_ptr<RpcListenerState> rpc_;
 };
 
 }  // namespace
@@ -134,14 +165,48 @@ ListenerStats& ListenerStats::operator+=(const ListenerStats& other) {
   return *this;
 }
 
-Result<std::unique_ptr<HttpListener>> HttpListener::open(const ListenAddress& address,
-                                                         const std::vector<EventLoop*>& loops,
-                                                         HttpOptions options,
-                                                         HttpHandler& handler) {
+RpcStats& RpcStats::operator+=(const RpcStats& other) {
+  const auto add = [](auto& sums, const auto& more) {
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      sums[i] += more[i];
+  };
+  add(frames_in, other.frames_in);
+  add(frames_out, other.frames_out);
+  add(fatals, other.fatals);
+  return *this;
+}
+
+Result<std::unique_ptr<PortListener>> listen_http(const ListenAddress& address,
+                                                  const std::vector<EventLoop*>& loops,
+                                                  HttpOptions options,
+                                                  HttpHandler& handler) {
   CHECK(!loops.empty());
   const auto sockets = open_listening_sockets(address, loops.size(), options.write_timeout);
   if (!sockets) return sockets.error();
-  return std::unique_ptr<HttpListener>(new Listener(loops, *sockets, std::move(options), handler));
+  auto shared = std::make_shared<HttpListenerState>(std::move(options), handler);
+  auto listener = std::make_unique<Listener<PortListener>>(bound_address(sockets->front()), shared);
+  for (EventLoop* loop : loops) {
+    auto port = std::make_shared<HttpLoop>(*loop, shared);
+    shared->loops.emplace_back(loop->impl().mailbox(), port);
+    listener->add(*loop, std::move(port));
+  }
+  listener->open(*sockets);
+  return std::unique_ptr<PortListener>(std::move(listener));
+}
+
+Result<std::unique_ptr<RpcListener>> listen_rpc(const ListenAddress& address,
+                                                const std::vector<EventLoop*>& loops,
+                                                RpcOptions options,
+                                                RpcHandler& handler) {
+  CHECK(!loops.empty());
+  const auto sockets = open_listening_sockets(address, loops.size(), options.write_timeout);
+  if (!sockets) return sockets.error();
+  auto shared = std::make_shared<RpcListenerState>(std::move(options), handler, loops.size());
+  auto listener = std::make_unique<RpcPort>(bound_address(sockets->front()), shared);
+  for (std::size_t i = 0; i < loops.size(); ++i)
+    listener->add(*loops[i], std::make_shared<RpcLoop>(*loops[i], shared, *shared->counts[i]));
+  listener->open(*sockets);
+  return std::unique_ptr<RpcListener>(std::move(listener));
 }
 
 }  // namespace sluice

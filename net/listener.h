@@ -4,7 +4,9 @@
 #include "base/result.h"
 #include "net/event_loop.h"
 #include "net/http.h"
+#include "net/rpc.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -43,25 +45,46 @@ struct ListenerStats {
 
 /// One port, served by one listening socket a loop (SO_REUSEPORT); a connection belongs to the loop
 /// that took it.
-class HttpListener {
+class PortListener {
  public:
-  /// Binds and starts to accept. With port 0 the system chooses one, the same for all loops.
-  /// `handler` is called on the loops' threads and must outlive the listener.
-  /// Errors: unavailable ("address in use: 127.0.0.1:8000", "cannot bind ...: permission denied").
-  static Result<std::unique_ptr<HttpListener>> open(const ListenAddress& address,
-                                                    const std::vector<EventLoop*>& loops,
-                                                    HttpOptions options,
-                                                    HttpHandler& handler);
-  virtual ~HttpListener() = default;
+  virtual ~PortListener() = default;
 
   [[nodiscard]] virtual ListenAddress address() const = 0;  ///< with the real port
   [[nodiscard]] virtual ListenerStats stats() const = 0;
-  /// Stops accepting, closes idle connections; running exchanges go on, with `Connection: close`.
-  /// Any thread.
+  /// Stops accepting, closes idle connections; what runs goes on, and its connections close behind
+  /// it. Any thread.
   virtual void drain() = 0;
   /// Closes everything; returns when no handler call runs or will run any more. Not on a loop's
   /// thread.
   virtual void close() = 0;
 };
+
+/// Binds and starts to accept. With port 0 the system chooses one, the same for all loops.
+/// `handler` is called on the loops' threads and must outlive the listener.
+/// Errors: unavailable ("address in use: 127.0.0.1:8000", "cannot bind ...: permission denied").
+Result<std::unique_ptr<PortListener>> listen_http(const ListenAddress& address,
+                                                  const std::vector<EventLoop*>& loops,
+                                                  HttpOptions options,
+                                                  HttpHandler& handler);
+
+/// What a listener of Sluice RPC counts beside what all do.
+struct RpcStats {
+  std::array<std::uint64_t, kRpcTypeNames.size()> frames_in{};
+  std::array<std::uint64_t, kRpcTypeNames.size()> frames_out{};
+  std::array<std::uint64_t, kRpcFatalNames.size()> fatals{};  ///< that the server has said
+
+  RpcStats& operator+=(const RpcStats& other);
+};
+
+class RpcListener : public PortListener {
+ public:
+  [[nodiscard]] virtual RpcStats rpc_stats() const = 0;
+};
+
+/// The same for Sluice RPC.
+Result<std::unique_ptr<RpcListener>> listen_rpc(const ListenAddress& address,
+                                                const std::vector<EventLoop*>& loops,
+                                                RpcOptions options,
+                                                RpcHandler& handler);
 
 }  // namespace sluice

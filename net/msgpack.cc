@@ -164,6 +164,15 @@ Result<MsgpackCursor> MsgpackReader::parse(std::string_view payload) {
   return MsgpackCursor(tape_);
 }
 
+MsgpackCursor MsgpackReader::front(std::string_view payload) {
+  tape_.clear();
+  keys_.clear();
+  TapeVisitor visitor(*this, payload.size());
+  std::size_t offset = 0;
+  if (!payload.empty()) (void)msgpack::parse(payload.data(), payload.size(), offset, visitor);
+  return MsgpackCursor(tape_);
+}
+
 MsgpackKind MsgpackCursor::peek() const {
   return failed_ || at_end() ? MsgpackKind::nil : items_[next_].kind;
 }

@@ -50,6 +50,7 @@ struct MsgpackItem {
 /// checks once, at its end. Counts are zero then, so loops end. Text points into the payload.
 class MsgpackCursor {
  public:
+  MsgpackCursor() = default;  ///< over nothing
   explicit MsgpackCursor(std::span<const MsgpackItem> items) : items_(items) {}
 
   /// The kind of the next value; nil at the end.
@@ -106,6 +107,9 @@ class MsgpackReader {
   /// `parse`; the payload must outlive them.
   /// Errors: data_loss, with what is wrong.
   Result<MsgpackCursor> parse(std::string_view payload);
+  /// A cursor over the values at the front of a payload whose rest may be missing: as far as they
+  /// can be read. Containers that are not complete can be entered, but not skipped.
+  MsgpackCursor front(std::string_view payload);
 
   [[nodiscard]] std::size_t capacity_bytes() const {
     return tape_.capacity() * sizeof(MsgpackItem) + keys_.capacity() * sizeof(std::string_view);

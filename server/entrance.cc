@@ -19,6 +19,19 @@ struct Words {
   const char* name;  ///< as --allow-anonymous calls it
 };
 
+constexpr Words kDataWords{"--listen", "--api-keys", "data"};
+constexpr Words kManagementWords{"--management-listen", "--admin-keys", "management"};
+
+std::string refusal_of_public(const char* option, const std::string& text, const Words& words) {
+  return fmt::format(
+      "{} {} is reachable from outside and has no keys; give {} FILE, or --allow-anonymous {} if "
+      "everybody may use it",
+      option,
+      text,
+      words.keys,
+      words.name);
+}
+
 /// The file of keys; without one those are served who have no key.
 Result<KeysFile> read_keys(const char* option, const std::string& path) {
   if (!path.empty()) {
@@ -37,13 +50,7 @@ Result<void> check_public(const Words& words,
                           const ServeOptions& options) {
   const auto& allowed = options.allow_anonymous;
   if (std::find(allowed.begin(), allowed.end(), words.name) == allowed.end())
-    return Error{ErrorCode::unavailable,
-                 fmt::format("{} {} is reachable from outside and has no keys; give {} FILE, or "
-                             "--allow-anonymous {} if everybody may use it",
-                             words.listen,
-                             text,
-                             words.keys,
-                             words.name)};
+    return Error{ErrorCode::unavailable, refusal_of_public(words.listen, text, words)};
   if (options.allowed_hosts.empty())
     spdlog::warn(
         "{} {} has no keys and answers to every name; a web page whose name is made to resolve to "
@@ -91,20 +98,35 @@ Result<Entrance> make_entrance(const Words& words,
 }  // namespace
 
 Result<Entrance> make_data_entrance(const ServeOptions& options) {
-  return make_entrance({"--listen", "--api-keys", "data"},
-                       options.listen,
-                       options.keys_file,
-                       options.allowed_origins,
-                       options);
+  return make_entrance(
+      kDataWords, options.listen, options.keys_file, options.allowed_origins, options);
 }
 
 Result<Entrance> make_management_entrance(const ServeOptions& options) {
   // Pages of elsewhere have no business here, whoever serves them.
-  return make_entrance({"--management-listen", "--admin-keys", "management"},
-                       {options.management_listen},
-                       options.admin_keys_file,
-                       {},
-                       options);
+  return make_entrance(
+      kManagementWords, {options.management_listen}, options.admin_keys_file, {}, options);
+}
+
+Result<std::vector<ListenAddress>> binary_addresses(const ServeOptions& options,
+                                                    const Entrance& data) {
+  std::vector<ListenAddress> addresses;
+  const auto& listen = options.binary_listen;
+  if (listen == std::vector<std::string>{"none"}) return addresses;
+  if (std::find(listen.begin(), listen.end(), "none") != listen.end())
+    return Error{ErrorCode::invalid_argument,
+                 "--binary-listen none: means that there is no address, and others are given"};
+  for (const std::string& text : listen) {
+    auto address = ListenAddress::parse(text);
+    if (!address) return Error{address.error().code, "--binary-listen: " + address.error().message};
+    const auto& allowed = options.allow_anonymous;
+    if (data.keys.keys.empty() && !address->is_loopback() &&
+        std::find(allowed.begin(), allowed.end(), "data") == allowed.end())
+      return Error{ErrorCode::unavailable, refusal_of_public("--binary-listen", text, kDataWords)};
+    addresses.push_back(std::move(*address));
+  }
+  separate_families(addresses);
+  return addresses;
 }
 
 Result<KeysFile> reread_keys(const char* option, const std::string& path, const KeyRing& before) {

@@ -30,6 +30,12 @@ struct Entrance {
 Result<Entrance> make_data_entrance(const ServeOptions& options);
 Result<Entrance> make_management_entrance(const ServeOptions& options);
 
+/// Where Sluice RPC is served, with the keys of the data port; nowhere: it is not.
+///   data  the data port
+/// Errors: as above.
+Result<std::vector<ListenAddress>> binary_addresses(const ServeOptions& options,
+                                                    const Entrance& data);
+
 /// The keys with their tenants, which are those of the file in its order.
 KeyRing make_key_ring(const KeysFile& file,
                       const std::vector<std::shared_ptr<const Tenant>>& tenants);

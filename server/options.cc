@@ -188,6 +188,14 @@ void add_access(CLI::App& command, ServeOptions& options) {
       ->allow_extra_args(false)
       ->capture_default_str();
   command
+      .add_option("--binary-listen",
+                  options.binary_listen,
+                  "Address of Sluice RPC, the binary protocol, again for further ones; none: it is "
+                  "not served")
+      ->check([](const std::string& text) { return text == "none" ? "" : check_address(text); })
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  command
       .add_option("--management-listen",
                   options.management_listen,
                   "Address of health, readiness and admin")
@@ -209,9 +217,10 @@ void add_access(CLI::App& command, ServeOptions& options) {
   command.add_option("--api-keys",
                      options.keys_file,
                      "File of API keys and their tenants (TOML); read again at SIGHUP");
-  command.add_option("--admin-keys",
-                     options.admin_keys_file,
-                     "The same for the management port; /health, /ready, /version and /metrics need none");
+  command.add_option(
+      "--admin-keys",
+      options.admin_keys_file,
+      "The same for the management port; /health, /ready, /version and /metrics need none");
   command
       .add_option("--allow-anonymous",
                   options.allow_anonymous,

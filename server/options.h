@@ -31,6 +31,8 @@ enum class ExitCode : int {
 /// `sluice serve`.
 struct ServeOptions {
   std::vector<std::string> listen = {"127.0.0.1:8000"};  ///< addresses; checked
+  /// Of Sluice RPC; "none" alone: it is not served.
+  std::vector<std::string> binary_listen = {"127.0.0.1:8001"};
   std::string management_listen = "127.0.0.1:8002";
   std::vector<std::string> models;          ///< NAME=PATH; with `paths` none: the model that ships
   std::vector<std::string> paths;           ///< further models, named after what they are called
@@ -64,7 +66,7 @@ struct ServeOptions {
   std::size_t connections_per_address_max = 0;  ///< 0: half of `connections_max`
   std::size_t body_bytes_max = std::size_t{8} << 20;
   std::size_t body_memory = 0;  ///< of all bodies and prompts; 0: 96 MiB, more for larger bodies
-  std::size_t answer_memory = std::size_t{256} << 20;  ///< of answers that clients do not take
+  std::size_t answer_memory = std::size_t{256} << 20;      ///< of answers that clients do not take
   std::size_t idempotency_memory = std::size_t{64} << 20;  ///< for answers that may be replayed
   Duration idempotency_ttl = std::chrono::minutes(10);
   Duration health_stall = std::chrono::seconds(60);

@@ -102,12 +102,14 @@ class Server {
     if (!data) return entrance_error(data.error());
     auto management = EndsAtOnce::during([this] { return make_management_entrance(options_); });
     if (!management) return entrance_error(management.error());
+    auto binary = binary_addresses(options_, *data);
+    if (!binary) return entrance_error(binary.error());
     if (auto error = make_body_budget()) return error;
     if (auto error = start_loops()) return error;
     if (auto error = make_models()) return error;
     if (auto error = make_actor_config()) return error;
     system_ = std::make_unique<caf::actor_system>(*config_);
-    if (auto error = open_listeners(*data, *management)) return error;
+    if (auto error = open_listeners(*data, *management, *binary)) return error;
     application_ = std::make_unique<Application>(*system_, front_);
     return std::nullopt;
   }
@@ -126,11 +128,17 @@ class Server {
       }
       if (!serves) return std::monostate{};
     }
+    std::string line = "ready http=" + addresses_of(data_);
+    if (!binary_.empty()) line += " binary=" + addresses_of(binary_);
+    return line + " management=" + management_->address().to_string();
+  }
+
+  template <class Listeners>
+  static std::string addresses_of(const Listeners& listeners) {
     std::string addresses;
-    for (const auto& listener : data_)
+    for (const auto& listener : listeners)
       addresses += (addresses.empty() ? "" : ",") + listener->address().to_string();
-    return fmt::format(
-        "ready http={} management={}", addresses, management_->address().to_string());
+    return addresses;
   }
 
   /// While it is not ready: the lane that is furthest of the first model that does not serve.
@@ -154,10 +162,12 @@ class Server {
     std::int64_t reading = front_->counters.reading;  // first, for they become sessions
     return reading + front_->counters.sessions;
   }
-  /// Of all data addresses together.
+  /// Of all addresses where requests come in.
   [[nodiscard]] ListenerStats clients() const {
     ListenerStats all;
     for (const auto& listener : data_)
+      all += listener->stats();
+    for (const auto& listener : binary_)
       all += listener->stats();
     return all;
   }
@@ -190,6 +200,8 @@ class Server {
     front_->draining = true;
     for (const auto& listener : data_)
       listener->drain();
+    for (const auto& listener : binary_)
+      listener->drain();
   }
 
   void end_requests() { application_->end_requests(); }
@@ -200,14 +212,18 @@ class Server {
   void stop() {
     for (const auto& listener : data_)
       listener->close();
+    for (const auto& listener : binary_)
+      listener->close();
     pool_.reset();  // its work is for clients that are gone now
     if (application_) application_->stop();
     if (management_) management_->close();
     application_.reset();
     data_.clear();
+    binary_.clear();
     management_.reset();
     guards_.clear();
     gateway_.reset();
+    rpc_gateway_.reset();
     management_gateway_.reset();
     data_loops_.clear();
     management_loop_.reset();
@@ -244,7 +260,12 @@ class Server {
   [[nodiscard]] std::optional<ServerFigures> figures() const {
     if (!is_open_.load(std::memory_order_acquire)) return std::nullopt;
     ServerFigures all;
-    all.data = clients();
+    for (const auto& listener : data_)
+      all.data += listener->stats();
+    for (const auto& listener : binary_) {
+      all.binary += listener->stats();
+      all.rpc += listener->rpc_stats();
+    }
     all.management = management_->stats();
     all.body_memory_used = body_budget_->used();
     all.body_memory_limit = body_budget_->total();
@@ -408,7 +429,9 @@ class Server {
     return std::nullopt;
   }
 
-  std::optional<StartError> open_listeners(const Entrance& data, const Entrance& management) {
+  std::optional<StartError> open_listeners(const Entrance& data,
+                                           const Entrance& management,
+                                           const std::vector<ListenAddress>& binary) {
     auto gateway = std::make_shared<GatewayOptions>();
     keys_ = gateway->keys;
     admin_keys_ = gateway->admin_keys;
@@ -430,7 +453,10 @@ class Server {
     }
     gateway->loops.emplace_back("workers", worker_loop_.get());
     pool_ = make_work_pool({});
-    gateway_ = make_gateway(*system_, front_, gateway, *pool_);
+    auto intake =
+        std::make_shared<Intake>(*system_, front_, gateway->limits, *pool_, gateway->idempotency);
+    gateway_ = make_gateway(*system_, front_, gateway, intake);
+    rpc_gateway_ = make_rpc_gateway(front_, gateway, intake);
     management_gateway_ = make_management_gateway(*system_, front_, gateway);
     HttpOptions http;
     http.server_name = std::string("sluice/") + kVersion;
@@ -441,12 +467,13 @@ class Server {
                                            : std::max<std::size_t>(1, options_.connections_max / 2);
     http.idle_timeout = options_.keep_alive_timeout;
     http.answer_bytes_max = options_.answer_memory;
-    std::vector<std::unique_ptr<HttpListener>> opened;
+    std::vector<std::unique_ptr<PortListener>> opened;
     auto error = open_all(management, {management_loop_.get()}, http, *management_gateway_, opened);
     if (error) return error;
     management_ = std::move(opened.front());
     http.body_memory = make_body_memory(body_budget_, clock_);
     error = open_all(data, loops, http, *gateway_, data_);
+    if (!error) error = open_binary(binary, loops, http);
     reloaded_at_ = unix_seconds();
     is_open_.store(!error, std::memory_order_release);
     return error;
@@ -457,15 +484,38 @@ class Server {
                                      const std::vector<EventLoop*>& loops,
                                      const HttpOptions& http,
                                      HttpHandler& handler,
-                                     std::vector<std::unique_ptr<HttpListener>>& listeners) {
+                                     std::vector<std::unique_ptr<PortListener>>& listeners) {
     for (std::size_t i = 0; i < entrance.addresses.size(); ++i) {
       guards_.push_back(
           std::make_unique<AccessGuard>(entrance.policies[i], handler, *front_->random));
-      auto opened = HttpListener::open(entrance.addresses[i], loops, http, *guards_.back());
+      auto opened = listen_http(entrance.addresses[i], loops, http, *guards_.back());
       if (!opened)
         return StartError{ExitCode::bind_failed,
                           std::string(entrance.option) + ": " + opened.error().message};
       listeners.push_back(std::move(*opened));
+    }
+    return std::nullopt;
+  }
+
+  /// With the limits of the data port.
+  std::optional<StartError> open_binary(const std::vector<ListenAddress>& addresses,
+                                        const std::vector<EventLoop*>& loops,
+                                        const HttpOptions& http) {
+    RpcOptions rpc;
+    rpc.request_bytes_max = http.body_bytes_max;
+    rpc.frame_bytes_max = static_cast<std::uint32_t>(
+        std::clamp<std::size_t>(http.body_bytes_max, rpc.frame_bytes_max, UINT32_MAX / 2));
+    rpc.connections_max = http.connections_max;
+    rpc.connections_per_address_max = http.connections_per_address_max;
+    rpc.body_memory = http.body_memory;
+    rpc.answer_bytes_max = http.answer_bytes_max;
+    rpc.stream_buffer = front_->options.stream_buffer;
+    rpc.drain_grace = options_.drain_timeout;
+    for (const ListenAddress& address : addresses) {
+      auto opened = listen_rpc(address, loops, rpc, *rpc_gateway_);
+      if (!opened)
+        return StartError{ExitCode::bind_failed, "--binary-listen: " + opened.error().message};
+      binary_.push_back(std::move(*opened));
     }
     return std::nullopt;
   }
@@ -492,8 +542,10 @@ class Server {
   std::unique_ptr<HttpHandler> gateway_;
   std::unique_ptr<HttpHandler> management_gateway_;
   std::vector<std::unique_ptr<AccessGuard>> guards_;  ///< of all listeners
-  std::unique_ptr<HttpListener> management_;
-  std::vector<std::unique_ptr<HttpListener>> data_;
+  std::unique_ptr<PortListener> management_;
+  std::vector<std::unique_ptr<PortListener>> data_;
+  std::unique_ptr<RpcHandler> rpc_gateway_;
+  std::vector<std::unique_ptr<RpcListener>> binary_;
   std::unique_ptr<Application> application_;
 };
 

@@ -70,7 +70,12 @@ Result<void> CrowdServer::start() {
   if (options_.body_memory != 0) budget.total = options_.body_memory;
   body_memory_ = make_body_memory(ByteBudget::create(budget), clock_);
   pool_ = make_work_pool({});
-  gateway_ = make_gateway(*system_, front_, gateway, *pool_);
+  gateway_ = make_gateway(
+      *system_,
+      front_,
+      gateway,
+      std::make_shared<Intake>(
+          *system_, front_, gateway->limits, *pool_, gateway->idempotency));
   application_ = std::make_unique<Application>(*system_, front_);
   return {};
 }

@@ -33,8 +33,12 @@ class GatewayTest : public FrontWorld {
   }
 
   InlinePool pool;
-  std::unique_ptr<HttpHandler> gateway =
-      make_gateway(system, front, std::make_shared<GatewayOptions>(), pool);
+  std::shared_ptr<GatewayOptions> options = std::make_shared<GatewayOptions>();
+  std::unique_ptr<HttpHandler> gateway = make_gateway(
+      system,
+      front,
+      options,
+      std::make_shared<Intake>(system, front, options->limits, pool, options->idempotency));
 };
 
 TEST_F(GatewayTest, RefusesFromTheHeadWhoeverWouldStandInTooLongALineBeforeAdmission) {

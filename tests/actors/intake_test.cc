@@ -2,6 +2,7 @@
 #include "actors/intake.h"
 
 #include "actors/body_memory.h"
+#include "api/http_caller.h"
 #include "tests/support/front_world.h"
 
 #include <gmock/gmock.h>
@@ -38,22 +39,22 @@ class LazyPool final : public WorkPool {
 
 class IntakeTest : public FrontWorld {
  protected:
+  IncomingRequest incoming(std::shared_ptr<FakeExchange> client, std::string body, std::string id) {
+    IncomingRequest request;
+    request.terms.request_id = id;
+    request.body = std::move(body);
+    request.caller = std::make_shared<HttpCaller>(client, id, answer_options(*front));
+    return request;
+  }
   /// A request under a key, as the gateway passes it on.
   std::shared_ptr<FakeExchange> take_keyed(const std::string& body,
                                            const std::string& key = "@client /v1/completions k") {
     auto client = std::make_shared<FakeExchange>();
     clients.push_back(client);
-    HttpRequest request;
-    request.method = "POST";
-    request.path = "/v1/completions";
-    request.body = body;
-    intake.take(Route::completions,
-                std::move(request),
-                {},
-                "req-" + std::to_string(clients.size()),
-                client,
-                {},
-                key);
+    IncomingRequest request = incoming(client, body, "req-" + std::to_string(clients.size()));
+    request.idempotency_name = key;
+    request.body_hash = hash128(body);
+    intake.take(std::move(request));
     settle();
     return client;
   }
@@ -65,14 +66,12 @@ class IntakeTest : public FrontWorld {
   std::shared_ptr<FakeExchange> take(const std::string& body, Route route = Route::completions) {
     auto client = std::make_shared<FakeExchange>();
     clients.push_back(client);
-    HttpRequest request;
-    request.method = "POST";
-    request.path = "/v1/completions";
-    request.body = body;
+    IncomingRequest request = incoming(client, body, "req-1");
+    request.route = route;
     request.memory = memory;
-    bool fits = !request.memory || request.memory->resize(body.size());
+    bool fits = !memory || memory->resize(body.size());
     EXPECT_TRUE(fits);
-    intake.take(route, std::move(request), {}, "req-1", client);
+    intake.take(std::move(request));
     settle();
     return client;
   }

@@ -889,30 +889,38 @@ TEST(ParseCompletion, RefusesADeadlineThatIsNoPositiveInteger) {
   }
 }
 
-TEST(RequestContext, GathersTheHeaders) {
+TEST(RequestTerms, GathersTheHeaders) {
   HttpRequest request;
   request.headers = {{"X-Request-Timeout-Ms", "20"},
                      {"x-envoy-expected-rq-timeout-ms", "30"},
                      {"X-Sluice-Strict", "1"},
                      {"x-sluice-partial-ok", "1"}};
-  testing::ScriptedRandom random;
-  ClientRights rights;
-  rights.may_prioritize = true;
-  auto context = RequestContext::of(request, "req-1", {}, rights, 17, random);
+  auto terms = RequestTerms::of(request, "req-1");
 
-  EXPECT_EQ(context.request_id, "req-1");
-  EXPECT_EQ(context.timeout_header, "20");
-  EXPECT_EQ(context.envoy_timeout_header, "30");
-  EXPECT_TRUE(context.strict);
-  EXPECT_TRUE(context.partial_ok);
-  EXPECT_TRUE(context.rights.may_prioritize);
-  EXPECT_EQ(context.now_s, 17);
-  auto parsed = parse_generation(AnswerKind::completion, "{}", context);
+  EXPECT_EQ(terms.request_id, "req-1");
+  EXPECT_EQ(terms.timeout_header, "20");
+  EXPECT_EQ(terms.envoy_timeout_header, "30");
+  EXPECT_TRUE(terms.strict);
+  EXPECT_TRUE(terms.partial_ok);
+  testing::ScriptedRandom random;
+  RequestContext context{terms, {}, {}, 17, &random};
+  auto parsed = parse_generation(AnswerKind::completion, R"({"prompt":"a"})", context);
   EXPECT_TRUE(std::get<OpenAiRequest>(parsed).partial_ok);
-  auto plain = RequestContext::of(HttpRequest{}, "req-1", {}, {}, 17, random);
+  auto plain = RequestTerms::of(HttpRequest{}, "req-1");
   EXPECT_FALSE(plain.strict);
   EXPECT_FALSE(plain.partial_ok);
   EXPECT_FALSE(plain.timeout_header);
+}
+
+TEST(ParseGeneration, TakesADeadlineOfSluiceRpc) {
+  Body body;
+  body.context.deadline_ms = 250;
+  OpenAiRequest request = body.accept(R"({"prompt":"a"})");
+
+  EXPECT_EQ(request.timeout, std::chrono::milliseconds(250));
+  EXPECT_TRUE(request.client_deadline);
+  body.context.deadline_ms = 0;
+  EXPECT_EQ(body.refuse(R"({"prompt":"a"})").param, "meta.deadline_ms");
 }
 
 TEST(ChooseRequestId, EchoesWhatIsFitAndMakesUpTheRest) {

@@ -53,7 +53,7 @@ TEST(StatusBodies, ShowTheVersion) {
 
   EXPECT_EQ(version_body(version),
             R"({"version":"1.2.3","git":"abc","build":"release",)"
-            R"("protocol":{"http":"1.1"},"compiler":"g++ 12.2.0",)"
+            R"("protocol":{"http":"1.1","srp":"1.0"},"compiler":"g++ 12.2.0",)"
             R"("features":["tls"]})");
   EXPECT_EQ(hidden_version_body("1.2.3"), R"({"version":"1"})");
 }

@@ -91,7 +91,7 @@ class HttpServer {
       loops_.push_back(std::move(*loop));
       pointers.push_back(loops_.back().get());
     }
-    auto opened = HttpListener::open({"127.0.0.1", 0}, pointers, options, handler);
+    auto opened = listen_http({"127.0.0.1", 0}, pointers, options, handler);
     ASSERT_TRUE(opened) << opened.error().message;
     listener_ = std::move(*opened);
   }
@@ -106,12 +106,12 @@ class HttpServer {
   [[nodiscard]] TcpClient connect(int receive_buffer = 0) const {
     return TcpClient(port(), receive_buffer);
   }
-  [[nodiscard]] HttpListener& listener() { return *listener_; }
+  [[nodiscard]] PortListener& listener() { return *listener_; }
   [[nodiscard]] EventLoop& loop(std::size_t i = 0) { return *loops_[i]; }
 
  private:
   std::vector<std::unique_ptr<EventLoop>> loops_;
-  std::unique_ptr<HttpListener> listener_;
+  std::unique_ptr<PortListener> listener_;
 };
 
 }  // namespace sluice::test

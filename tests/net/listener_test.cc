@@ -104,7 +104,7 @@ TEST(ListenAddress, KeepsToItsFamilyWhereAnotherTakesTheOther) {
   EXPECT_FALSE(addresses[3].v6_only);
 }
 
-TEST(HttpListener, TakesClientsOfBothFamiliesAndNamesThemByTheirOwnAddress) {
+TEST(Listener, TakesClientsOfBothFamiliesAndNamesThemByTheirOwnAddress) {
   auto loop = EventLoop::start("both");
   ASSERT_TRUE(loop);
   ScriptedHandler handler;
@@ -113,7 +113,7 @@ TEST(HttpListener, TakesClientsOfBothFamiliesAndNamesThemByTheirOwnAddress) {
     peers.put(request.peer);
     exchange->respond({});
   };
-  const auto listener = HttpListener::open({"::", 0}, {loop->get()}, {}, handler);
+  const auto listener = listen_http({"::", 0}, {loop->get()}, {}, handler);
   if (!listener) GTEST_SKIP() << "this machine has no IPv6: " << listener.error().message;
 
   TcpClient client((*listener)->address().port);  // of 127.0.0.1
@@ -125,7 +125,7 @@ TEST(HttpListener, TakesClientsOfBothFamiliesAndNamesThemByTheirOwnAddress) {
   EXPECT_TRUE(peer->starts_with("127.0.0.1:")) << *peer;
 }
 
-TEST(HttpListener, ServesOnePortFromSeveralLoops) {
+TEST(Listener, ServesOnePortFromSeveralLoops) {
   HttpServer server;
   server.start(3);
   EXPECT_NE(server.port(), 0);
@@ -138,21 +138,21 @@ TEST(HttpListener, ServesOnePortFromSeveralLoops) {
   EXPECT_EQ(server.listener().stats().accepted, 30U);
 }
 
-TEST(HttpListener, SaysWhenThePortIsTakenEvenByASharingListener) {
+TEST(Listener, SaysWhenThePortIsTakenEvenByASharingListener) {
   HttpServer server;
   server.start();
   auto loop = EventLoop::start("second");
   ASSERT_TRUE(loop);
   ScriptedHandler handler;
 
-  const auto second = HttpListener::open({"127.0.0.1", server.port()}, {loop->get()}, {}, handler);
+  const auto second = listen_http({"127.0.0.1", server.port()}, {loop->get()}, {}, handler);
 
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::unavailable);
   EXPECT_EQ(second.error().message, "address in use: 127.0.0.1:" + std::to_string(server.port()));
 }
 
-TEST(HttpListener, CanBindItsPortAgainAfterItsConnectionsEnded) {
+TEST(Listener, CanBindItsPortAgainAfterItsConnectionsEnded) {
   HttpServer server;
   server.start();
   const std::uint16_t port = server.port();
@@ -164,24 +164,24 @@ TEST(HttpListener, CanBindItsPortAgainAfterItsConnectionsEnded) {
   ASSERT_TRUE(loop);
   ScriptedHandler handler;
 
-  const auto second = HttpListener::open({"127.0.0.1", port}, {loop->get()}, {}, handler);
+  const auto second = listen_http({"127.0.0.1", port}, {loop->get()}, {}, handler);
 
   EXPECT_TRUE(second) << second.error().message;
 }
 
-TEST(HttpListener, SaysWhenAnAddressIsNotOfThisMachine) {
+TEST(Listener, SaysWhenAnAddressIsNotOfThisMachine) {
   auto loop = EventLoop::start("l");
   ASSERT_TRUE(loop);
   ScriptedHandler handler;
 
-  const auto listener = HttpListener::open({"192.0.2.1", 0}, {loop->get()}, {}, handler);
+  const auto listener = listen_http({"192.0.2.1", 0}, {loop->get()}, {}, handler);
 
   ASSERT_FALSE(listener);
   EXPECT_TRUE(listener.error().message.starts_with("cannot bind 192.0.2.1:0: "))
       << listener.error().message;
 }
 
-TEST(HttpListener, TellsConnectionsOverTheLimitAndTakesOthersLater) {
+TEST(Listener, TellsConnectionsOverTheLimitAndTakesOthersLater) {
   WaitingServer server;
   server.options.connections_max = 2;
   server.start(2);
@@ -206,7 +206,7 @@ TEST(HttpListener, TellsConnectionsOverTheLimitAndTakesOthersLater) {
   EXPECT_EQ(status, 200);
 }
 
-TEST(HttpListener, GivesThePlaceOfTheOldestIdleConnectionToANewOne) {
+TEST(Listener, GivesThePlaceOfTheOldestIdleConnectionToANewOne) {
   WaitingServer server;
   server.options.connections_max = 10;
   server.start();
@@ -226,7 +226,7 @@ TEST(HttpListener, GivesThePlaceOfTheOldestIdleConnectionToANewOne) {
   EXPECT_EQ(server.listener().stats().refused, 0U);
 }
 
-TEST(HttpListener, GivesThePlaceOfAnIdleConnectionOfAnotherLoopToANewOne) {
+TEST(Listener, GivesThePlaceOfAnIdleConnectionOfAnotherLoopToANewOne) {
   WaitingServer server;
   server.options.connections_max = 4;
   server.start(4);
@@ -238,7 +238,7 @@ TEST(HttpListener, GivesThePlaceOfAnIdleConnectionOfAnotherLoopToANewOne) {
   EXPECT_EQ(server.listener().stats().refused, 0U);
 }
 
-TEST(HttpListener, BoundsTheConnectionsOfOneAddress) {
+TEST(Listener, BoundsTheConnectionsOfOneAddress) {
   WaitingServer server;
   server.options.connections_per_address_max = 1;
   server.start();
@@ -249,7 +249,7 @@ TEST(HttpListener, BoundsTheConnectionsOfOneAddress) {
   EXPECT_EQ(second.receive_response().status, 503);
 }
 
-TEST(HttpListener, GivesThePlaceOfAnIdleConnectionOfItsAddressToANewOne) {
+TEST(Listener, GivesThePlaceOfAnIdleConnectionOfItsAddressToANewOne) {
   WaitingServer server;
   server.options.connections_per_address_max = 2;
   server.start();
@@ -284,7 +284,7 @@ int lowest_free() {
   return fd;
 }
 
-TEST(HttpListener, StopsAcceptingNearTheLimitOfDescriptorsAndRecovers) {
+TEST(Listener, StopsAcceptingNearTheLimitOfDescriptorsAndRecovers) {
   WaitingServer server;
   server.start();
   const DescriptorLimit limit(static_cast<rlim_t>(lowest_free()) + 40);
@@ -313,7 +313,7 @@ TEST(HttpListener, StopsAcceptingNearTheLimitOfDescriptorsAndRecovers) {
   EXPECT_EQ(status, 200);
 }
 
-TEST(HttpListener, GivesTheDescriptorOfAnIdleConnectionToANewOne) {
+TEST(Listener, GivesTheDescriptorOfAnIdleConnectionToANewOne) {
   WaitingServer server;
   server.start();
   const DescriptorLimit limit(static_cast<rlim_t>(lowest_free()) + 40);
@@ -332,7 +332,7 @@ TEST(HttpListener, GivesTheDescriptorOfAnIdleConnectionToANewOne) {
   EXPECT_EQ(server.listener().stats().refused, 0U);
 }
 
-TEST(HttpListener, TellsAClientByItsSpareDescriptorWhenThereIsNoneLeft) {
+TEST(Listener, TellsAClientByItsSpareDescriptorWhenThereIsNoneLeft) {
   WaitingServer server;
   server.start();
   auto warm = server.busy();  // the listener has its spare one
@@ -358,7 +358,7 @@ TEST(HttpListener, TellsAClientByItsSpareDescriptorWhenThereIsNoneLeft) {
     ::close(fd);
 }
 
-TEST(HttpListener, DrainsByClosingIdleConnectionsAndLettingRunningOnesEnd) {
+TEST(Listener, DrainsByClosingIdleConnectionsAndLettingRunningOnesEnd) {
   HttpServer server;
   Box<Exchange> running;
   server.handler.request = [&running](HttpRequest request, Exchange exchange) {
@@ -389,7 +389,7 @@ TEST(HttpListener, DrainsByClosingIdleConnectionsAndLettingRunningOnesEnd) {
   EXPECT_TRUE(busy.closes_silently());
 }
 
-TEST(HttpListener, ServesAConnectionThatWaitedWhenTheDrainBegan) {
+TEST(Listener, ServesAConnectionThatWaitedWhenTheDrainBegan) {
   HttpServer server;
   server.start();
   // The loop is busy until both are there: the connection, and the order to drain.
@@ -404,7 +404,7 @@ TEST(HttpListener, ServesAConnectionThatWaitedWhenTheDrainBegan) {
   EXPECT_EQ(client.receive_response().header("connection"), "close");
 }
 
-TEST(HttpListener, ClosesEverythingAndTellsRunningExchanges) {
+TEST(Listener, ClosesEverythingAndTellsRunningExchanges) {
   HttpServer server;
   Box<int> gone;
   Box<Exchange> running;
@@ -425,11 +425,11 @@ TEST(HttpListener, ClosesEverythingAndTellsRunningExchanges) {
   EXPECT_EQ(server.listener().stats().connections, 0U);
 }
 
-TEST(HttpListener, EndsWithItsLoopsWhenTheyStopFirst) {
+TEST(Listener, EndsWithItsLoopsWhenTheyStopFirst) {
   ScriptedHandler handler;
   auto loop = EventLoop::start("l");
   ASSERT_TRUE(loop);
-  auto listener = HttpListener::open({"127.0.0.1", 0}, {loop->get()}, {}, handler);
+  auto listener = listen_http({"127.0.0.1", 0}, {loop->get()}, {}, handler);
   ASSERT_TRUE(listener);
   TcpClient client((*listener)->address().port);
   client.send(kGet);
