@@ -428,7 +428,7 @@ def test_refuses_names_of_models_that_are_none(puller, spec):
 
 def test_the_server_says_that_it_does_not_download():
     run = subprocess.run(
-        [str(BINARY), "serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--model", "x=hf:A/b"],
+        [str(BINARY), "serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--binary-listen", "127.0.0.1:0", "--model", "x=hf:A/b"],
         capture_output=True,
         text=True,
         timeout=seconds(30),

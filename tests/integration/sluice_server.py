@@ -1,6 +1,7 @@
 """Real servers for the tests: start one, talk to it, look into its processes, stop it. START HERE."""
 
 import contextlib
+import functools
 import hashlib
 import http.client
 import json
@@ -95,6 +96,13 @@ def open_descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+@functools.cache
+def _knows(binary, option):
+    """Older binaries, which benchmarks measure beside the newest, lack some options."""
+    described = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True, check=True).stdout
+    return f"{option} " in described
+
+
 # --- one server --------------------------------------------------------------------------------------------------
 
 
@@ -108,6 +116,8 @@ class Server:
         self.log = tempfile.NamedTemporaryFile(mode="w+", prefix="sluice-server-", suffix=".log")
         self.arguments = [str(binary), "serve", "--listen", listen, "--management-listen", "127.0.0.1:0"]
         self.arguments += [str(argument) for argument in arguments]
+        if "--binary-listen" not in self.arguments and _knows(binary, "--binary-listen"):
+            self.arguments += ["--binary-listen", "127.0.0.1:0"]
         if "--model" not in self.arguments and ROOT not in binary.resolve().parents:
             self.arguments += ["--model", f"brook={BROOK}"]  # a build outside the tree does not find it by itself
         if "--drain-delay" not in self.arguments:
@@ -122,7 +132,7 @@ class Server:
             self.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, cwd=ROOT
         )
         self.pid = self.process.pid
-        self.http = self.management = None
+        self.http = self.binary = self.management = None
         self.output = b""
         running_servers.append(self)
         if wait:
@@ -142,6 +152,7 @@ class Server:
         line = next(line for line in self.output.decode().splitlines() if line.startswith("ready "))
         addresses = dict(part.split("=", 1) for part in line.split()[1:])
         self.http = _address(addresses["http"])
+        self.binary = _address(addresses["binary"]) if "binary" in addresses else None
         self.management = _address(addresses["management"])
         return self
 

@@ -56,20 +56,20 @@ def run_sluice(*arguments, deadline=30, prepare=None):
 
 
 def serve_fails(*arguments, prepare=None):
-    listen = ("--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0")
+    listen = ("--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--binary-listen", "127.0.0.1:0")
     return run_sluice("serve", *listen, *arguments, prepare=prepare)
 
 
 # --- it does not start -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("listener", ["--listen", "--management-listen"])
+@pytest.mark.parametrize("listener", ["--listen", "--binary-listen", "--management-listen"])
 def test_a_port_in_use_is_named(listener):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        listens = {"--listen": "127.0.0.1:0", "--management-listen": "127.0.0.1:0", listener: address}
+        listens = dict.fromkeys(("--listen", "--binary-listen", "--management-listen"), "127.0.0.1:0") | {listener: address}
 
         code, said = run_sluice("serve", "--model", "hash=hash", *[word for pair in listens.items() for word in pair])
 
@@ -81,7 +81,7 @@ def test_the_port_of_another_server_is_in_use():
     with serve("--model", "hash=hash") as first:
         address = f"{first.http[0]}:{first.http[1]}"
         code, said = run_sluice(
-            "serve", "--model", "hash=hash", "--listen", address, "--management-listen", "127.0.0.1:0"
+            "serve", "--model", "hash=hash", "--listen", address, "--management-listen", "127.0.0.1:0", "--binary-listen", "127.0.0.1:0"
         )
 
         assert code == 8, said
@@ -118,7 +118,7 @@ def test_a_damaged_model_is_named_with_file_tensor_and_numbers(brook_copy, damag
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
 def test_a_public_address_without_keys_is_refused(address):
-    code, said = run_sluice("serve", "--model", "hash=hash", "--listen", address, "--management-listen", "127.0.0.1:0")
+    code, said = run_sluice("serve", "--model", "hash=hash", "--listen", address, "--management-listen", "127.0.0.1:0", "--binary-listen", "127.0.0.1:0")
 
     assert code == 3, said
     assert "key" in said and address.rpartition(":")[0] in said
@@ -290,7 +290,7 @@ def test_each_public_listener_needs_its_own_leave_to_be_anonymous(tmp_path):
 
     def refused(data, management, *arguments):
         code, said = run_sluice(
-            "serve", "--model", "hash=hash", "--listen", data, "--management-listen", management, *arguments
+            "serve", "--model", "hash=hash", "--listen", data, "--binary-listen", private, "--management-listen", management, *arguments
         )
         assert code == 3, said
         return said
@@ -422,7 +422,7 @@ def test_a_limit_under_which_it_cannot_serve_is_named(limit, value, said):
 def test_it_can_be_ended_while_it_waits_for_a_file(tmp_path):
     pipe = tmp_path / "trace"
     os.mkfifo(pipe)  # and nobody reads it
-    command = [BINARY, "serve", "--model", "hash=hash", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"]
+    command = [BINARY, "serve", "--model", "hash=hash", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--binary-listen", "127.0.0.1:0"]
     process = subprocess.Popen([*map(str, command), "--trace", str(pipe)])
     try:
         tasks = f"/proc/{process.pid}/task"
@@ -436,7 +436,7 @@ def test_it_can_be_ended_while_it_waits_for_a_file(tmp_path):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_it_serves_and_ends_without_standard_streams(closed, tmp_path):
     ready = tmp_path / "ready"
-    command = f"exec {BINARY} serve --model hash=hash --listen 127.0.0.1:0 --management-listen 127.0.0.1:0"
+    command = f"exec {BINARY} serve --model hash=hash --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --binary-listen 127.0.0.1:0"
     process = subprocess.Popen(["bash", "-c", f"{command} --ready-file {ready} {closed}"])
     try:
         wait_until(ready.exists, "the ready file")
@@ -453,7 +453,7 @@ def test_a_log_that_nobody_reads_stops_nothing(tmp_path):
     ready = tmp_path / "ready"
     end, log = os.pipe()
     fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
-    command = [BINARY, "serve", "--model", "hash=hash", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"]
+    command = [BINARY, "serve", "--model", "hash=hash", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--binary-listen", "127.0.0.1:0"]
     process = subprocess.Popen([*command, "--ready-file", ready, "--log-level", "debug"], stderr=log)
     os.close(log)
     try:
@@ -645,7 +645,7 @@ def test_no_worker_outlives_a_front_that_is_killed():
 
 def test_a_terminal_sees_how_far_loading_is():
     leader, follower = pty.openpty()
-    arguments = ["serve", "--model", f"brook={BROOK}", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--dtype", "f32"]
+    arguments = ["serve", "--model", f"brook={BROOK}", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--binary-listen", "127.0.0.1:0", "--dtype", "f32"]
     slow = ["--worker-fault", "slow(1s)@load"]
     server = subprocess.Popen([str(BINARY), *map(str, arguments), *slow], cwd=ROOT, stdin=follower, stdout=subprocess.PIPE,
                               stderr=follower)
