@@ -112,11 +112,11 @@ class HttpExchange {
   /// Bytes written but not yet taken by the client's socket. Who is told more than `stream_buffer`
   /// may wait for `on_writable`.
   [[nodiscard]] virtual std::size_t unsent_bytes() const = 0;
-  /// Called at most once, on the loop's thread, when the client is gone before the answer is
+  /// Called at most once, from any thread, when the client is gone before the answer is
   /// complete (closed, reset, or it stopped reading for `write_timeout`). Set it before the answer
   /// is complete; called at once if it is gone already.
   virtual void on_gone(std::function<void()> gone) = 0;
-  /// Called on the loop's thread when unsent bytes fell below half of `stream_buffer` after
+  /// Called from any thread when unsent bytes fell below half of `stream_buffer` after
   /// `unsent_bytes` told that they were above it.
   virtual void on_writable(std::function<void()> writable) = 0;
 };

@@ -582,11 +582,7 @@ void HttpConnection::close(bool reset) {
   if (state_ == State::closed) return;
   const auto exchange = detach();
   close_socket(reset);
-  if (!exchange) return;
-  exchange->gone = true;
-  exchange->on_writable = nullptr;
-  const auto gone = std::exchange(exchange->on_gone, nullptr);
-  if (gone) gone();
+  if (exchange) exchange->client.tell_gone();
 }
 
 void HttpConnection::close_socket(bool reset) {

@@ -8,10 +8,8 @@
 namespace sluice {
 
 void ExchangeState::report_writable() {
-  if (!on_writable || !above.load() || unsent() > stream_buffer / 2) return;
-  above.store(false);
-  const auto call = on_writable;  // a copy, for the call may replace it
-  call();
+  if (!above.load() || unsent() > stream_buffer / 2) return;
+  if (above.exchange(false)) client.tell_writable();
 }
 
 PostingExchange::~PostingExchange() {
@@ -70,27 +68,12 @@ void PostingExchange::abort() {
 }
 
 void PostingExchange::on_gone(std::function<void()> gone) {
-  auto set = [state = state_, gone] {
-    if (state->gone) {
-      gone();
-    } else if (state->connection != nullptr) {
-      state->on_gone = gone;
-    }
-  };
-  if (state_->mailbox->on_loop_thread()) {
-    set();
-  } else if (!state_->mailbox->post(set)) {
-    gone();  // the loop stopped, and its connections with it
-  }
+  state_->client.on_gone(std::move(gone));
 }
 
 void PostingExchange::on_writable(std::function<void()> writable) {
-  auto set = [state = state_, writable = std::move(writable)] {
-    if (state->connection == nullptr) return;
-    state->on_writable = writable;
-    state->report_writable();
-  };
-  state_->mailbox->on_loop_thread() ? set() : void(state_->mailbox->post(set));
+  state_->client.on_writable(std::move(writable));
+  state_->report_writable();
 }
 
 }  // namespace sluice

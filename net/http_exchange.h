@@ -1,6 +1,7 @@
 // The thread-safe side of an exchange: what a handler holds, and what the connection sees of it.
 #pragma once
 
+#include "net/client_watch.h"
 #include "net/http.h"
 #include "net/loop_impl.h"
 
@@ -26,14 +27,13 @@ struct ExchangeState {
   std::atomic<bool> above{false};        ///< a producer was told more than `stream_buffer`
   std::atomic<bool> answered{false};     ///< the handler has said all it will
 
+  ClientWatch client;
+
   // On the loop's thread only.
   HttpConnection* connection;  ///< null once the answer is complete or the client gone
-  bool gone = false;
-  std::function<void()> on_gone;
-  std::function<void()> on_writable;
 
   [[nodiscard]] std::size_t unsent() const { return posted.load() + buffered.load(); }
-  /// Calls `on_writable` if a producer that paused may go on. On the loop's thread.
+  /// Tells a producer that paused that it may go on, if it may.
   void report_writable();
 };
 

@@ -7,12 +7,6 @@
 
 namespace sluice {
 
-void RpcCallState::gone() {
-  is_gone = true;
-  on_writable = nullptr;
-  if (const auto call = std::exchange(on_gone, nullptr)) call();
-}
-
 void RpcCallState::buffered(std::size_t bytes, bool now_starved) {
   held.store(bytes);
   starved.store(now_starved);
@@ -20,10 +14,8 @@ void RpcCallState::buffered(std::size_t bytes, bool now_starved) {
 }
 
 void RpcCallState::report_writable() {
-  if (!on_writable || !above.load() || starved.load() || unsent() > stream_buffer / 2) return;
-  above.store(false);
-  const auto call = on_writable;  // a copy, for the call may replace it
-  call();
+  if (!above.load() || starved.load() || unsent() > stream_buffer / 2) return;
+  if (above.exchange(false)) client.tell_writable();
 }
 
 PostingRpcCall::~PostingRpcCall() {
@@ -63,27 +55,12 @@ bool PostingRpcCall::keeps_up() {
 }
 
 void PostingRpcCall::on_gone(std::function<void()> gone) {
-  auto set = [state = state_, gone] {
-    if (state->is_gone || *state->connection == nullptr) {
-      gone();
-    } else {
-      state->on_gone = gone;
-    }
-  };
-  if (state_->mailbox->on_loop_thread()) {
-    set();
-  } else if (!state_->mailbox->post(set)) {
-    gone();  // the loop stopped, and its connections with it
-  }
+  state_->client.on_gone(std::move(gone));
 }
 
 void PostingRpcCall::on_writable(std::function<void()> writable) {
-  auto set = [state = state_, writable = std::move(writable)] {
-    if (state->is_gone || *state->connection == nullptr) return;
-    state->on_writable = writable;
-    state->report_writable();
-  };
-  state_->mailbox->on_loop_thread() ? set() : void(state_->mailbox->post(set));
+  state_->client.on_writable(std::move(writable));
+  state_->report_writable();
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 // sees of it.
 #pragma once
 
+#include "net/client_watch.h"
 #include "net/loop_impl.h"
 #include "net/rpc.h"
 #include "net/rpc_connection.h"
@@ -31,7 +32,7 @@ class RpcCallState final : public RpcAnswerer {
         is_stream(stream),
         stream_buffer(buffer) {}
 
-  void gone() override;
+  void gone() override { client.tell_gone(); }
   void buffered(std::size_t bytes, bool starved) override;
 
   const std::shared_ptr<LoopMailbox> mailbox;
@@ -45,13 +46,10 @@ class RpcCallState final : public RpcAnswerer {
   std::atomic<bool> above{false};      ///< a producer was told not to go on
   std::atomic<bool> answered{false};   ///< the handler has said all it will
 
-  // On the loop's thread only.
-  bool is_gone = false;
-  std::function<void()> on_gone;
-  std::function<void()> on_writable;
+  ClientWatch client;
 
   [[nodiscard]] std::size_t unsent() const { return posted.load() + held.load(); }
-  /// Calls `on_writable` if a producer that paused may go on. On the loop's thread.
+  /// Tells a producer that paused that it may go on, if it may.
   void report_writable();
 };
 
