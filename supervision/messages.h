@@ -2,8 +2,10 @@
 #pragma once
 
 #include "base/ids.h"
+#include "supervision/child_spec.h"
 
 #include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/type_id.hpp>
 
 #include <cstdint>
@@ -23,6 +25,20 @@ struct StopTree {};
 /// To the root: start a quarantined or disabled child again, with a fresh budget.
 struct Revive {
   std::string path;  ///< "root/lanes/lane0"
+};
+
+/// To the root, as a request: another child for the supervisor at `supervisor`, the rightmost.
+/// Answered when it is up; or with an error, and then there is no such child: its id is in use or
+/// none, no such supervisor is up, or it could not be started. The supervisor's later lives have
+/// it, too.
+struct StartChild {
+  std::string supervisor;  ///< "root/plugins"
+  ChildSpec child;
+};
+/// To the root, as a request: stop the child at `path` and forget it. Answered when it is gone, or
+/// with an error if there is none.
+struct DeleteChild {
+  std::string path;  ///< "root/plugins/canary"
 };
 
 /// To subscribers of a role: from now on this is who plays it.
@@ -64,6 +80,10 @@ bool inspect(Inspector& f, Revive& x) {
   return f.object(x).fields(f.field("path", x.path));
 }
 template <class Inspector>
+bool inspect(Inspector& f, DeleteChild& x) {
+  return f.object(x).fields(f.field("path", x.path));
+}
+template <class Inspector>
 bool inspect(Inspector& f, PeerUp& x) {
   return f.object(x).fields(
       f.field("role", x.role), f.field("incarnation", x.incarnation), f.field("handle", x.handle));
@@ -98,4 +118,9 @@ CAF_BEGIN_TYPE_ID_BLOCK(sluice_supervision, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(sluice_supervision, (sluice::PeerDown))
   CAF_ADD_TYPE_ID(sluice_supervision, (sluice::HolderLost))
   CAF_ADD_TYPE_ID(sluice_supervision, (sluice::Wake))
+  CAF_ADD_TYPE_ID(sluice_supervision, (sluice::StartChild))
+  CAF_ADD_TYPE_ID(sluice_supervision, (sluice::DeleteChild))
 CAF_END_TYPE_ID_BLOCK(sluice_supervision)
+
+// Its factory is of this process.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::StartChild)

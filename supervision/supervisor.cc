@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <list>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -52,6 +53,10 @@ struct Child {
   bool killed = false;
   bool announced = false;    // the registry knows this life
   bool holds_start = false;  // a place in the start bucket
+  bool deleted = false;      // it goes, and is forgotten
+  /// Of whoever has added it, until it is up.
+  std::optional<caf::typed_response_promise<void>> added;
+  std::vector<caf::typed_response_promise<void>> deleters;
 
   [[nodiscard]] bool alive() const { return static_cast<bool>(handle); }
   /// Whether it belongs among the running when nothing is the matter.
@@ -76,12 +81,10 @@ class Supervisor : public caf::event_based_actor {
         spec_(std::move(spec)),
         tree_(std::move(tree)),
         intensity_(spec_->budget.restarts, spec_->budget.period) {
-    for (const ChildSpec& child : spec_->children) {
-      Child& added = children_.emplace_back(child, spec_->budget);
-      added.status.path = path_ + "/" + child.id;
-      added.status.role = child.role;
-      added.status.is_supervisor = child.supervisor != nullptr;
-    }
+    for (const ChildSpec& child : spec_->children)
+      if (!tree_->is_deleted(path_ + "/" + child.id)) append(child);
+    for (const ChildSpec& child : tree_->added_children(path_))
+      append(child);
   }
 
   const char* name() const override { return "sluice.supervisor"; }
@@ -106,6 +109,8 @@ class Supervisor : public caf::event_based_actor {
           end(caf::exit_reason::user_shutdown);
           return promise;
         },
+        [this](StartChild& start) { return on_start_child(start); },
+        [this](const DeleteChild& order) { return on_delete_child(order); },
         [this](const Revive& revive) { on_revive(revive); },
         [this](Wake) {
           armed_ = TimePoint::max();
@@ -128,6 +133,14 @@ class Supervisor : public caf::event_based_actor {
   }
 
  private:
+  Child& append(const ChildSpec& spec) {
+    Child& child = children_.emplace_back(spec, spec_->budget);
+    child.status.path = path_ + "/" + spec.id;
+    child.status.role = spec.role;
+    child.status.is_supervisor = spec.supervisor != nullptr;
+    return child;
+  }
+
   /// A supervisor that was killed could not wait for its children, who may still be at work.
   void await_orphans() {
     for (Child& child : children_) {
@@ -151,6 +164,7 @@ class Supervisor : public caf::event_based_actor {
     pumping_ = true;
     while (std::exchange(again_, false) && !ended_) {
       if (stop_next()) continue;
+      forget_deleted();
       if (ending_)
         finish_when_empty();
       else
@@ -163,8 +177,8 @@ class Supervisor : public caf::event_based_actor {
   bool stop_next() {
     for (const Child& child : children_)
       if (child.status.state == ChildState::stopping) return true;
-    for (std::size_t i = children_.size(); i-- > 0;) {
-      Child& child = children_[i];
+    for (auto each = children_.rbegin(); each != children_.rend(); ++each) {
+      Child& child = *each;
       if (!child.stop_wanted) continue;
       if (child.alive()) {
         begin_stop(child);
@@ -277,22 +291,23 @@ class Supervisor : public caf::event_based_actor {
       return;
     }
     enter(child, ChildState::starting);
-    std::size_t i = static_cast<std::size_t>(&child - children_.data());
-    auto is_current = [this, i, number = life.number] {
-      return children_[i].status.incarnation == number &&
-             children_[i].status.state == ChildState::starting;
+    auto asked = [this, path = life.path, number = life.number]() -> Child* {
+      Child* same = find(path);
+      bool is_current =
+          same && same->status.incarnation == number && same->status.state == ChildState::starting;
+      return is_current ? same : nullptr;
     };
     request(child.handle, child.spec.start_time, ReadyCheck{})
         .then(
-            [this, i, is_current] {
-              if (is_current()) on_up(children_[i]);
+            [this, asked] {
+              if (Child* ready = asked()) on_up(*ready);
             },
-            [this, i, is_current](const caf::error& why) {
-              if (!is_current()) return;
-              Child& failed = children_[i];
-              demonitor(failed.handle);
-              caf::anon_send_exit(failed.handle, caf::exit_reason::kill);
-              on_ended(failed, why);
+            [this, asked](const caf::error& why) {
+              Child* failed = asked();
+              if (!failed) return;
+              demonitor(failed->handle);
+              caf::anon_send_exit(failed->handle, caf::exit_reason::kill);
+              on_ended(*failed, why);
             });
   }
 
@@ -306,6 +321,7 @@ class Supervisor : public caf::event_based_actor {
       child.announced = true;
       tree_->registry().announce_up(child.spec.role, child.status.incarnation, child.handle);
     }
+    if (auto added = std::exchange(child.added, std::nullopt)) added->deliver();
     pump();
   }
 
@@ -325,6 +341,10 @@ class Supervisor : public caf::event_based_actor {
     child.handle = nullptr;
     child.status.last_reason = describe(why);
     release_start(child);
+    if (auto added = std::exchange(child.added, std::nullopt)) {
+      added->deliver(refusal(child.status.path + " could not be started: " + describe(why)));
+      forget(child);
+    }
     if (child.status.state == ChildState::stopping || child.stop_wanted || ending_) {
       announce_down(child, ending_ && !end_reason_is_failure(), child.status.last_reason);
       left(child);
@@ -388,10 +408,14 @@ class Supervisor : public caf::event_based_actor {
   /// The siblings that the strategy restarts with `child`.
   std::vector<Child*> tied_to(const Child& child) {
     std::vector<Child*> tied;
-    for (Child& sibling : children_)
-      if ((spec_->strategy == Strategy::one_for_all && &sibling != &child) ||
-          (spec_->strategy == Strategy::rest_for_one && &sibling > &child))
+    bool is_right = false;
+    for (Child& sibling : children_) {
+      if (&sibling == &child)
+        is_right = true;
+      else if (spec_->strategy == Strategy::one_for_all ||
+               (spec_->strategy == Strategy::rest_for_one && is_right))
         tied.push_back(&sibling);
+    }
     return tied;
   }
 
@@ -435,6 +459,7 @@ class Supervisor : public caf::event_based_actor {
       } else {
         demonitor(child.handle);
         on_ended(child, caf::make_error(caf::sec::runtime_error, "does not end, left behind"));
+        return check_stops();  // children may have gone
       }
     }
   }
@@ -464,6 +489,106 @@ class Supervisor : public caf::event_based_actor {
   }
 
   [[nodiscard]] bool end_reason_is_failure() const { return is_abnormal(end_reason_); }
+
+  // --- children that come and go -----------------------------------------------------------------
+
+  static caf::error refusal(std::string why) {
+    return caf::make_error(caf::sec::runtime_error, std::move(why));
+  }
+
+  Child* find(const std::string& path) {
+    for (Child& child : children_)
+      if (child.status.path == path) return &child;
+    return nullptr;
+  }
+
+  /// The child under which a path lies, if that is a supervisor's.
+  Child* find_above(const std::string& path) {
+    for (Child& child : children_)
+      if (child.spec.supervisor && path.starts_with(child.status.path + "/")) return &child;
+    return nullptr;
+  }
+
+  /// Lets a supervisor below answer.
+  template <class Order>
+  void pass_on(Child& child, Order order, caf::typed_response_promise<void> promise) {
+    if (!child.alive()) return promise.deliver(refusal(child.status.path + " is not up"));
+    request(child.handle, caf::infinite, std::move(order))
+        .then([promise]() mutable { promise.deliver(); },
+              [promise](caf::error& why) mutable { promise.deliver(std::move(why)); });
+  }
+
+  caf::result<void> on_start_child(StartChild& start) {
+    auto promise = make_response_promise<void>();
+    if (start.supervisor != path_) {
+      Child* below = find(start.supervisor);
+      if (!below || !below->spec.supervisor) below = find_above(start.supervisor);
+      if (below)
+        pass_on(*below, std::move(start), promise);
+      else
+        promise.deliver(refusal("there is no supervisor " + start.supervisor));
+      return promise;
+    }
+    const ChildSpec& spec = start.child;
+    if (spec.id.empty() || spec.id.find('/') != std::string::npos)
+      promise.deliver(refusal("\"" + spec.id + "\" cannot be the id of a child"));
+    else if (static_cast<bool>(spec.start) == (spec.supervisor != nullptr))
+      promise.deliver(refusal(path_ + "/" + spec.id + " must be either an actor or a supervisor"));
+    else if (ending_)
+      promise.deliver(refusal(path_ + " is stopping"));
+    else if (find(path_ + "/" + spec.id))
+      promise.deliver(refusal(path_ + "/" + spec.id + " is there already"));
+    else
+      add(spec, promise);
+    return promise;
+  }
+
+  void add(const ChildSpec& spec, const caf::typed_response_promise<void>& promise) {
+    tree_->add_child(path_, spec);
+    append(spec).added = promise;
+    pump();
+  }
+
+  caf::result<void> on_delete_child(const DeleteChild& order) {
+    auto promise = make_response_promise<void>();
+    if (Child* child = find(order.path)) {
+      child->deleters.push_back(promise);
+      if (auto added = std::exchange(child->added, std::nullopt))
+        added->deliver(refusal(order.path + " was deleted before it was up"));
+      forget(*child);
+      if (child->alive())
+        child->stop_wanted = child->status.state != ChildState::stopping;
+      else if (child->status.state != ChildState::finished)
+        left(*child);
+      pump();
+    } else if (Child* below = find_above(order.path)) {
+      pass_on(*below, order, promise);
+    } else {
+      promise.deliver(refusal("there is no child " + order.path));
+    }
+    return promise;
+  }
+
+  /// It is not to come back.
+  static void forget(Child& child) {
+    child.deleted = true;
+    child.after_stop = ChildState::finished;
+    child.spec.restart = Restart::temporary;
+  }
+
+  /// Lets go of those that are to be forgotten and are gone.
+  void forget_deleted() {
+    for (auto child = children_.begin(); child != children_.end();) {
+      if (!child->deleted || child->alive()) {
+        ++child;
+        continue;
+      }
+      tree_->delete_child(path_, child->spec.id);
+      for (auto& promise : child->deleters)
+        promise.deliver();
+      child = children_.erase(child);
+    }
+  }
 
   // --- the operator ------------------------------------------------------------------------------
 
@@ -524,7 +649,7 @@ class Supervisor : public caf::event_based_actor {
   std::shared_ptr<const SupervisorSpec> spec_;
   std::shared_ptr<Tree> tree_;
   RestartIntensity intensity_;
-  std::vector<Child> children_;  // never grows or shrinks
+  std::list<Child> children_;  // stay where they are while others come and go
   std::vector<caf::typed_response_promise<void>> ready_;
   std::vector<caf::typed_response_promise<void>> stopped_;
   caf::error end_reason_;

@@ -17,6 +17,8 @@ namespace sluice {
 /// It answers
 ///   ReadyCheck  once every child has been started, or has failed its first start and waits
 ///   StopTree    once every child is down, right to left; the supervisor then ends
+///   StartChild  once the new child is up
+///   DeleteChild once the child is gone
 ///   Revive      (no answer)
 /// An exit message stops it in the same orderly way; a kill takes its children down with it. When
 /// its budget is used up and it must escalate it stops its children and ends with

@@ -6,6 +6,7 @@
 #include <caf/actor_cast.hpp>
 #include <caf/send.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice {
@@ -56,6 +57,7 @@ std::uint64_t Tree::next_incarnation(const std::string& path) {
   std::lock_guard guard(mutex_);
   Entry& entry = entries_[path];
   if (entry.leases) entry.leases->open();
+  if (entry.incarnations == 0) entry.incarnations = forgotten_lives_;
   return ++entry.incarnations;
 }
 
@@ -104,6 +106,44 @@ std::vector<ChildStatus> Tree::snapshot() const {
   for (const auto& [path, entry] : entries_)
     if (entry.reported) all.push_back(entry.status);
   return all;
+}
+
+std::vector<ChildSpec> Tree::added_children(const std::string& path) const {
+  std::lock_guard guard(mutex_);
+  auto found = changes_.find(path);
+  return found != changes_.end() ? found->second.added : std::vector<ChildSpec>();
+}
+
+bool Tree::is_deleted(const std::string& path) const {
+  std::lock_guard guard(mutex_);
+  const std::size_t slash = path.rfind('/');
+  auto found = changes_.find(path.substr(0, slash));
+  return found != changes_.end() && found->second.deleted.contains(path.substr(slash + 1));
+}
+
+void Tree::add_child(const std::string& supervisor, const ChildSpec& child) {
+  std::lock_guard guard(mutex_);
+  changes_[supervisor].added.push_back(child);
+}
+
+void Tree::delete_child(const std::string& supervisor, const std::string& id) {
+  std::lock_guard guard(mutex_);
+  Changes& changes = changes_[supervisor];
+  if (std::erase_if(changes.added, [&](const ChildSpec& child) { return child.id == id; }) == 0)
+    changes.deleted.insert(id);
+  const std::string path = supervisor + "/" + id;
+  auto is_inside = [&](const std::string& other) {
+    return other.starts_with(path) && (other.size() == path.size() || other[path.size()] == '/');
+  };
+  for (auto i = entries_.lower_bound(path); i != entries_.end() && i->first.starts_with(path);) {
+    if (is_inside(i->first)) {
+      forgotten_lives_ = std::max(forgotten_lives_, i->second.incarnations);
+      i = entries_.erase(i);
+    } else {
+      ++i;
+    }
+  }
+  std::erase_if(changes_, [&](const auto& change) { return is_inside(change.first); });
 }
 
 void tell_holder_lost(LeaseTable& leases, const std::string& role) {

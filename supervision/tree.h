@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "supervision/child_spec.h"
 #include "supervision/lease_table.h"
 #include "supervision/registry.h"
 
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,10 +70,28 @@ class Tree {
   /// No incarnation will follow at `path` nor below it: tells the sessions of all lease tables
   /// there, which take no more until one follows after all.
   void abandon_leases(const std::string& path);
-  /// All children that ever were, ordered by path.
+  /// All children that ever were and have not been deleted, ordered by path.
   [[nodiscard]] std::vector<ChildStatus> snapshot() const;
 
+  // --- children that come and go -----------------------------------------------------------------
+
+  /// A supervisor's children besides those that it was made with, in the order in which they were
+  /// added: its next life has them, too.
+  ///   path  of the supervisor
+  [[nodiscard]] std::vector<ChildSpec> added_children(const std::string& path) const;
+  /// Whether it was made with a child that has been deleted.
+  [[nodiscard]] bool is_deleted(const std::string& path) const;
+  void add_child(const std::string& supervisor, const ChildSpec& child);
+  /// It will not come back. Its numbers of lives stay used, so that a child that is added in its
+  /// place later is not mistaken for it.
+  void delete_child(const std::string& supervisor, const std::string& id);
+
  private:
+  /// What was changed of a supervisor's children.
+  struct Changes {
+    std::vector<ChildSpec> added;
+    std::set<std::string> deleted;  // ids, of those that it was made with
+  };
   struct Entry {
     std::uint64_t incarnations = 0;
     std::shared_ptr<LeaseTable> leases;
@@ -84,6 +104,8 @@ class Tree {
   Registry registry_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
+  std::map<std::string, Changes> changes_;  // by the supervisor's path
+  std::uint64_t forgotten_lives_ = 0;       // the most that a deleted child has had
 };
 
 /// Tells every session in the table that its holder is gone, and empties the table. The first act

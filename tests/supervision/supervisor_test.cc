@@ -8,6 +8,7 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/sec.hpp>
 #include <caf/typed_response_promise.hpp>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <map>
@@ -20,6 +21,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 using Log = std::vector<std::string>;
 
 /// Children that write down their lives, and a supervisor over them.
@@ -27,6 +29,8 @@ class SupervisorTest : public testing::VirtualTime {
  protected:
   ~SupervisorTest() override {
     if (root) kill(root);
+    for (const caf::actor& asker : askers)
+      kill(asker);
   }
 
   /// An actor that writes "+id" when it starts and "-id" when it ends.
@@ -117,6 +121,21 @@ class SupervisorTest : public testing::VirtualTime {
 
   Log take_log() { return std::exchange(log, {}); }
 
+  /// Asks the root; what it answers comes here: "" or the error, "pending" before that.
+  template <class Order>
+  std::shared_ptr<std::string> order(Order what) {
+    auto answer = std::make_shared<std::string>("pending");
+    askers.push_back(
+        system.spawn([this, answer, what](caf::event_based_actor* actor) -> caf::behavior {
+          actor->request(root, caf::infinite, what)
+              .then([answer] { answer->clear(); },
+                    [answer](const caf::error& why) { *answer = caf::to_string(why); });
+          return {[](int) {}};
+        }));
+    settle();
+    return answer;
+  }
+
   /// Whether the root has ended, and with which reason.
   bool root_ended(caf::error* why = nullptr) {
     bool ended = false;
@@ -139,6 +158,7 @@ class SupervisorTest : public testing::VirtualTime {
   std::map<std::string, bool> slow;
   std::shared_ptr<Tree> tree = std::make_shared<Tree>(std::make_shared<testing::ScriptedRandom>());
   caf::actor root;
+  std::vector<caf::actor> askers;
 };
 
 SupervisorSpec spec_of(Strategy strategy, std::vector<ChildSpec> children, Budget budget = {}) {
@@ -890,6 +910,176 @@ TEST_F(SupervisorTest, ReportsEveryChangeToTheObserver) {
 
   EXPECT_EQ(seen, (std::vector{ChildState::up, ChildState::waiting, ChildState::up}));
   kill(root);
+}
+
+// --- children that come and go -------------------------------------------------------------------
+
+class ChangingTree : public SupervisorTest {
+ protected:
+  /// An empty branch beside a child.
+  void start_branch() {
+    start(spec_of(Strategy::one_for_one,
+                  {child("a"), supervisor_child("plugins", spec_of(Strategy::one_for_one, {}))}));
+    take_log();
+  }
+  std::shared_ptr<std::string> add(const ChildSpec& spec, std::string to = "root/plugins") {
+    return order(StartChild{std::move(to), spec});
+  }
+  std::shared_ptr<std::string> remove(std::string path) {
+    return order(DeleteChild{std::move(path)});
+  }
+  bool is_known(const std::string& path) {
+    auto all = tree->snapshot();
+    return std::any_of(all.begin(), all.end(), [&](auto& status) { return status.path == path; });
+  }
+};
+
+TEST_F(ChangingTree, StartsAChildThatIsAddedAndLooksAfterIt) {
+  start_branch();
+  ChildSpec p = child("p");
+  p.role = "p";
+  EXPECT_EQ(*add(p), "");
+  EXPECT_EQ(take_log(), Log{"+p"});
+  EXPECT_EQ(state_of("root/plugins/p"), ChildState::up);
+  EXPECT_TRUE(tree->registry().find("p"));
+
+  crash("p");
+
+  EXPECT_EQ(take_log(), (Log{"-p", "+p"}));
+  EXPECT_EQ(tree->registry().find("p")->incarnation, 2U);
+}
+
+TEST_F(ChangingTree, AnswersOnlyWhenTheNewChildIsReady) {
+  start_branch();
+  slow["p"] = true;
+  ChildSpec p = child("p");
+  p.answers_ready = true;
+  auto answer_to_it = add(p);
+  EXPECT_EQ(*answer_to_it, "pending");
+  answer("p", true);
+  EXPECT_EQ(*answer_to_it, "");
+}
+
+TEST_F(ChangingTree, ForgetsAChildThatCannotBeStarted) {
+  start_branch();
+  failing_starts["p"] = 1;
+  EXPECT_THAT(*add(child("p")), HasSubstr("root/plugins/p could not be started"));
+  EXPECT_FALSE(is_known("root/plugins/p"));
+
+  EXPECT_EQ(*add(child("p")), "");  // the id is free again
+  EXPECT_EQ(take_log(), Log{"+p"});
+}
+
+TEST_F(ChangingTree, RefusesWhatCannotBeAdded) {
+  start_branch();
+  add(child("p"));
+
+  EXPECT_THAT(*add(child("p")), HasSubstr("root/plugins/p is there already"));
+  EXPECT_THAT(*add(child("x/y")), HasSubstr("cannot be the id"));
+  EXPECT_THAT(*add(child("")), HasSubstr("cannot be the id"));
+  EXPECT_THAT(*add(ChildSpec{.id = "z", .start = nullptr, .supervisor = nullptr}),
+              HasSubstr("either an actor or a supervisor"));
+  EXPECT_THAT(*add(child("q"), "root/nowhere"), HasSubstr("there is no supervisor root/nowhere"));
+  EXPECT_THAT(*add(child("q"), "root/a"), HasSubstr("there is no supervisor root/a"));
+}
+
+TEST_F(ChangingTree, DeletesAChildForGood) {
+  start_branch();
+  ChildSpec p = child("p");
+  p.role = "p";
+  add(p);
+  std::vector<bool> finals;
+  auto listener = system.spawn([&](caf::event_based_actor*) -> caf::behavior {
+    return {[](const PeerUp&) {}, [&](const PeerDown& down) { finals.push_back(down.final); }};
+  });
+  tree->registry().subscribe("p", listener);
+  take_log();
+
+  EXPECT_EQ(*remove("root/plugins/p"), "");
+
+  EXPECT_EQ(take_log(), Log{"-p"});
+  EXPECT_FALSE(is_known("root/plugins/p"));
+  EXPECT_FALSE(tree->registry().find("p"));
+  EXPECT_EQ(finals, std::vector<bool>{true});
+  EXPECT_THAT(*remove("root/plugins/p"), HasSubstr("there is no child root/plugins/p"));
+  kill(listener);
+}
+
+TEST_F(ChangingTree, WaitsForADeletedChildToBeGone) {
+  start_branch();
+  stubborn["p"] = true;
+  add(child("p"));
+  auto gone = remove("root/plugins/p");
+  auto again = remove("root/plugins/p");
+  EXPECT_EQ(*gone, "pending");
+  advance(seconds(5));
+
+  EXPECT_EQ(*gone, "");
+  EXPECT_EQ(*again, "");
+}
+
+TEST_F(ChangingTree, DeletesOneThatWaitsForItsRestart) {
+  start_branch();
+  add(child("p"));
+  crash("p");
+  crash("p");
+  EXPECT_EQ(state_of("root/plugins/p"), ChildState::waiting);
+  take_log();
+  EXPECT_EQ(*remove("root/plugins/p"), "");
+  advance(seconds(60));
+
+  EXPECT_TRUE(take_log().empty());
+}
+
+TEST_F(ChangingTree, DeletesAWholeBranch) {
+  start_branch();
+  add(supervisor_child("inner", spec_of(Strategy::one_for_one, {child("b"), child("c")})), "root");
+  EXPECT_EQ(take_log(), (Log{"+b", "+c"}));
+  EXPECT_EQ(*remove("root/inner/c"), "");
+  EXPECT_EQ(*remove("root/inner"), "");
+
+  EXPECT_EQ(take_log(), (Log{"-c", "-b"}));
+  EXPECT_FALSE(is_known("root/inner"));
+  EXPECT_FALSE(is_known("root/inner/b"));
+}
+
+TEST_F(ChangingTree, KeepsItsChangesWhenASupervisorStartsAgain) {
+  start(spec_of(Strategy::one_for_one,
+                {supervisor_child("plugins",
+                                  spec_of(Strategy::one_for_one,
+                                          {child("a"), child("b")},
+                                          {0, seconds(60), OnExhausted::escalate, {}}))}));
+  add(child("p"));
+  remove("root/plugins/b");
+  take_log();
+
+  crash("a");  // once too often for its supervisor, which ends and is started again
+  advance(seconds(5));
+
+  EXPECT_EQ(state_of("root/plugins/a"), ChildState::up);
+  EXPECT_EQ(state_of("root/plugins/p"), ChildState::up);
+  EXPECT_FALSE(is_known("root/plugins/b"));
+}
+
+TEST_F(ChangingTree, NeverMistakesANewChildForTheOneThatWasDeletedInItsPlace) {
+  start_branch();
+  add(child("p"));
+  crash("p");
+  EXPECT_EQ(lives["p"], 2U);
+  remove("root/plugins/p");
+  add(child("p"));
+
+  EXPECT_GT(lives["p"], 2U);
+}
+
+TEST_F(ChangingTree, AddsNothingWhileItStops) {
+  stubborn["a"] = true;
+  start_branch();
+  auto stopped = order(StopTree{});
+  EXPECT_EQ(*stopped, "pending");
+
+  EXPECT_THAT(*add(child("q"), "root"), HasSubstr("root is stopping"));
+  EXPECT_THAT(*add(child("q")), HasSubstr("is not up"));
 }
 
 }  // namespace
