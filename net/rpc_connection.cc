@@ -490,7 +490,7 @@ void RpcConnection::take_item(Stream& stream, std::string& out) {
   append(out, frame);
   count_out(RpcType::item);
   --stream.credit;
-  window_ -= static_cast<std::int64_t>(frame.size());
+  window_ -= static_cast<std::int64_t>(frame.size() + (crc32c_ ? kCrcBytes : 0));
   stream.bytes -= frame.size();
   answer_bytes_ -= frame.size();
   stream.starved_since = TimePoint::max();

@@ -175,8 +175,7 @@ ExitCode drain(
     }
   }
   server.drain();
-  switch (
-      wait_until(signals, clock, options.drain_timeout, [&] { return server.sessions() == 0; })) {
+  switch (wait_until(signals, clock, options.drain_timeout, [&] { return server.idle(); })) {
     case Waited::done:
       return ExitCode::success;
     case Waited::signal:
@@ -187,7 +186,7 @@ ExitCode drain(
   spdlog::warn("{} requests did not end in time and are ended with an error", server.sessions());
   server.end_requests();
   // Their last events need a moment to reach the sockets.
-  wait_until(signals, clock, kLastWords, [&] { return server.sessions() == 0; });
+  wait_until(signals, clock, kLastWords, [&] { return server.idle(); });
   wait_until(signals, clock, kPoll, [] { return false; });
   return ExitCode::drain_timeout;
 }

@@ -136,6 +136,9 @@ class WholeServer final : public Server {
     std::int64_t reading = front_->counters.reading;  // first, for they become sessions
     return reading + front_->counters.sessions;
   }
+  [[nodiscard]] bool idle() const override {
+    return sessions() == 0 && clients().answer_bytes == 0;
+  }
   [[nodiscard]] ListenerStats clients() const override {
     ListenerStats all;
     for (const auto& listener : data_)

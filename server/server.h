@@ -48,6 +48,8 @@ class Server {
   [[nodiscard]] virtual std::string address() const = 0;
   /// Requests that have no answer yet.
   [[nodiscard]] virtual std::int64_t sessions() const = 0;
+  /// Nobody waits for anything: no request runs, and clients have taken all answers.
+  [[nodiscard]] virtual bool idle() const = 0;
   /// Of all addresses where requests come in.
   [[nodiscard]] virtual ListenerStats clients() const = 0;
   /// Reads the files of keys again. One that is wrong changes nothing.

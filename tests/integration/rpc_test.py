@@ -228,6 +228,24 @@ def test_what_runs_ends_and_what_comes_is_refused_when_the_server_shuts_down():
         assert server.wait() == 0
 
 
+def test_a_stream_that_waits_for_credit_is_whole_when_the_server_shuts_down():
+    body = {"prompt": "x", "max_tokens": 500, "ignore_eos": True}
+    with serve("--model", "hash=hash") as server, RpcConnection(server, hello={"stream_credit": 4}) as client:
+        undisturbed = complete(server, **body)["choices"][0]["text"]
+        id = client.ask("completions.create", **body, stream=True)
+        text = "".join(client.expect(ITEM)[3]["t"] for _ in range(4))
+        server.wait_idle()  # all of it is computed, and most of it waits for credit
+        server.terminate()
+        while client.read()[0] != GOAWAY:
+            pass
+        client.send(CREDIT, id, 1000)
+        while (message := client.read())[0] == ITEM:
+            text += message[3]["t"]
+        assert message[0] == END and message[2] is None
+        assert text == undisturbed
+        assert server.wait() == 0
+
+
 def test_clients_of_http_are_told_where_they_are():
     with serve("--model", "hash=hash") as server:
         status, _, body = request(server.binary, "GET", "/health")

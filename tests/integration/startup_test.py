@@ -226,7 +226,7 @@ def test_the_ready_line_comes_first_and_a_curl_line_to_try_follows(model, kind):
         wait_until(lambda: _read_more(server) or b"curl" in server.output, "the curl line", 10)
         lines = server.output.decode().splitlines()
 
-        assert re.match(r"ready http=127\.0\.0\.1:\d+ management=127\.0\.0\.1:\d+", lines[0])
+        assert re.match(r"ready http=127\.0\.0\.1:\d+ binary=127\.0\.0\.1:\d+ management=127\.0\.0\.1:\d+", lines[0])
         command = next(line[line.index("curl") :] for line in lines[1:] if "curl" in line)
         run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=seconds(30))
         assert run.returncode == 0, run.stderr
@@ -487,7 +487,7 @@ def test_health_ready_and_version_answer_on_both_listeners():
             assert health.status == 200 and health.json()["status"] == "ok"
             assert exchange(address, head("GET", "/ready")).status == 200
             version = exchange(address, head("GET", "/version")).json()
-            assert version["version"] and version["protocol"] == {"http": "1.1"}, "only what is served"
+            assert version["version"] and version["protocol"] == {"http": "1.1", "srp": "1.0"}, "only what is served"
         assert_error(exchange(server.http, head("GET", "/admin/v1/workers")), 404, "unknown_url")
 
 
