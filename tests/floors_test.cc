@@ -40,7 +40,11 @@ const std::map<std::string, int, std::less<>> kFloors = {
 };
 
 /// Folders beside the floors that may include anything.
-const std::set<std::string, std::less<>> kFree = {"tests", "bench", "examples"};
+const std::set<std::string, std::less<>> kFree = {"tests", "bench", "clients", "examples"};
+
+/// What is built into other programs: it includes nothing of a floor, and its time, chance and
+/// threads are its own.
+constexpr std::string_view kApart = "clients";
 
 /// A library: what its includes start with, and the folders that may have them.
 struct Library {
@@ -323,6 +327,13 @@ std::vector<Finding> check_source(std::string_view path, std::string_view text) 
       if (include[0] == '"') report(i + 1, check_own_include(path, target));
       report(i + 1, check_library_include(path, target));
     }
+    if (folder == kApart) {
+      std::string include = include_of(with_literals.lines()[i]);
+      std::string_view target = std::string_view(include).substr(include.empty() ? 0 : 1);
+      if (include.starts_with('"') && kFloors.contains(target.substr(0, target.find('/'))))
+        report(i + 1, "is not for other programs: " + include);
+      continue;
+    }
     for (const Port& port : kPorts)
       if (uses(bare.lines()[i], port) && !lives_in_one_of(path, port.homes))
         report(i + 1, "uses " + std::string(port.name) + ": " + std::string(port.instead));
@@ -422,6 +433,13 @@ TEST(FloorsCheck, KeepsPluginsApart) {
       {"plugins/loader.cc", R"(#include "net/http.h")", "only base"},
       {"base/a.cc", R"(#include "plugins/loader.h")", "on no floor"},
   });
+}
+
+TEST(FloorsCheck, KeepsClientsApart) {
+  EXPECT_EQ(check_source("clients/cpp/src/a.cc", "#include \"net/frame.h\"\n").size(), 1U);
+  EXPECT_TRUE(check_source("clients/cpp/src/a.cc",
+                           "#include \"codec.h\"\n#include <msgpack.hpp>\nstd::thread t;\n")
+                  .empty());
 }
 
 TEST(FloorsCheck, RefusesLibrariesThatAreNotAtHome) {
