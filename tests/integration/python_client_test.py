@@ -216,7 +216,7 @@ def test_keys(scheme, tmp_path):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_what_runs_when_the_server_shuts_down_comes_to_its_end(scheme):
     with serve("--model", "hash=hash") as server:
-        with Client(url_of(server, scheme), timeout=seconds(60), max_retries=0, stream_credit=10_000) as client:
+        with Client(url_of(server, scheme), timeout=seconds(60), max_retries=0) as client:
             with client.completions.create(**dict(LONG, max_tokens=2000)) as stream:
                 next(stream)
                 os.kill(server.pid, signal.SIGTERM)
