@@ -3,7 +3,9 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 SEEDS ?= 10000
 
-.PHONY: serve chat build test test-asan test-tsan chaos sim mutants bench format lint clean
+PREFIX ?= /usr/local
+
+.PHONY: serve chat build install deb test test-asan test-tsan chaos sim mutants bench format lint clean
 
 # Only what serving needs; `make build` compiles tests and benchmarks, too.
 serve:
@@ -17,6 +19,14 @@ chat:
 
 build:
 	@scripts/build $(PRESET)
+
+# What stands under build/release goes below PREFIX, or DESTDIR and PREFIX.
+install: build
+	@cmake --install build/$(PRESET) --prefix $(PREFIX)
+
+# Debian packages of the server and of the C++ client, below build/deb; checked by lintian where that is there.
+deb: build
+	@scripts/deb
 
 test:
 	@scripts/test release

@@ -24,8 +24,11 @@ Result<std::string> shipped_model(const std::string& program) {
   std::filesystem::path folder = program;
   while (folder.has_relative_path()) {
     folder = folder.parent_path();
-    auto candidate = folder / "models" / "shipped" / "brook";
-    if (std::filesystem::exists(candidate / "config.json")) return candidate.string();
+    // In the sources, and where it is installed.
+    for (const auto& near : {folder, folder / "share" / "sluice"}) {
+      auto candidate = near / "models" / "shipped" / "brook";
+      if (std::filesystem::exists(candidate / "config.json")) return candidate.string();
+    }
   }
   return Error{ErrorCode::not_found,
                "the shipped model models/shipped/brook is not near " + program};
