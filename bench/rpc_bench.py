@@ -70,6 +70,7 @@ def measure(arguments, server, echo_port):
         "rpc": rpc["per_second"],
         "rpc_p50": rpc["p50_ms"],
         "rpc_p99": rpc["p99_ms"],
+        "rpc_longest": rpc["max_ms"],
         "one": few["per_second"],
         "one_p99": few["p99_ms"],
         "echo": echo["per_second"],
@@ -119,6 +120,7 @@ def main():
     print_line(f"completions, {arguments.connections} x {arguments.in_flight} in flight", median["rpc"], "/s", median["echo"])
     print_line("p50 of them", median["rpc_p50"], "ms", 1000 * in_all / median["rpc"])
     print_line("p99 of them", median["rpc_p99"], "ms", 1000 * in_all / median["rpc"])
+    print_line("the longest of them", median["rpc_longest"], "ms", 1000 * in_all / median["rpc"])
     print_line(f"completions, {arguments.connections} x 1 in flight", median["one"], "/s")
     print_line("p99 of them", median["one_p99"], "ms")
     print_line("completions over HTTP, by wrk", median["http"], "/s")

@@ -1,8 +1,9 @@
 // Load on Sluice RPC: one-token completions, so many in flight on each of so many connections.
-//   rpc_load PORT [--connections 64] [--in-flight 64] [--seconds 5] [--echo]
-// One thread, a closed loop: whatever is answered is asked again. `--echo`: the other side sends
-// every frame back as it is, which shows what generator, libuv and kernel could do. Prints one line
-// of JSON; a wrong or missing answer ends it with 1.
+//   rpc_load PORT [--connections 64] [--in-flight 64] [--seconds 5 | --requests N] [--echo]
+// One thread, a closed loop: whatever is answered is asked again, for so many seconds after one of
+// warming up, or until so many are answered. `--echo`: the other side sends every frame back as it
+// is, which shows what generator, libuv and kernel could do. Prints one line of JSON; a wrong or
+// missing answer ends it with 1.
 #include "bench/overload/latency_histogram.h"
 #include "net/frame.h"
 #include "net/msgpack.h"
@@ -37,6 +38,7 @@ struct Settings {
   std::uint32_t connections = 64;
   std::uint32_t in_flight = 64;  ///< of each
   double seconds = 5;
+  std::uint64_t requests = 0;  ///< 0: as many as the seconds allow
   bool echo = false;
 };
 
@@ -176,6 +178,39 @@ double cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
+/// What was answered while it was counted.
+struct Figures {
+  std::uint64_t requests = 0;
+  std::uint64_t errors = 0;
+  Clock::duration longest{};
+  overload::LatencyHistogram latencies;
+
+  void count(Clock::duration latency, bool good) {
+    ++requests;
+    errors += good ? 0 : 1;
+    longest = std::max(longest, latency);
+    latencies.record(latency);
+  }
+};
+
+void print(const Figures& figures, double seconds, double cpu_seconds) {
+  const auto ms = [](Duration time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+  };
+  const auto requests = static_cast<double>(figures.requests);
+  std::printf(
+      "{\"requests\": %llu, \"errors\": %llu, \"seconds\": %.3f, \"per_second\": %.1f, "
+      "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"generator_us\": %.3f}\n",
+      static_cast<unsigned long long>(figures.requests),
+      static_cast<unsigned long long>(figures.errors),
+      seconds,
+      requests / seconds,
+      ms(figures.latencies.quantile(0.5)),
+      ms(figures.latencies.quantile(0.99)),
+      ms(figures.longest),
+      cpu_seconds * 1e6 / requests);
+}
+
 void run(const Settings& settings) {
   using Seconds = std::chrono::duration<double>;
   const RequestFrame frame;
@@ -188,19 +223,21 @@ void run(const Settings& settings) {
     event.data.ptr = connections.back().get();
     ::epoll_ctl(poll, EPOLL_CTL_ADD, connections.back()->socket(), &event);
   }
+  const bool is_counted = settings.requests > 0;
   constexpr auto kWarmUp = std::chrono::seconds(1);
-  const auto warm = Clock::now() + kWarmUp;
-  const auto end = warm + std::chrono::duration_cast<Clock::duration>(Seconds(settings.seconds));
+  const auto warm = is_counted ? Clock::now() : Clock::now() + kWarmUp;
+  const auto end =
+      is_counted ? Clock::time_point::max()
+                 : warm + std::chrono::duration_cast<Clock::duration>(Seconds(settings.seconds));
   MsgpackReader reader;
-  overload::LatencyHistogram latencies;
-  std::uint64_t requests = 0;
-  std::uint64_t errors = 0;
+  Figures figures;
   double cpu_before = 0;
   bool is_warm = false;
+  Clock::time_point now;
   std::array<epoll_event, 64> events;
-  for (;;) {
+  do {
     const int ready = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), 1000);
-    const auto now = Clock::now();
+    now = Clock::now();
     if (now >= end) break;
     if (!is_warm && now >= warm) {
       is_warm = true;
@@ -209,30 +246,16 @@ void run(const Settings& settings) {
     for (int i = 0; i < ready; ++i) {
       auto* connection = static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr);
       connection->serve(reader, now, [&](Clock::duration latency, bool good) {
-        if (!is_warm) return;
-        ++requests;
-        errors += good ? 0 : 1;
-        latencies.record(latency);
+        const bool is_enough = is_counted && figures.requests == settings.requests;
+        if (is_warm && !is_enough) figures.count(latency, good);
       });
     }
-  }
+  } while (!is_counted || figures.requests < settings.requests);
   const double cpu = cpu_seconds() - cpu_before;
   ::close(poll);
-  if (requests == 0) die("nothing was answered");
-  const auto ms = [](Duration time) {
-    return std::chrono::duration<double, std::milli>(time).count();
-  };
-  std::printf(
-      "{\"requests\": %llu, \"errors\": %llu, \"seconds\": %.3f, \"per_second\": %.1f, "
-      "\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"generator_us\": %.3f}\n",
-      static_cast<unsigned long long>(requests),
-      static_cast<unsigned long long>(errors),
-      settings.seconds,
-      static_cast<double>(requests) / settings.seconds,
-      ms(latencies.quantile(0.5)),
-      ms(latencies.quantile(0.99)),
-      cpu * 1e6 / static_cast<double>(requests));
-  if (errors > 0) die(std::to_string(errors) + " requests failed");
+  if (figures.requests == 0) die("nothing was answered");
+  print(figures, is_counted ? Seconds(now - warm).count() : settings.seconds, cpu);
+  if (figures.errors > 0) die(std::to_string(figures.errors) + " requests failed");
 }
 
 Settings parse(int argc, char** argv) {
@@ -246,6 +269,8 @@ Settings parse(int argc, char** argv) {
       settings.in_flight = static_cast<std::uint32_t>(number());
     } else if (word == "--seconds") {
       settings.seconds = number();
+    } else if (word == "--requests") {
+      settings.requests = static_cast<std::uint64_t>(number());
     } else if (word == "--echo") {
       settings.echo = true;
     } else {
@@ -254,7 +279,8 @@ Settings parse(int argc, char** argv) {
   }
   if (settings.port == 0 || settings.connections == 0 || settings.in_flight == 0 ||
       settings.seconds <= 0)
-    die("usage: rpc_load PORT [--connections N] [--in-flight N] [--seconds S] [--echo]");
+    die("usage: rpc_load PORT [--connections N] [--in-flight N] [--seconds S | --requests N] "
+        "[--echo]");
   return settings;
 }
 
