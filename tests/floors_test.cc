@@ -34,6 +34,7 @@ const std::map<std::string, int, std::less<>> kFloors = {
     {"engine", 5},
     {"api", 6},
     {"worker", 6},
+    {"plugins", 6},
     {"actors", 7},
     {"client", 7},
     {"server", 8},
@@ -46,6 +47,24 @@ const std::set<std::string, std::less<>> kFree = {"tests", "bench", "clients", "
 /// threads are its own.
 constexpr std::string_view kApart = "clients";
 
+/// The floors below `plugins` that it knows.
+const std::set<std::string, std::less<>> kBelowPlugins = {
+    "base", "net", "supervision", "admission", "plugins"};
+
+/// The headers of C that are no system's.
+const std::set<std::string, std::less<>> kCHeaders = {"assert.h",
+                                                      "ctype.h",
+                                                      "errno.h",
+                                                      "limits.h",
+                                                      "math.h",
+                                                      "stdbool.h",
+                                                      "stddef.h",
+                                                      "stdint.h",
+                                                      "stdio.h",
+                                                      "stdlib.h",
+                                                      "string.h",
+                                                      "time.h"};
+
 /// A library: what its includes start with, and the folders that may have them.
 struct Library {
   std::string_view name;
@@ -57,7 +76,7 @@ const std::vector<Library> kLibraries = {
     {"libuv", {"uv.h", "uv/"}, {"net"}},
     {"libcurl", {"curl/"}, {"net"}},
     {"Boost.Beast", {"boost/beast", "boost/asio"}, {"net"}},
-    {"Boost.JSON", {"boost/json"}, {"api", "models"}},
+    {"Boost.JSON", {"boost/json"}, {"api", "models", "plugins"}},
     {"msgpack-cxx", {"msgpack"}, {"net", "worker"}},
     {"OpenSSL", {"openssl/"}, {"net"}},
     {"zlib", {"zlib.h"}, {"net"}},
@@ -233,26 +252,42 @@ std::string include_of(std::string_view line) {
   return end == std::string_view::npos ? std::string() : std::string(line.substr(0, end + 1));
 }
 
+/// Why what outsiders build, the SDK or a bundled plugin, must not include this; or nothing.
+std::string check_outside_include(std::string_view path, std::string_view include) {
+  std::string_view target = include.substr(1, include.size() - 2);
+  bool quoted = include[0] == '"';
+  // A neighbour in the same folder, or a header of the C or C++ library.
+  bool plain = target.find('/') == std::string_view::npos;
+  bool standard = plain && !quoted &&
+                  (target.find('.') == std::string_view::npos || kCHeaders.contains(target));
+  if (standard || (plain && quoted)) return {};
+  if (path.starts_with("plugins/sdk/")) {
+    return "the SDK includes only itself and the standard library, not " + std::string(target);
+  }
+  if (!quoted && target.starts_with("sluice/")) return {};
+  return "a plugin includes only the SDK and the standard library, not " + std::string(target);
+}
+
+/// Whether a file is built as if it stood outside of this tree.
+bool is_outside(std::string_view path) {
+  return path.starts_with("plugins/sdk/") || path.starts_with("plugins/bundled/");
+}
+
 /// Why a file must not include another one of ours, or nothing.
 std::string check_own_include(std::string_view path, std::string_view target) {
   std::string from = folder_of(path);
   std::string to = folder_of(target);
   std::string shown(target);
-  if (from == "plugins") {
-    // The SDK stands alone, a bundled plugin on the SDK, the loader on both and on base.
-    if (target.starts_with("plugins/sdk/") || target.find('/') == std::string_view::npos) return {};
-    if (path.starts_with("plugins/sdk/")) return "the SDK includes nothing of ours, not " + shown;
-    if (path.starts_with("plugins/bundled/"))
-      return lives_in(target, "plugins/bundled") ? ""
-                                                 : "a plugin includes only the SDK, not " + shown;
-    return to == "base" || to == "plugins" ? "" : "the loader includes only base, not " + shown;
-  }
+  if (from == "plugins" && to == "plugins" && target.starts_with("plugins/bundled/"))
+    return "bundled plugins are loaded, not included: " + shown;
+  if (from == "plugins" && kFloors.contains(to) && !kBelowPlugins.contains(to))
+    return "plugins stand on base, net, supervision and admission, not on " + shown;
+  if (to == "plugins" && from != "plugins" && from != "actors" && from != "server")
+    return "only actors and server know plugins, not " + from + ": " + shown;
   auto own = kFloors.find(from);
   if (own == kFloors.end() || from == to) return {};
   auto other = kFloors.find(to);
   if (other == kFloors.end()) {
-    // The loader's header is the way to plugins from the upper floors.
-    if (to == "plugins" && own->second > 1) return {};
     if (target.find('/') == std::string_view::npos)
       return "includes go from the root: \"" + from + "/" + shown + "\"";
     return shown + " is on no floor";
@@ -309,8 +344,7 @@ std::vector<Finding> check_source(std::string_view path, std::string_view text) 
   };
   std::string folder = folder_of(path);
   bool free = kFree.contains(folder);
-  if (!free && folder != "plugins" && !kFloors.contains(folder))
-    report(1, "the folder " + folder + " is on no floor");
+  if (!free && !kFloors.contains(folder)) report(1, "the folder " + folder + " is on no floor");
 
   if (is_header(path)) {
     std::string_view first = text.substr(0, text.find('\n'));
@@ -324,6 +358,10 @@ std::vector<Finding> check_source(std::string_view path, std::string_view text) 
   for (std::size_t i = 0; i < bare.lines().size(); ++i) {
     if (std::string include = include_of(with_literals.lines()[i]); !include.empty() && !free) {
       std::string_view target = std::string_view(include).substr(1, include.size() - 2);
+      if (is_outside(path)) {
+        report(i + 1, check_outside_include(path, include));
+        continue;
+      }
       if (include[0] == '"') report(i + 1, check_own_include(path, target));
       report(i + 1, check_library_include(path, target));
     }
@@ -428,10 +466,20 @@ TEST(FloorsCheck, RefusesIncludesOfNeighbours) {
 
 TEST(FloorsCheck, KeepsPluginsApart) {
   expect_violations({
-      {"plugins/sdk/sluice_plugin.h", R"(#include "base/result.h")", "the SDK includes nothing"},
+      {"plugins/sdk/sluice/plugin.h", R"(#include "base/result.h")", "the SDK includes only"},
+      {"plugins/sdk/sluice/plugin.hpp", "#include <sluice/plugin.h>", "the SDK includes only"},
+      {"plugins/sdk/sluice/json.hpp", "#include <boost/json.hpp>", "the SDK includes only"},
       {"plugins/bundled/upper/upper.cc", R"(#include "base/result.h")", "only the SDK"},
-      {"plugins/loader.cc", R"(#include "net/http.h")", "only base"},
-      {"base/a.cc", R"(#include "plugins/loader.h")", "on no floor"},
+      {"plugins/bundled/upper/upper.cc", R"(#include "plugins/loader.h")", "only the SDK"},
+      {"plugins/bundled/upper/upper.cc", "#include <boost/json.hpp>", "only the SDK"},
+      {"plugins/bundled/upper/upper.cc", "#include <unistd.h>", "only the SDK"},
+      {"plugins/loader.cc", R"(#include "models/model.h")", "stand on base"},
+      {"plugins/loader.cc", R"(#include "metrics/families.h")", "stand on base"},
+      {"plugins/loader.cc", R"(#include "actors/messages.h")", "stand on base"},
+      {"plugins/loader.cc", R"(#include "plugins/bundled/upper/upper.h")", "not included"},
+      {"base/a.cc", R"(#include "plugins/loader.h")", "only actors and server"},
+      {"worker/a.cc", R"(#include "plugins/loader.h")", "only actors and server"},
+      {"client/a.cc", R"(#include "plugins/loader.h")", "only actors and server"},
   });
 }
 
@@ -517,9 +565,15 @@ TEST(FloorsCheck, LetsGoodSourcesPass) {
       {"api/json_tape.cc", "#include <boost/json/basic_parser_impl.hpp>"},
       {"actors/a.cc", "#include <caf/all.hpp>"},
       {"actors/a.cc", R"(#include "plugins/loader.h")"},
-      {"plugins/loader.cc", R"(#include "plugins/sdk/sluice_plugin.h")"},
+      {"plugins/loader.cc", R"(#include "plugins/sdk/sluice/plugin.h")"},
+      {"plugins/loader.cc", R"(#include "net/digest.h")"},
       {"plugins/loader.cc", "#include <dlfcn.h>"},
-      {"plugins/bundled/upper/upper.cc", R"(#include "plugins/sdk/sluice_plugin.hpp")"},
+      {"plugins/manifest.cc", "#include <boost/json.hpp>"},
+      {"plugins/sdk/sluice/plugin.h", "#include <stdint.h>"},
+      {"plugins/sdk/sluice/plugin.hpp", R"(#include "plugin.h")"},
+      {"plugins/bundled/upper/upper.cc", "#include <sluice/plugin.hpp>"},
+      {"plugins/bundled/upper/upper.cc", R"(#include "manifest.h")"},
+      {"plugins/bundled/upper/upper.cc", "#include <string>"},
       {"tests/net/a_test.cc", "#include <gtest/gtest.h>"},
       {"tests/net/a_test.cc", R"(#include "server/config.h")"},
       {"bench/a.cc", "auto t = std::chrono::steady_clock::now();"},

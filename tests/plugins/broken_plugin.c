@@ -1,6 +1,6 @@
-/* A plugin that is wrong in the way its build says: BROKEN_ABI, BROKEN_SIZE, BROKEN_HOOK,
- * BROKEN_NAME, NO_GET. */
-#include "plugins/sdk/sluice_plugin.h"
+/* A plugin that is wrong in the way its build says: BROKEN_ABI, BROKEN_SIZE, BROKEN_TABLE_ABI,
+ * BROKEN_HOOKS, BROKEN_MANIFEST, BROKEN_CREATE, NO_GET, NO_TABLE. */
+#include <sluice/plugin.h>
 
 uint32_t sluice_plugin_abi(void) {
 #ifdef BROKEN_ABI
@@ -15,8 +15,8 @@ static sluice_status create(const sluice_host_api* api,
                             sluice_host* host,
                             sluice_str config,
                             void** self,
-                            sluice_str* err) {
-  (void)api, (void)host, (void)config, (void)self, (void)err;
+                            sluice_str* error) {
+  (void)api, (void)host, (void)config, (void)self, (void)error;
   return SLUICE_OK;
 }
 static void destroy(void* self) {
@@ -26,21 +26,32 @@ static void destroy(void* self) {
 const sluice_plugin* sluice_plugin_get(void) {
   static sluice_plugin plugin;
   plugin.struct_size = sizeof plugin;
-  plugin.name.ptr = "broken";
-  plugin.name.len = 6;
-  plugin.version = plugin.name;
+  plugin.abi_major = SLUICE_PLUGIN_ABI_MAJOR;
+  plugin.abi_minor = SLUICE_PLUGIN_ABI_MINOR;
+  plugin.manifest_json.ptr = "{\"name\": \"broken\", \"version\": \"1.0.0\", \"hooks\": []}";
+  plugin.manifest_json.len = 50;
   plugin.create = create;
   plugin.destroy = destroy;
 #ifdef BROKEN_SIZE
   plugin.struct_size = BROKEN_SIZE;
-  plugin.on_admission = (sluice_status(*)(void*, sluice_call*))1; /* must not be seen */
+  plugin.on_admission = (sluice_status(*)(void*, sluice_call))1; /* must not be seen */
 #endif
-#ifdef BROKEN_HOOK
-  plugin.hooks = SLUICE_HOOK_ADMISSION;
+#ifdef BROKEN_TABLE_ABI
+  plugin.abi_major = 7;
 #endif
-#ifdef BROKEN_NAME
-  plugin.name.len = 0;
+#ifdef BROKEN_HOOKS
+  plugin.hooks = BROKEN_HOOKS;
 #endif
+#ifdef BROKEN_MANIFEST
+  plugin.manifest_json.len = 0;
+#endif
+#ifdef BROKEN_CREATE
+  plugin.create = NULL;
+#endif
+#ifdef NO_TABLE
+  return NULL;
+#else
   return &plugin;
+#endif
 }
 #endif

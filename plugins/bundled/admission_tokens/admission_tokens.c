@@ -2,14 +2,15 @@
  *
  * Configuration: {"tokens_max": 4096}
  */
-#include "plugins/sdk/sluice_plugin.h"
-
+#include "manifest.h"
+#include <sluice/plugin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct {
   const sluice_host_api* api;
+  sluice_host* host;
   unsigned long tokens_max;
 } limiter;
 
@@ -18,34 +19,41 @@ static sluice_str str(const char* text) {
   return view;
 }
 
-/* Finds "tokens_max": N in a small JSON object; 0 if it is not there. */
+/* Reads decimal digits; 0 if there are none, or too many. */
+static unsigned long read_number(const char* at, const char* end) {
+  char digits[20];
+  size_t count = 0;
+  while (at < end && *at >= '0' && *at <= '9' && count + 1 < sizeof digits)
+    digits[count++] = *at++;
+  digits[count] = 0;
+  return count == 0 || count + 1 == sizeof digits ? 0 : strtoul(digits, NULL, 10);
+}
+
+/* The schema leaves an object with this one member, so that its number is what follows the colon.
+ */
 static unsigned long read_limit(sluice_str config) {
-  static const char key[] = "\"tokens_max\"";
-  char text[256];
-  if (config.len >= sizeof text) return 0;
-  memcpy(text, config.ptr, config.len);
-  text[config.len] = 0;
-  const char* at = strstr(text, key);
+  const char* end = config.ptr + config.len;
+  const char* at = memchr(config.ptr, ':', config.len);
   if (!at) return 0;
-  at += sizeof key - 1;
-  at += strspn(at, " \t:");
-  return *at == '-' ? 0 : strtoul(at, NULL, 10);
+  ++at;
+  while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+    ++at;
+  return read_number(at, end);
 }
 
 static sluice_status create(const sluice_host_api* api,
                             sluice_host* host,
                             sluice_str config,
                             void** self,
-                            sluice_str* err) {
-  (void)host;
+                            sluice_str* error) {
   unsigned long tokens_max = read_limit(config);
-  if (tokens_max == 0) {
-    *err = str("tokens_max must be a number above 0");
+  limiter* made = tokens_max == 0 ? NULL : malloc(sizeof *made);
+  if (!made) {
+    *error = tokens_max == 0 ? str("tokens_max must be a number above 0") : str("out of memory");
     return SLUICE_ERROR;
   }
-  limiter* made = malloc(sizeof *made);
-  if (!made) return SLUICE_ERROR;
   made->api = api;
+  made->host = host;
   made->tokens_max = tokens_max;
   *self = made;
   return SLUICE_OK;
@@ -55,16 +63,12 @@ static void destroy(void* self) {
   free(self);
 }
 
-static sluice_status on_admission(void* self, sluice_call* call) {
+static sluice_status on_admission(void* self, sluice_call call) {
   const limiter* limit = self;
   sluice_str value;
-  char digits[24];
-  if (limit->api->call_get(call, str("tokens_est"), &value) != SLUICE_OK ||
-      value.len >= sizeof digits)
+  if (limit->api->call_get(limit->host, call, str("tokens_est"), &value) != SLUICE_OK)
     return SLUICE_SKIP;
-  memcpy(digits, value.ptr, value.len);
-  digits[value.len] = 0;
-  unsigned long tokens = strtoul(digits, NULL, 10);
+  unsigned long tokens = read_number(value.ptr, value.ptr + value.len);
   if (tokens <= limit->tokens_max) return SLUICE_OK;
   char detail[128];
   snprintf(detail,
@@ -72,7 +76,8 @@ static sluice_status on_admission(void* self, sluice_call* call) {
            "the request asks for %lu tokens, the limit is %lu",
            tokens,
            limit->tokens_max);
-  limit->api->call_set(call, str("detail"), str(detail));
+  limit->api->call_set(limit->host, call, str("detail"), str(detail));
+  limit->api->call_set(limit->host, call, str("code"), str("tokens_over_limit"));
   return SLUICE_REJECT;
 }
 
@@ -81,16 +86,15 @@ uint32_t sluice_plugin_abi(void) {
 }
 
 const sluice_plugin* sluice_plugin_get(void) {
-  static sluice_plugin plugin;
-  plugin.struct_size = sizeof plugin;
-  plugin.abi_major = SLUICE_PLUGIN_ABI_MAJOR;
-  plugin.abi_minor = SLUICE_PLUGIN_ABI_MINOR;
-  plugin.hooks = SLUICE_HOOK_ADMISSION;
-  plugin.name = str("admission-tokens");
-  plugin.version = str("1.0.0");
-  plugin.manifest_json = str("{\"config\":{\"tokens_max\":\"integer\"}}");
-  plugin.create = create;
-  plugin.destroy = destroy;
-  plugin.on_admission = on_admission;
+  static const sluice_plugin plugin = {
+      .struct_size = sizeof(sluice_plugin),
+      .abi_major = SLUICE_PLUGIN_ABI_MAJOR,
+      .abi_minor = SLUICE_PLUGIN_ABI_MINOR,
+      .hooks = SLUICE_HOOK_ADMISSION,
+      .manifest_json = {kManifest, sizeof kManifest},
+      .create = create,
+      .destroy = destroy,
+      .on_admission = on_admission,
+  };
   return &plugin;
 }
