@@ -270,6 +270,13 @@ std::string fault_of(const sluice_plugin& table) {
   return {};
 }
 
+std::string names_of(std::uint32_t hooks) {
+  std::string names;
+  for (std::size_t i = 0; i < kInterfaceHooks; ++i)
+    if (hooks >> i & 1U) names += (names.empty() ? "" : ", ") + std::string(kHookNames[i]);
+  return names.empty() ? "none" : names;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const PluginLibrary>> PluginLibrary::open(const PluginFile& wanted) {
@@ -301,7 +308,14 @@ Result<std::shared_ptr<const PluginLibrary>> PluginLibrary::open(const PluginFil
   sluice_plugin table{};
   std::memcpy(&table, given, std::min<std::size_t>(given->struct_size, sizeof table));
   if (std::string fault = fault_of(table); !fault.empty()) return refuse(path, fault);
-  return std::shared_ptr<const PluginLibrary>(new PluginLibrary(path, table));
+  auto manifest = PluginManifest::parse({table.manifest_json.ptr, table.manifest_json.len});
+  if (!manifest) return refuse(path, manifest.error().message);
+  if (manifest->hooks != table.hooks) {
+    return refuse(path,
+                  "manifest: hooks: wanted those of the code, " + names_of(table.hooks) +
+                      ", found " + names_of(manifest->hooks));
+  }
+  return std::shared_ptr<const PluginLibrary>(new PluginLibrary(path, table, std::move(*manifest)));
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "plugins/manifest.h"
 #include "plugins/sdk/sluice/plugin.h"
 
 #include <memory>
@@ -34,13 +35,16 @@ class PluginLibrary {
 
   /// The plugin's table as this host knows it: members the plugin is too old for are null.
   [[nodiscard]] const sluice_plugin& table() const { return table_; }
+  /// Announces the same hooks as the table.
+  [[nodiscard]] const PluginManifest& manifest() const { return manifest_; }
   [[nodiscard]] const std::string& path() const { return path_; }  ///< absolute
 
  private:
-  PluginLibrary(std::string path, const sluice_plugin& table)
-      : path_(std::move(path)), table_(table) {}
+  PluginLibrary(std::string path, const sluice_plugin& table, PluginManifest manifest)
+      : path_(std::move(path)), table_(table), manifest_(std::move(manifest)) {}
   std::string path_;
   sluice_plugin table_;
+  PluginManifest manifest_;
 };
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 /* A plugin that is wrong in the way its build says: BROKEN_ABI, BROKEN_SIZE, BROKEN_TABLE_ABI,
- * BROKEN_HOOKS, BROKEN_MANIFEST, BROKEN_CREATE, NO_GET, NO_TABLE. */
+ * BROKEN_HOOKS, OTHER_HOOKS, BROKEN_MANIFEST, BROKEN_CREATE, NO_GET, NO_TABLE. */
 #include <sluice/plugin.h>
 
 uint32_t sluice_plugin_abi(void) {
@@ -11,6 +11,8 @@ uint32_t sluice_plugin_abi(void) {
 }
 
 #ifndef NO_GET
+static const char manifest[] = "{\"name\": \"broken\", \"version\": \"1.0.0\", \"hooks\": []}";
+
 static sluice_status create(const sluice_host_api* api,
                             sluice_host* host,
                             sluice_str config,
@@ -28,8 +30,8 @@ const sluice_plugin* sluice_plugin_get(void) {
   plugin.struct_size = sizeof plugin;
   plugin.abi_major = SLUICE_PLUGIN_ABI_MAJOR;
   plugin.abi_minor = SLUICE_PLUGIN_ABI_MINOR;
-  plugin.manifest_json.ptr = "{\"name\": \"broken\", \"version\": \"1.0.0\", \"hooks\": []}";
-  plugin.manifest_json.len = 50;
+  plugin.manifest_json.ptr = manifest;
+  plugin.manifest_json.len = sizeof manifest - 1;
   plugin.create = create;
   plugin.destroy = destroy;
 #ifdef BROKEN_SIZE
@@ -41,6 +43,10 @@ const sluice_plugin* sluice_plugin_get(void) {
 #endif
 #ifdef BROKEN_HOOKS
   plugin.hooks = BROKEN_HOOKS;
+#endif
+#ifdef OTHER_HOOKS
+  plugin.on_admission = (sluice_status(*)(void*, sluice_call))1;
+  plugin.hooks = SLUICE_HOOK_ADMISSION;
 #endif
 #ifdef BROKEN_MANIFEST
   plugin.manifest_json.len = 0;

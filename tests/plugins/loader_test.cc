@@ -195,6 +195,8 @@ TEST(PluginLibrary, RefusesTablesThatContradictThemselves) {
   EXPECT_THAT(refusal_of_module("plugin_missing_hook"),
               HasSubstr("announces the hook output and has no function for it"));
   EXPECT_THAT(refusal_of_module("plugin_unknown_hook"), HasSubstr("mask 256"));
+  EXPECT_THAT(refusal_of_module("plugin_other_hooks"),
+              HasSubstr("manifest: hooks: wanted those of the code, admission, found none"));
   EXPECT_THAT(refusal_of_module("plugin_no_manifest"), HasSubstr("has no manifest"));
   EXPECT_THAT(refusal_of_module("plugin_no_create"), HasSubstr("cannot create"));
 }
