@@ -240,6 +240,13 @@ std::string version_text(std::uint32_t abi) {
   return std::to_string(abi >> 16) + "." + std::to_string(abi & 0xFFFF);
 }
 
+Result<void> check_version(const std::string& path, std::uint32_t abi) {
+  if (abi >> 16 == SLUICE_PLUGIN_ABI_MAJOR && (abi & 0xFFFF) <= SLUICE_PLUGIN_ABI_MINOR) return {};
+  return refuse(path,
+                "needs plugin interface " + version_text(abi) + ", this server has " +
+                    version_text(SLUICE_PLUGIN_ABI));
+}
+
 /// The function of each hook, as far as the plugin has it.
 std::array<bool, kInterfaceHooks> functions_of(const sluice_plugin& table) {
   return {table.on_admission != nullptr,
@@ -292,30 +299,32 @@ Result<std::shared_ptr<const PluginLibrary>> PluginLibrary::open(const PluginFil
     return refuse(
         path, std::string("has no symbol ") + (abi ? "sluice_plugin_get" : "sluice_plugin_abi"));
   std::uint32_t version = abi();
-  if (version >> 16 != SLUICE_PLUGIN_ABI_MAJOR || (version & 0xFFFF) > SLUICE_PLUGIN_ABI_MINOR) {
-    return refuse(path,
-                  "needs plugin interface " + version_text(version) + ", this server has " +
-                      version_text(SLUICE_PLUGIN_ABI));
-  }
-  const sluice_plugin* given = get();
-  if (!given) return refuse(path, "gave no table");
+  if (auto fits = check_version(path, version); !fits) return fits.error();
+  return of(path, version, get());
+}
+
+Result<std::shared_ptr<const PluginLibrary>> PluginLibrary::of(const std::string& name,
+                                                               std::uint32_t abi,
+                                                               const sluice_plugin* given) {
+  if (auto fits = check_version(name, abi); !fits) return fits.error();
+  if (!given) return refuse(name, "gave no table");
   if (given->struct_size < kTableBytesMin) {
-    return refuse(path,
+    return refuse(name,
                   "gave a table of " + std::to_string(given->struct_size) +
                       " bytes, the least is " + std::to_string(kTableBytesMin));
   }
   // An older plugin's table ends early; what it does not have stays null.
   sluice_plugin table{};
   std::memcpy(&table, given, std::min<std::size_t>(given->struct_size, sizeof table));
-  if (std::string fault = fault_of(table); !fault.empty()) return refuse(path, fault);
+  if (std::string fault = fault_of(table); !fault.empty()) return refuse(name, fault);
   auto manifest = PluginManifest::parse({table.manifest_json.ptr, table.manifest_json.len});
-  if (!manifest) return refuse(path, manifest.error().message);
+  if (!manifest) return refuse(name, manifest.error().message);
   if (manifest->hooks != table.hooks) {
-    return refuse(path,
+    return refuse(name,
                   "manifest: hooks: wanted those of the code, " + names_of(table.hooks) +
                       ", found " + names_of(manifest->hooks));
   }
-  return std::shared_ptr<const PluginLibrary>(new PluginLibrary(path, table, std::move(*manifest)));
+  return std::shared_ptr<const PluginLibrary>(new PluginLibrary(name, table, std::move(*manifest)));
 }
 
 }  // namespace sluice

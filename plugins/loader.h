@@ -33,6 +33,12 @@ class PluginLibrary {
   /// each names the file and what is wrong.
   static Result<std::shared_ptr<const PluginLibrary>> open(const PluginFile& file);
 
+  /// A plugin that is linked into this program. The same checks.
+  ///   name  stands in errors, and for the path
+  static Result<std::shared_ptr<const PluginLibrary>> of(const std::string& name,
+                                                         std::uint32_t abi,
+                                                         const sluice_plugin* table);
+
   /// The plugin's table as this host knows it: members the plugin is too old for are null.
   [[nodiscard]] const sluice_plugin& table() const { return table_; }
   /// Announces the same hooks as the table.

@@ -212,7 +212,8 @@ typedef struct sluice_plugin {
   sluice_status (*execute)(void* self, const sluice_call* calls, uint32_t n);
   /* May be NULL: the call of execute that was out of credit has some again. */
   void (*on_credit)(void* self, sluice_call);
-  /* May be NULL: nobody waits for this pending call any more. It still has to be completed. */
+  /* May be NULL: nobody waits for this pending call any more. It still has to be completed; another
+   * thread of the plugin may do so at this moment. */
   void (*on_cancel)(void* self, sluice_call);
 
   /* Hears what happened, as a JSON object. Some events are left out, none is repeated. */
