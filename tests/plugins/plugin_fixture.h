@@ -9,21 +9,25 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace sluice {
 
-/// Keeps what a plugin answers. Thread-safe.
+/// Keeps what a plugin answers, and sees that each call ends once, with its reply. Thread-safe.
 class RecordingSink : public PluginSink {
  public:
   void replied(HookReply reply) override {
     std::lock_guard lock(mutex_);
+    if (reply.id != PluginCallId{} && !ended_.insert(reply.id).second)
+      ADD_FAILURE() << "a second reply";
     replies_.push_back(std::move(reply));
   }
   void item(PluginCallId id, std::string item) override {
     std::lock_guard lock(mutex_);
+    if (ended_.contains(id)) ADD_FAILURE() << "an item after the reply";
     items_.emplace_back(id, std::move(item));
   }
   void log(int level, std::string_view message) override {
@@ -50,6 +54,7 @@ class RecordingSink : public PluginSink {
 
  private:
   mutable std::mutex mutex_;
+  std::set<PluginCallId> ended_;  ///< by a reply; 0 is for calls whose id does not matter
   std::vector<HookReply> replies_;
   std::vector<std::pair<PluginCallId, std::string>> items_;
   std::vector<std::string> logged_;
